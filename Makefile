@@ -1,0 +1,93 @@
+# `make run` serves the gateway, `make test` checks it; both first set up what is missing.
+# Everything lives in .venv and .venv-clients. PYTHON=python3.12 chooses the interpreter they are made with.
+
+PYTHON ?= python3
+VENV := .venv
+CLIENTS := .venv-clients
+RUN := $(VENV)/bin/python
+CLIENT_PYTHON := $(CLIENTS)/bin/python
+PIP := -m pip --disable-pip-version-check --quiet
+APT := DEBIAN_FRONTEND=noninteractive apt-get
+
+# An environment is ready when its stamp is there. A stamp is missing while pip writes, so that a set-up that was
+# interrupted starts anew instead of trusting half a package.
+RUNTIME := $(VENV)/runtime.stamp
+CHECKS := $(VENV)/checks.stamp
+CLIENT := $(CLIENTS)/clients.stamp
+
+LIVY := livy-0.8.0
+# Without their dependencies: those would compile Kerberos, and hold pandas and notebook back.
+BARE := sparkmagic==0.23.0 hdijupyterutils==0.23.0 autovizwidget==0.23.0 requests_kerberos==0.15.0
+
+.PHONY: help run test bench setup lint format clients clean interpreter ensurepip
+.NOTPARALLEL:
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+run: setup ## serve on http://127.0.0.1:8998
+	@exec $(RUN) -m gateway serve
+
+test: lint clients ## format check, lint, types, then every test
+	@$(RUN) -m gateway.core.java --install --jdk
+	@$(RUN) -m pytest tests/unit tests/integration tests/acceptance
+
+bench: setup $(CHECKS) ## measure
+	@$(RUN) -m pytest tests/benchmarks
+
+setup: $(RUNTIME) ## install what `make run` needs, once
+	@$(RUN) -m gateway.core.java --install
+	@$(RUN) -m gateway.core.class_archive
+
+lint: $(CHECKS) ## format check, lint, types
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+
+format: $(CHECKS) ## put the code in its form
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+clients: $(CLIENT) ## install the real clients that tests/acceptance drives
+
+clean: ## remove all that was set up
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache
+
+# One clear sentence when the interpreter will not do.
+interpreter:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.10 or newer, or name one with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed and $(PYTHON) is %d.%d: name another one with make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory ensurepip PACKAGE=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+
+# Debian keeps the part of Python that makes environments in a package of its own.
+ensurepip:
+	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "$(PYTHON) cannot make environments: as root run \`apt-get install $(PACKAGE)\`." >&2; exit 1; }
+	@$(APT) -qq install -y $(PACKAGE) >/dev/null || { $(APT) -qq update && $(APT) -qq install -y $(PACKAGE) >/dev/null; }
+
+$(RUNTIME): requirements.txt $(RUN)
+	@$(MAKE) --no-print-directory interpreter
+	@echo "Setting up $(VENV) (once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) $(PIP) install -r $<
+	@touch $@
+
+$(CHECKS): tests/requirements.txt $(RUNTIME)
+	@echo "Adding the checks' packages to $(VENV) (once)"
+	@rm -f $(RUNTIME)
+	@$(RUN) $(PIP) install -r $<
+	@touch $(RUNTIME) $@
+
+$(CLIENT): tests/acceptance/clients-requirements.txt $(CLIENT_PYTHON)
+	@$(MAKE) --no-print-directory interpreter
+	@echo "Setting up $(CLIENTS) (once)"
+	@$(PYTHON) -m venv --clear $(CLIENTS)
+	@$(CLIENT_PYTHON) $(PIP) install -r $<
+	@$(CLIENT_PYTHON) $(PIP) install --no-deps $(BARE)
+	@for kernel in pysparkkernel sparkkernel sparkrkernel; do \
+	    $(CLIENT_PYTHON) -m jupyter kernelspec install --sys-prefix --log-level=ERROR $(CLIENTS)/lib/python3.*/site-packages/sparkmagic/kernels/$$kernel || exit; done
+	@$(CLIENT_PYTHON) $(PIP) download --no-deps --no-binary livy --dest $(CLIENTS) $(LIVY:livy-%=livy==%)
+	@tar -xzf $(CLIENTS)/$(LIVY).tar.gz -C $(CLIENTS)
+	@touch $@
+
+# No recipe: when missing (never made, or the system's Python behind it went away), what needs them is made anew.
+$(RUN) $(CLIENT_PYTHON):

@@ -1,0 +1,1 @@
+"""Batch submissions: one Spark application each, started in order, watched to its end."""

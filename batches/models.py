@@ -1,0 +1,66 @@
+"""The record of this room, frozen: a batch, one Spark application run to its end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from gateway.core.clock import from_text, from_text_or_none
+from gateway.core.database import Row
+from gateway.core.spark import SparkOptions
+
+from batches.states import BatchState, Target
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """What a client asks for: `file` is the application (a jar or a Python file), `args` its arguments."""
+
+    file: str
+    class_name: str | None = None
+    args: list[str] = field(default_factory=list)
+    options: SparkOptions = field(default_factory=SparkOptions)
+
+@dataclass(frozen=True)
+class Batch:
+    id: int
+    uuid: str
+    name: str | None
+    owner: str | None
+    proxy_user: str | None
+    state: BatchState
+    target: Target
+    request: BatchRequest
+    folder: Path
+    app_id: str | None
+    ui_url: str | None
+    exit_code: int | None
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @classmethod
+    def of(cls, row: Row) -> Batch:
+        asked = json.loads(row["request"])
+        return cls(
+            id=row["id"],
+            uuid=row["uuid"],
+            name=row["name"],
+            owner=row["owner"],
+            proxy_user=row["proxy_user"],
+            state=BatchState(row["state"]),
+            target=Target(row["target"]),
+            request=BatchRequest(**{**asked, "options": SparkOptions(**asked["options"])}),
+            folder=Path(row["folder"]),
+            app_id=row["app_id"],
+            ui_url=row["ui_url"],
+            exit_code=row["exit_code"],
+            created=from_text(row["created"]),
+            started=from_text_or_none(row["started"]),
+            ended=from_text_or_none(row["ended"]),
+        )

@@ -1,0 +1,124 @@
+"""The pass that starts batches in order, notices their end, and kills those that are not wanted any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import signal
+from datetime import datetime, timedelta, timezone
+
+from batches.models import Batch
+from batches.states import BatchState, Target
+from batches.store import BatchStore
+from batches.submit import Submitter, application_in_log, find_application
+from gateway.core import logs, processes
+from gateway.core.clock import Clock
+from gateway.core.errors import GatewayError
+from gateway.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_ASK_AGAIN = timedelta(seconds=0.3)
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+STOP_LADDER = ((signal.SIGTERM, timedelta(seconds=5)), (signal.SIGKILL, timedelta(seconds=30)))
+
+
+class BatchPass:
+    def __init__(
+        self,
+        store: BatchStore,
+        submitter: Submitter,
+        settings: Settings,
+        clock: Clock,
+        watcher: processes.Watcher,
+    ) -> None:
+        self._store, self._submitter, self._settings, self._clock = store, submitter, settings, clock
+        self._watcher = watcher
+        self._stopping: dict[int, tuple[int, datetime]] = {}  # batch: step of the ladder, since when
+        self._asked: dict[int, datetime] = {}  # batch: when its application was last looked for
+
+    def adopt(self) -> None:
+        """Take up what an earlier supervisor left running, and start what it had no time to. Once, at first."""
+        for batch in self._store.running():
+            self._start(batch, self._clock())
+
+    def __call__(self) -> bool:
+        """Whether something is being stopped, so that the next pass should come soon."""
+        now = self._clock()
+        for batch in self._store.with_folders(self._watcher.ended_in(self._settings.data_dir / "batches")):
+            if not self._watcher.renew(batch.folder):
+                self._end(batch, now)
+        for batch in self._store.unwanted():
+            self._stop(batch, now)
+        for batch in self._store.next(self._settings.max_batches_running):
+            if self._store.start(batch.id, now):
+                self._start(batch, now)
+        return bool(self._stopping)
+
+    async def find_applications(self) -> None:
+        """Look for the Spark application of each running batch that has shown none yet; less often as time goes."""
+        now = self._clock()
+        for batch in self._store.without_app():
+            pause = max(_ASK_AGAIN, (now - (batch.started or now)) / 10)
+            if now - self._asked.get(batch.id, _LONG_AGO) < pause:
+                continue
+            self._asked[batch.id] = now
+            application = await asyncio.to_thread(find_application, batch, self._settings.driver_host)
+            if application is not None:
+                self._store.set_app(batch.id, application.id, application.ui_url)
+
+    def expire(self) -> None:
+        """Have batches forgotten that ended long enough ago."""
+        self._store.expire(self._clock() - self._settings.retention)
+
+    def _start(self, batch: Batch, now: datetime) -> None:
+        try:
+            self._watcher.add(self._submitter.start(batch))
+            log.info("running", extra={"batch": batch.id, "action": "start"})
+        except (OSError, GatewayError) as error:
+            self._finish(batch, BatchState.DEAD, None, f"the batch could not be started: {error}", now)
+
+    def _end(self, batch: Batch, now: datetime) -> None:
+        code = processes.exit_code(batch.folder)
+        if batch.target is not Target.FINISHED:
+            self._finish(batch, BatchState.KILLED, code, "killed by its user", now)
+        elif code == 0:
+            self._finish(batch, BatchState.SUCCESS, code, None, now)
+        else:
+            self._finish(batch, BatchState.DEAD, code, _reason(code), now)
+
+    def _stop(self, batch: Batch, now: datetime) -> None:
+        step, since = self._stopping.get(batch.id, (-1, now))
+        if not processes.family(batch.folder):
+            self._finish(batch, BatchState.KILLED, processes.exit_code(batch.folder), "killed by its user", now)
+            if batch.target is Target.DELETED:
+                shutil.rmtree(batch.folder, ignore_errors=True)
+                self._store.remove(batch.id, now)
+        elif step < 0 or (now - since > STOP_LADDER[step][1] and step + 1 < len(STOP_LADDER)):
+            processes.signal_all(batch.folder, STOP_LADDER[step + 1][0])
+            self._stopping[batch.id] = (step + 1, now)
+
+    def _finish(self, batch: Batch, state: BatchState, code: int | None, reason: str | None, now: datetime) -> None:
+        """Write the end of a batch, once; make sure that nothing of it runs on, and keep its log alone."""
+        processes.signal_all(batch.folder, signal.SIGKILL)
+        if batch.app_id is None and (application := application_in_log(batch)):
+            self._store.set_app(batch.id, application.id, application.ui_url)
+        if self._store.end(batch.id, state, code, reason, now):
+            if reason:
+                logs.note(batch.log, reason)
+            log.info("%s: %s", state.value, reason or "done", extra={"batch": batch.id, "action": "end"})
+        shutil.rmtree(batch.folder / "tmp", ignore_errors=True)
+        self._watcher.forget(batch.folder)
+        self._stopping.pop(batch.id, None)
+        self._asked.pop(batch.id, None)
+
+
+def _reason(code: int | None) -> str:
+    if code is None:
+        return "the batch's processes were killed from outside"
+    if code == 128 + signal.SIGKILL:
+        return "the batch was killed (signal 9); if nobody did that, the machine ran out of memory"
+    if code > 128:
+        return f"the batch was ended by signal {code - 128}"
+    return f"the batch ended with exit code {code}"

@@ -1,0 +1,68 @@
+"""What one may do with batches. Decides the rules; knows no protocol and no SQL."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import uuid
+from collections.abc import Callable
+
+from batches.models import Batch, BatchRequest
+from batches.store import BatchStore
+from gateway.core import logs, names, spark
+from gateway.core.clock import Clock
+from gateway.core.errors import InvalidRequest, NotFound
+from gateway.core.identity import Principal
+from gateway.core.settings import Settings
+
+_DELETE_PATIENCE = 8.0  # seconds that a delete waits for the batch's processes to end
+
+
+class BatchService:
+    def __init__(self, store: BatchStore, settings: Settings, clock: Clock, wake: Callable[[], None]) -> None:
+        self._store, self._settings, self._clock, self._wake = store, settings, clock, wake
+
+    def submit(self, request: BatchRequest, principal: Principal) -> Batch:
+        """Queue a batch. Raises InvalidRequest and its kinds; then nothing is left behind."""
+        if not request.file:
+            raise InvalidRequest("requirement failed: File is required.")
+        names.check("session", request.options.name)
+        spark.check(request.options, self._settings, request.file)
+        options = request.options
+        if not self._settings.impersonation:
+            options = dataclasses.replace(options, proxy_user=None)
+        name = uuid.uuid4()
+        batch = self._store.add(
+            dataclasses.replace(request, options=options),
+            self._settings.data_dir / "batches" / name.hex,
+            str(name),
+            principal.user,
+            self._clock(),
+            self._settings.max_batches_waiting,
+        )
+        self._wake()
+        return batch
+
+    def find(self, ref: str) -> Batch:
+        """By id (digits) or name. Raises NotFound."""
+        batch = self._store.find(names.as_reference(ref))
+        if batch is None:
+            raise NotFound("batch", ref)
+        return batch
+
+    def page(self, start: int, size: int) -> tuple[int, list[Batch]]:
+        return self._store.page(start, size)
+
+    def log(self, ref: str, start: int, size: int) -> tuple[Batch, logs.Page]:
+        """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
+        batch = self.find(ref)
+        return batch, logs.page(batch.log, start, size)
+
+    def delete(self, ref: str) -> None:
+        """Kill the batch if it runs and forget it. Returns when its processes have ended."""
+        batch = self.find(ref)
+        self._store.delete(batch.id)
+        self._wake()
+        end = time.monotonic() + _DELETE_PATIENCE
+        while self._store.exists(batch.id) and time.monotonic() < end:
+            time.sleep(0.010)

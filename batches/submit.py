@@ -1,0 +1,74 @@
+"""A batch as a process: started, and its Spark application found. Knows no store."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import urllib.request
+from dataclasses import dataclass
+
+from batches.models import Batch
+from gateway.core import logs, processes, spark
+from gateway.core.java import Java
+from gateway.core.settings import Settings
+
+_LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
+_APPLICATION = re.compile(r"(?:app ID|Submitted application) (app-\d+-\d+|application_\d+_\d+)")
+_PROBE_PATIENCE = 1.0  # seconds for an answer of what may be a Spark UI
+
+
+@dataclass(frozen=True)
+class Application:
+    id: str
+    ui_url: str | None
+
+
+class Submitter:
+    """Starts batches on this host. `submit_options` are JVM options of spark-submit."""
+
+    def __init__(self, settings: Settings, java: Java, submit_options: list[str]) -> None:
+        self._settings, self._java, self._submit_options = settings, java, submit_options
+
+    def start(self, batch: Batch) -> processes.Process:
+        """Start the batch's process, unless it was started already. Raises OSError, Misconfigured."""
+        if (started := processes.find(batch.folder)) is not None:
+            return started
+        settings, request, folder = self._settings, batch.request, batch.folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "tmp").mkdir(exist_ok=True)
+        properties = folder / "spark.properties"
+        spark.write_properties(properties, spark.conf_of(request.options, settings, folder, {}))
+        command = spark.submit_command(
+            settings,
+            request.options,
+            properties,
+            request.file,
+            request.args,
+            class_name=request.class_name,
+            deploy_mode=settings.deploy_mode,
+        )
+        python = settings.python or sys.executable
+        environ = spark.submit_environ(settings, self._java.home, self._submit_options, python)
+        return processes.start(folder, command, environ)
+
+
+def find_application(batch: Batch, host: str) -> Application | None:
+    """The Spark application of a running batch: asked from the Spark UI that one of its processes serves on `host`."""
+    for port in processes.listening_ports(batch.folder):
+        url = f"http://{host}:{port}"
+        try:
+            with urllib.request.urlopen(f"{url}/api/v1/applications", timeout=_PROBE_PATIENCE) as answer:
+                found = json.load(answer)
+            return Application(found[0]["id"], url)
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+    return None
+
+
+def application_in_log(batch: Batch) -> Application | None:
+    """The application that a cluster manager named in the log; for one that ended before its UI was asked."""
+    for line in logs.read(batch.log, 0, _LOG_LINES):
+        if found := _APPLICATION.search(line):
+            return Application(found[1], None)
+    return None

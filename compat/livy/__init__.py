@@ -1,0 +1,1 @@
+"""Apache Livy on the wire."""

@@ -1,0 +1,173 @@
+"""Between Livy's documents and this project's records, both ways, and this project's errors in Livy's words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from flask import Response, request
+
+from batches.models import Batch, BatchRequest
+from gateway.core import logs
+from gateway.core.clock import to_milliseconds
+from gateway.core.errors import DuplicateName, GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
+from gateway.core.spark import SparkOptions, redact
+from gateway.web.api import Unreadable, json_response
+from sessions.models import Session, SessionRequest, Statement
+
+_LOG_LINES = 10  # in the document of a session or batch
+
+# ---------------------------------------------------------------- requests
+
+
+def to_session_request(asked: dict[str, Any]) -> SessionRequest:
+    seconds = asked["heartbeatTimeoutInSecond"]
+    return SessionRequest(
+        kind=asked["kind"],
+        options=_to_options(asked),
+        heartbeat_timeout=timedelta(seconds=seconds) if seconds > 0 else None,
+        ttl=asked["ttl"],
+        idle_timeout=asked["idleTimeout"],
+    )
+
+
+def to_batch_request(asked: dict[str, Any]) -> BatchRequest:
+    return BatchRequest(
+        file=asked["file"], class_name=asked["className"], args=asked["args"], options=_to_options(asked)
+    )
+
+
+def _to_options(asked: dict[str, Any]) -> SparkOptions:
+    """Empty texts in lists are dropped, as Livy does."""
+    return SparkOptions(
+        name=asked["name"],
+        proxy_user=asked["proxyUser"],
+        driver_memory=asked["driverMemory"],
+        driver_cores=asked["driverCores"],
+        executor_memory=asked["executorMemory"],
+        executor_cores=asked["executorCores"],
+        num_executors=asked["numExecutors"],
+        queue=asked["queue"],
+        jars=list(filter(None, asked["jars"])),
+        py_files=list(filter(None, asked["pyFiles"])),
+        files=list(filter(None, asked["files"])),
+        archives=list(filter(None, asked["archives"])),
+        conf=asked["conf"],
+    )
+
+
+def slice_of(start: int, size: int) -> tuple[int, int]:
+    """Livy's [max(0, from), from+size) as (position, length); nothing when from+size leaves 32 bits (contract §1.2)."""
+    stop = start + size
+    first = max(0, start)
+    return first, 0 if stop > 2**31 - 1 else max(0, stop - first)
+
+
+# ---------------------------------------------------------------- answers
+
+
+def session_document(session: Session) -> dict[str, Any]:
+    options, heartbeat = session.options, session.heartbeat_timeout
+    return {
+        "id": session.id,
+        "name": session.name,
+        "appId": session.app_id,
+        "owner": session.owner,
+        "proxyUser": session.proxy_user,
+        "state": session.state.value,
+        "kind": session.kind.value,
+        "appInfo": _app_info(session.ui_url),
+        "log": logs.newest(session.log, _LOG_LINES),
+        "ttl": session.ttl,
+        "idleTimeout": session.idle_timeout,
+        "driverMemory": options.driver_memory,
+        "driverCores": options.driver_cores or 0,
+        "executorMemory": options.executor_memory,
+        "executorCores": options.executor_cores or 0,
+        "conf": redact(options.conf),
+        "archives": options.archives,
+        "files": options.files,
+        "heartbeatTimeoutInSecond": int(heartbeat.total_seconds()) if heartbeat else 0,
+        "jars": options.jars,
+        "numExecutors": options.num_executors or 0,
+        "pyFiles": options.py_files,
+        "queue": options.queue,
+    }
+
+
+def batch_document(batch: Batch) -> dict[str, Any]:
+    return {
+        "id": batch.id,
+        "name": batch.name,
+        "owner": batch.owner,
+        "proxyUser": batch.proxy_user,
+        "state": batch.state.value,
+        "appId": batch.app_id,
+        "appInfo": _app_info(batch.ui_url),
+        "log": logs.newest(batch.log, _LOG_LINES),
+    }
+
+
+def log_document(number: int, page: logs.Page) -> dict[str, Any]:
+    return {"id": number, "start": page.start, "total": page.total, "log": page.lines}
+
+
+def _app_info(ui_url: str | None) -> dict[str, str | None]:
+    return {"driverLogUrl": None, "sparkUiUrl": ui_url, "executorLogUrls": None}
+
+
+def statement_text(statement: Statement) -> str:
+    """The statement as JSON text. The stored output is put in as it is: it may be many megabytes."""
+    document = {
+        "id": statement.id,
+        "code": statement.code,
+        "state": statement.state.value,
+        "progress": statement.progress,
+        "started": to_milliseconds(statement.started),
+        "completed": to_milliseconds(statement.completed),
+    }
+    head = json.dumps(document, separators=(",", ":"))
+    return f'{head[:-1]},"output":{statement.output or "null"}}}'
+
+
+def statements_text(total: int, statements: Iterable[Statement]) -> str:
+    joined = ",".join(map(statement_text, statements))
+    return f'{{"total_statements":{total},"statements":[{joined}]}}'
+
+
+# ---------------------------------------------------------------- errors
+
+
+def answer(error: GatewayError) -> Response:
+    """The error in the status, shape and words that Livy's clients know (contract §0.5, §1.5; rules 17 to 19)."""
+    if isinstance(error, NotFound):
+        if error.kind == "statement":
+            return _as_string("Statement not found", 404)
+        return _as_message(f"Session '{error.ref}' not found.", 404)
+    if isinstance(error, SessionEnded):
+        return _as_string(f"java.lang.IllegalStateException: Session is in state {error.state}", 500)
+    if isinstance(error, InvalidRequest) and not isinstance(error, Unreadable) and _creates():
+        return _as_message(_rejection(error), 400)
+    return _as_message(str(error), error.status)
+
+
+def _creates() -> bool:
+    return request.method == "POST" and request.path.strip("/") in ("sessions", "batches")
+
+
+def _rejection(error: InvalidRequest) -> str:
+    if isinstance(error, LimitReached):
+        return f"Rejected, {error}"
+    if isinstance(error, DuplicateName):
+        return f"Rejected, Reason: Duplicate session name: {error.name}"
+    return f"Rejected, Reason: {error}"
+
+
+def _as_message(text: str, status: int) -> Response:
+    return json_response(json.dumps({"msg": text}, separators=(",", ":")), status)
+
+
+def _as_string(text: str, status: int) -> Response:
+    return json_response(json.dumps(text), status)

@@ -1,0 +1,3 @@
+"""Spark Gateway: one HTTP door to Apache Spark."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,92 @@
+"""The command line: serve, supervise, migrate, settings, doctor. A composition root."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.core import settings as settings_module
+from gateway.core.errors import GatewayError
+from gateway.core.settings import FILE_VARIABLE, Settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file of settings.")
+@click.version_option(package_name=None, version=__import__("gateway").__version__, prog_name="spark-gateway")
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """One HTTP door to Apache Spark."""
+    if config is not None:
+        os.environ[FILE_VARIABLE] = str(config.absolute())  # for the processes that we start, too
+    context.obj = settings_module.load(os.environ)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+@main.command()
+@click.pass_obj
+def serve(settings: Settings) -> None:
+    """Serve HTTP, with the supervisor beside it."""
+    from gateway import doctor
+    from gateway.server import Children, web_command
+
+    doctor.require_startable(settings)
+    click.echo(doctor.where(settings))
+    Children({"supervisor": [sys.executable, "-m", "gateway", "supervise"], "web": web_command(settings)}).run()
+
+
+@main.command()
+@click.pass_obj
+def supervise(settings: Settings) -> None:
+    """Be the supervisor: launch, run, watch and end what the store says."""
+    from gateway import supervisor
+
+    supervisor.run(settings)
+
+
+@main.command()
+@click.pass_obj
+def migrate(settings: Settings) -> None:
+    """Bring the store up to date (every start does so itself)."""
+    from gateway.core.database import Database
+    from gateway.stores import MIGRATIONS
+
+    applied = Database(settings.store_path).migrate(MIGRATIONS)
+    click.echo(f"{settings.store_path}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
+
+
+@main.command(name="settings")
+@click.pass_obj
+def show_settings(settings: Settings) -> None:
+    """Show every setting: its value here and what it means."""
+    for name, value, meaning in settings_module.describe(settings):
+        click.echo(f"{name} = {value}\n    {meaning}")
+
+
+@main.command()
+@click.pass_obj
+def doctor(settings: Settings) -> None:
+    """Check Java, Spark, the port, the store and permissions; say what to do about what is wrong."""
+    from gateway import doctor as checks
+
+    findings = checks.examine(settings)
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.fine else 'FAIL'} {finding.what}: {finding.says}")
+    if not all(finding.fine for finding in findings):
+        sys.exit(1)
+
+
+def run() -> None:
+    """The entry point: errors on purpose are one sentence on the terminal, without a trace."""
+    try:
+        main(standalone_mode=True)
+    except GatewayError as error:
+        click.echo(f"spark-gateway: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,118 @@
+"""The web process: everything put together behind one WSGI application. A composition root; holds no state."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+from flask import Flask, Response, abort, request, send_from_directory
+from werkzeug.exceptions import HTTPException
+
+import gateway
+from batches.service import BatchService
+from batches.store import BatchStore
+from compat.livy.routes import livy_blueprints
+from gateway import stores
+from gateway.console.routes import console_blueprint
+from gateway.core import settings as settings_module
+from gateway.core import wakeup
+from gateway.core.clock import utc_now
+from gateway.core.errors import GatewayError
+from gateway.core.settings import Settings, is_loopback
+from gateway.web import headers
+from gateway.web.api import Api, JsonProvider, json_response
+from gateway.web.middleware import Front
+from sessions.driver_store import DriverStore
+from sessions.service import SessionService
+from sessions.store import SessionStore
+
+log = logging.getLogger(__name__)
+
+# The OpenAPI pages bring inline styles and images of their own; no other page is let off the strict policy.
+_DOCS_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data:; worker-src 'self' blob:; font-src 'self' data:"
+)
+
+# the names that the pages ask for, and the files of the package
+_DOCS_ASSETS = {
+    "swagger-ui.css": "swagger_style.css",
+    "swagger-ui-bundle.js": "swagger_bundle.js",
+    "swagger-ui-standalone-preset.js": "swagger_preset.js",
+    "redoc.js": "redoc.js",
+}
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The WSGI application; settings from the environment unless given."""
+    settings = settings or settings_module.load(os.environ)
+    db = stores.open_and_migrate(settings)
+    wake = partial(wakeup.nudge, settings.wakeup_path)
+    sessions = SessionService(SessionStore(db), DriverStore(db), settings, utc_now, wake)
+    batches = BatchService(BatchStore(db), settings, utc_now, wake)
+
+    app = Flask(__name__, static_folder=None)
+    app.json = JsonProvider(app)
+    app.config.from_mapping(_config(settings))
+    app.url_map.merge_slashes = False
+    headers.register(app, settings)
+    app.register_error_handler(GatewayError, _answer)
+    app.register_error_handler(Exception, _unexpected)
+    api = Api(app)
+    for blueprint in livy_blueprints(sessions, batches):
+        api.register_blueprint(blueprint)
+    app.register_blueprint(console_blueprint(sessions, batches))
+    _serve_api_docs(app)
+    app.wsgi_app = Front(app.wsgi_app, settings.url_prefix)  # type: ignore[method-assign]
+    return app
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    guarded = is_loopback(settings.host) and settings.trusted_hosts
+    return {
+        "MAX_CONTENT_LENGTH": settings.request_limit,
+        "PROVIDE_AUTOMATIC_OPTIONS": False,
+        "TRUSTED_HOSTS": settings.trusted_hosts if guarded else None,
+        "API_TITLE": "Spark Gateway",
+        "API_VERSION": gateway.__version__,
+        "OPENAPI_VERSION": "3.0.3",
+        "OPENAPI_URL_PREFIX": "/",
+        "OPENAPI_SWAGGER_UI_PATH": "/docs",
+        "OPENAPI_SWAGGER_UI_URL": "/docs/assets/",
+        "OPENAPI_REDOC_PATH": "/redoc",
+        "OPENAPI_REDOC_URL": "/docs/assets/redoc.js",
+    }
+
+
+def _answer(error: GatewayError) -> Response:
+    """For errors raised outside any protocol's routes."""
+    return json_response(json.dumps({"msg": str(error)}), error.status)
+
+
+def _unexpected(error: Exception) -> Response:
+    """A defect of ours: the log has the story, the client a JSON string (Livy's shape) without our insides."""
+    if isinstance(error, HTTPException):
+        raise error
+    log.error("unexpected failure", exc_info=error)
+    return json_response(json.dumps("Internal error: the gateway's log says what happened."), 500)
+
+
+def _serve_api_docs(app: Flask) -> None:
+    """Swagger UI's and ReDoc's scripts, from the package that holds them: nothing is loaded from elsewhere."""
+    package = str(files("offapi"))
+
+    @app.get("/docs/assets/<name>")
+    def docs_asset(name: str) -> Response:
+        if name not in _DOCS_ASSETS:
+            abort(404)
+        return send_from_directory(package, _DOCS_ASSETS[name], max_age=86400)
+
+    @app.after_request
+    def relax(response: Response) -> Response:
+        if request.path in ("/docs", "/redoc"):
+            response.headers["Content-Security-Policy"] = _DOCS_POLICY
+        return response

@@ -1,0 +1,34 @@
+"""Time, in the three forms the project uses: aware UTC in Python, ISO text in the store, milliseconds on Livy's wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def to_text(at: datetime) -> str:
+    """ISO text of fixed width in UTC, so that text order in the store is time order."""
+    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_text(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+
+
+def from_text_or_none(text: str | None) -> datetime | None:
+    return None if text is None else from_text(text)
+
+
+def to_milliseconds(at: datetime | None) -> int:
+    """Milliseconds since the epoch; 0 for a moment that has not come."""
+    return 0 if at is None else round(at.timestamp() * 1000)
+
+
+def from_milliseconds(value: int) -> datetime:
+    return datetime.fromtimestamp(value / 1000, timezone.utc)

@@ -1,0 +1,78 @@
+"""Every error the gateway raises on purpose, with the HTTP status it deserves.
+
+    GatewayError 500
+    ├── InvalidRequest 400        what was asked cannot be done; says which field and what would do
+    │   ├── DuplicateName         the name is taken
+    │   ├── InvalidName           the name cannot be told from an id
+    │   └── LimitReached          too much of it already; says how much is allowed
+    ├── Forbidden 403             asked by somebody who may not
+    ├── NotFound 404              no such record
+    ├── SessionEnded 409          the session takes no more work
+    ├── TooLarge 413              the body is over the limit
+    └── Misconfigured             the program cannot start; never sent over HTTP
+
+Protocols differ in status and shape: each translates these in its own folder under `compat/`.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """The root. `status` is the HTTP status a protocol without an opinion of its own answers with."""
+
+    status = 500
+
+
+class InvalidRequest(GatewayError):
+    status = 400
+
+
+class DuplicateName(InvalidRequest):
+    """`name` belongs to another live or listed record of the same kind."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"Duplicate {kind} name: {name}")
+        self.kind, self.name = kind, name
+
+
+class InvalidName(InvalidRequest):
+    """`name` is empty or all digits, so that a path could not tell it from an id."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"Invalid {kind} name: {name}")
+
+
+class LimitReached(InvalidRequest):
+    pass
+
+
+class Forbidden(GatewayError):
+    status = 403
+
+
+class NotFound(GatewayError):
+    """No record of this `kind` answers to `ref` (an id or a name, as the client wrote it)."""
+
+    status = 404
+
+    def __init__(self, kind: str, ref: object) -> None:
+        super().__init__(f"{kind.capitalize()} '{ref}' not found.")
+        self.kind, self.ref = kind, ref
+
+
+class SessionEnded(GatewayError):
+    """The session is in `state` and takes no more statements."""
+
+    status = 409
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"Session is in state {state}")
+        self.state = state
+
+
+class TooLarge(GatewayError):
+    status = 413
+
+
+class Misconfigured(GatewayError):
+    """The message names the setting or the missing thing, and the fix. Shown on the terminal, ends the start."""

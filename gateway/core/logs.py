@@ -1,0 +1,149 @@
+"""Log files served by line: pages by offset, tails, and a last line written by the gateway itself.
+
+A process writes its own file; nothing is held in memory but a sparse index of where lines begin.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_EVERY = 1000  # lines between two entries of the index
+_KEPT = 256  # files whose index is kept
+_TAIL_BLOCK = 16384
+LONGEST_LINE = 1 << 20
+
+
+@dataclass
+class _Index:
+    """Where every `_EVERY`th line of a file begins, as far as it has been read; only whole lines count."""
+
+    offsets: list[int] = field(default_factory=lambda: [0])
+    lines: int = 0
+    end: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def extend(self, path: Path) -> None:
+        try:
+            size = path.stat().st_size
+        except OSError:
+            size = 0
+        if size < self.end:
+            self.offsets, self.lines, self.end = [0], 0, 0
+        if size == self.end:
+            return
+        with open(path, "rb") as file:
+            file.seek(self.end)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self.end += len(line)
+                self.lines += 1
+                if self.lines % _EVERY == 0:
+                    self.offsets.append(self.end)
+
+
+_indexes: OrderedDict[Path, _Index] = OrderedDict()
+_indexes_lock = threading.Lock()
+
+
+def _index_of(path: Path) -> _Index:
+    with _indexes_lock:
+        index = _indexes.setdefault(path, _Index())
+        _indexes.move_to_end(path)
+        while len(_indexes) > _KEPT:
+            _indexes.popitem(last=False)
+    return index
+
+
+def count(path: Path) -> int:
+    """How many whole lines the file has; 0 when it is not there."""
+    index = _index_of(path)
+    with index.lock:
+        index.extend(path)
+        return index.lines
+
+
+def read(path: Path, start: int, stop: int) -> list[str]:
+    """Lines `start` up to but not including `stop` (clipped to what is there), without their line ends."""
+    index = _index_of(path)
+    with index.lock:
+        index.extend(path)
+        start, stop = max(0, start), min(stop, index.lines)
+        offset = index.offsets[start // _EVERY] if start < stop else 0
+    if start >= stop:
+        return []
+    with open(path, "rb") as file:
+        file.seek(offset)
+        for _ in range(start % _EVERY):
+            file.readline()
+        return [_text(file.readline()) for _ in range(stop - start)]
+
+
+def tail(path: Path, size: int) -> list[str]:
+    """The last `size` whole lines, read from the end: cheap on a file of any length."""
+    try:
+        with open(path, "rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            data = b""
+            while end > 0 and data.count(b"\n") <= size and len(data) < LONGEST_LINE:
+                step = min(_TAIL_BLOCK, end)
+                end -= step
+                file.seek(end)
+                data = file.read(step) + data
+    except OSError:
+        return []
+    lines = data.split(b"\n")[:-1]
+    return [_text(line) for line in lines[-size:]] if size > 0 else []
+
+
+# Livy's layout, which its clients parse: these two are lines of the log and count as such (contract §1.4).
+# Processes write both streams into one file, so the second section is always empty.
+STDOUT, STDERR = "stdout: ", "\nstderr: "
+
+
+@dataclass(frozen=True)
+class Page:
+    """`start` is where `lines` begin in a log of `total` lines, markers counted."""
+
+    start: int
+    total: int
+    lines: list[str]
+
+
+def page(path: Path, start: int, size: int) -> Page:
+    """A page of the log in Livy's layout; `start` below 0: the last `size` lines; `size` below 0: all lines."""
+    in_file = count(path)
+    total = in_file + 2
+    size = total if size < 0 else size
+    start = max(0, total - size) if start < 0 else start
+    stop = min(total, start + size)
+    lines = [STDOUT] if start == 0 and stop > 0 else []
+    lines += read(path, start - 1, min(stop - 1, in_file))
+    if start < total == stop:
+        lines.append(STDERR)
+    return Page(start, total, lines)
+
+
+def newest(path: Path, size: int) -> list[str]:
+    """The last `size` lines in Livy's layout, without counting the rest."""
+    lines = tail(path, size)
+    return [*([STDOUT] if len(lines) < size else []), *lines, STDERR][-size:]
+
+
+def note(path: Path, text: str) -> None:
+    """Append a line of the gateway's own, marked as such."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "r+b", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        starts_line = end == 0 or file.read(1) == b"\n"
+        file.write((("" if starts_line else "\n") + f"spark-gateway: {text}\n").encode("utf-8", "replace"))
+
+
+def _text(line: bytes) -> str:
+    return line.rstrip(b"\r\n").decode("utf-8", "replace")

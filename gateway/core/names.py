@@ -1,0 +1,22 @@
+"""How a record is referred to: by its number, or by a name that no number could be mistaken for."""
+
+from __future__ import annotations
+
+from gateway.core.errors import InvalidName, InvalidRequest
+
+LARGEST_ID = 2**31 - 1
+
+
+def as_reference(ref: str) -> int | str:
+    """An id if it is all digits, else a name. Raises InvalidRequest for a number that cannot be an id."""
+    if not (ref.isascii() and ref.isdigit()):
+        return ref
+    if len(ref) > 10 or int(ref) > LARGEST_ID:
+        raise InvalidRequest(f'For input string: "{ref}"')
+    return int(ref)
+
+
+def check(kind: str, name: str | None) -> None:
+    """Raises InvalidName for a name that a path could not tell from an id."""
+    if name is not None and (not name or (name.isascii() and name.isdigit())):
+        raise InvalidName(kind, name)

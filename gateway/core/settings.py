@@ -1,0 +1,266 @@
+"""What an operator may set: each setting's meaning, unit and default, and the one place the environment is read.
+
+Values come from the environment (`SPARK_GATEWAY_PORT=9000`), then a TOML file (`port = 9000`), then the
+default. Anything unknown or unfit stops the start with the field and the fix.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from gateway.core.durations import parse_duration
+from gateway.core.errors import Misconfigured
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PREFIX = "SPARK_GATEWAY_"
+FILE_VARIABLE = PREFIX + "CONFIG"
+
+
+def _setting(default: Any, meaning: str) -> Any:
+    if isinstance(default, (dict, list)):
+        return dataclasses.field(default_factory=lambda: default.copy(), metadata={"meaning": meaning})
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
+
+
+def _home(variable: str, fallback: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / fallback) / "spark-gateway"
+
+
+@dataclass(frozen=True)
+class Settings:
+    # where it listens
+    host: str = _setting("127.0.0.1", "Address to listen on. Any other than loopback needs the next setting.")
+    port: int = _setting(8998, "TCP port to listen on.")
+    allow_remote_without_authentication: bool = _setting(
+        False, "Listen on a non-loopback address although anybody who reaches it may run code as this user."
+    )
+    trusted_hosts: list[str] = _setting(
+        ["127.0.0.1", "localhost", "[::1]"],
+        "Host names a request may name in its Host header; an empty list allows any. Keeps web pages that"
+        " point a name of theirs at this machine from using the gateway.",
+    )
+    url_prefix: str = _setting("", "A path such as /livy below which every route answers as well.")
+    csrf_protection: bool = _setting(False, "Refuse writes without an X-Requested-By header, as Livy can.")
+    web_workers: int = _setting(2, "Web processes.")
+    web_threads: int = _setting(16, "Threads of each web process.")
+    request_limit: int = _setting(64 * 2**20, "Largest request body, bytes.")
+
+    # where it keeps things
+    data_dir: Path = _setting(
+        _home("XDG_DATA_HOME", ".local/share"), "Folder of the store, logs and drivers' work folders."
+    )
+    cache_dir: Path = _setting(_home("XDG_CACHE_HOME", ".cache"), "Folder of what can be made again.")
+    retention: timedelta = _setting(timedelta(days=1), "How long ended sessions and batches stay readable.")
+    event_retention: timedelta = _setting(timedelta(days=30), "How long events are kept.")
+
+    # Spark
+    spark_home: str = _setting("", "Spark installation; empty: the bundled pyspark.")
+    java_home: str = _setting("", "Java 17 or newer; empty: found by itself.")
+    python: str = _setting("", "Python of sessions and Python batches; empty: the gateway's own.")
+    master: str = _setting("local[*]", "Spark master of every session and batch.")
+    deploy_mode: str = _setting("client", "Spark deploy mode of batches; sessions run in client mode.")
+    driver_host: str = _setting(
+        "127.0.0.1", "Address drivers bind to and executors call back; one the cluster's workers can reach."
+    )
+    spark_conf: dict[str, str] = _setting({}, "Spark conf under every session and batch; their own conf wins.")
+    conf_blacklist: list[str] = _setting(
+        ["spark.submit.deployMode", "spark.submit.proxyUser.allowCustomClasspathInClusterMode"],
+        "Conf keys a request may not set.",
+    )
+    any_local_path: bool = _setting(
+        True, "Let requests name any local file: whoever may run code here may read it anyway."
+    )
+    local_path_whitelist: list[str] = _setting([], "Folders requests may name files of when any_local_path is false.")
+    impersonation: bool = _setting(False, "Pass proxyUser on to Spark (--proxy-user); otherwise it is ignored.")
+    hive: bool = _setting(False, "Give sessions the Hive catalog instead of the in-memory one.")
+
+    # sessions
+    max_sessions: int = _setting(100, "Live sessions at most; more are refused.")
+    max_starting_drivers: int = _setting(2, "Drivers starting at the same time; further ones wait their turn.")
+    driver_start_timeout: timedelta = _setting(timedelta(minutes=10), "A driver that is not ready by then is stopped.")
+    session_idle_timeout: timedelta = _setting(
+        timedelta(hours=1), "A session without work for this long is deleted, unless it asked for another time; 0: never."
+    )
+    session_ttl: timedelta = _setting(
+        timedelta(0), "A session this old is deleted, unless it asked for another time; 0: never."
+    )
+    max_statements_waiting: int = _setting(1000, "Unfinished statements of one session at most; more are refused.")
+    statements_retained: int = _setting(1000, "Newest statements of one session that are kept.")
+    statement_output_limit: int = _setting(100 * 2**20, "Largest text output of one statement, bytes; the rest is cut.")
+    sql_rows: int = _setting(1000, "Rows of a SQL result at most; conf livy.rsc.sql.num-rows of a session wins.")
+
+    # batches
+    max_batches_running: int = _setting(4, "Batches running at the same time; further ones wait in order.")
+    max_batches_waiting: int = _setting(1000, "Batches waiting to run at most; more are refused.")
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def store_path(self) -> Path:
+        return self.data_dir / "gateway.db"
+
+    @property
+    def wakeup_path(self) -> Path:
+        return self.data_dir / "run" / "wakeup"
+
+
+_SMALLEST = {
+    "port": 0,
+    "web_workers": 1,
+    "web_threads": 1,
+    "request_limit": 1024,
+    "max_sessions": 1,
+    "max_starting_drivers": 1,
+    "max_statements_waiting": 1,
+    "statements_retained": 1,
+    "statement_output_limit": 1024,
+    "sql_rows": 1,
+    "max_batches_running": 1,
+    "max_batches_waiting": 1,
+}
+
+
+def _check(settings: Settings) -> None:
+    for name, smallest in _SMALLEST.items():
+        if getattr(settings, name) < smallest:
+            raise Misconfigured(f"setting {name} is {getattr(settings, name)}: give a whole number from {smallest} up")
+    if settings.port > 65535:
+        raise Misconfigured(f"setting port is {settings.port}: give a number from 0 to 65535")
+    if settings.deploy_mode not in ("client", "cluster"):
+        raise Misconfigured(f"setting deploy_mode is '{settings.deploy_mode}': give client or cluster")
+    if settings.url_prefix and (not settings.url_prefix.startswith("/") or settings.url_prefix.endswith("/")):
+        raise Misconfigured(f"setting url_prefix is '{settings.url_prefix}': give a path like /livy, or nothing")
+    if not is_loopback(settings.host) and not settings.allow_remote_without_authentication:
+        raise Misconfigured(
+            f"setting host is {settings.host}, not a loopback address, and there is no authentication yet: whoever"
+            " reaches it could run code as you; listen on 127.0.0.1, or set allow_remote_without_authentication = true"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Settings from `environ` and a TOML file.
+
+    The file is `file`, else the one SPARK_GATEWAY_CONFIG names, else ~/.config/spark-gateway/gateway.toml if it
+    is there. Raises Misconfigured, naming the field and the fix.
+    """
+    known = {field.name for field in dataclasses.fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, value in _read_file(environ, file).items():
+        if name not in known:
+            raise Misconfigured(f"unknown setting {name} in the settings file: {_nearest(name, known)}")
+        values[name] = _from_toml(name, value)
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
+            continue
+        name = variable[len(PREFIX) :].lower()
+        if name not in known:
+            raise Misconfigured(f"unknown setting {variable} in the environment: {_nearest(name, known)}")
+        values[name] = _from_text(name, text)
+    return Settings(**values)
+
+
+def describe(settings: Settings) -> list[tuple[str, str, str]]:
+    """(name, value as text, meaning) of every setting, for the command line and the docs."""
+    return [
+        (field.name, as_text(getattr(settings, field.name)), field.metadata["meaning"])
+        for field in dataclasses.fields(settings)
+    ]
+
+
+def as_text(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ",".join(value)
+    if isinstance(value, dict):
+        return ",".join(f"{key}={item}" for key, item in value.items())
+    return str(value)
+
+
+def _read_file(environ: Mapping[str, str], file: Path | None) -> dict[str, Any]:
+    named = file or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
+    path = named or _home("XDG_CONFIG_HOME", ".config") / "gateway.toml"
+    if named is None and not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise Misconfigured(f"the settings file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"the settings file {path} is not TOML: {error}") from error
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {close[0]}?" if close else "see `python -m gateway settings` for all there are"
+
+
+def _kind(name: str) -> Any:
+    return get_type_hints(Settings)[name]
+
+
+def _from_toml(name: str, value: Any) -> Any:
+    kind = _kind(name)
+    if kind in (timedelta, Path) and isinstance(value, str):
+        return _from_text(name, value)
+    if kind == list[str] and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    if kind == dict[str, str] and isinstance(value, dict):
+        return {key: as_text(item) for key, item in value.items()}
+    if kind in (str, int, bool) and type(value) is kind:
+        return value
+    raise Misconfigured(f"setting {name} is {value!r} in the settings file: give {_example(kind)}")
+
+
+def _from_text(name: str, text: str) -> Any:
+    kind = _kind(name)
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.strip().lower()]
+        if kind is int:
+            return int(text)
+        if kind is timedelta:
+            return parse_duration(text)
+        if kind is Path:
+            return Path(text).expanduser().absolute()
+        if kind == list[str]:
+            return [item.strip() for item in text.split(",") if item.strip()]
+        if kind == dict[str, str]:
+            return dict(item.strip().split("=", 1) for item in text.split(",") if item.strip())
+    except (KeyError, ValueError):
+        raise Misconfigured(f"setting {name} is '{text}': give {_example(kind)}") from None
+    return text
+
+
+def _example(kind: Any) -> str:
+    return {
+        bool: "true or false",
+        int: "a whole number",
+        timedelta: 'a duration such as "90s", "10m" or "1h"',
+        Path: "a path, as text",
+        str: "text",
+    }.get(kind, "a list such as a,b (in TOML: an array of texts)" if kind == list[str] else "pairs such as k=v,k2=v2")

@@ -1,0 +1,124 @@
+"""Is this machine fit to serve? Each check says what it found and what to do. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from dataclasses import dataclass
+
+import psutil
+
+from gateway.core import java, spark
+from gateway.core.database import Database
+from gateway.core.errors import GatewayError, Misconfigured
+from gateway.core.settings import Settings
+from gateway.stores import MIGRATIONS
+from gateway.supervisor import is_running
+
+_DRIVER_MEMORY = 2**30  # bytes that one local session takes at least, with some room
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    fine: bool
+    says: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every check, in the order in which one would mend things."""
+    checks = {
+        "Java": _java,
+        "Spark": _spark,
+        "address": _address,
+        "data folder": _data_folder,
+        "store": _store,
+        "supervisor": _supervisor,
+        "memory": _memory,
+    }
+    findings = []
+    for what, check in checks.items():
+        try:
+            findings.append(Finding(what, True, check(settings)))
+        except GatewayError as error:
+            findings.append(Finding(what, False, str(error)))
+    return findings
+
+
+def require_startable(settings: Settings) -> None:
+    """Raises Misconfigured with the fix if serving cannot work."""
+    for check in (_java, _spark, _free_port, _data_folder):
+        check(settings)
+
+
+def where(settings: Settings) -> str:
+    """The line that a start greets with."""
+    home = spark.spark_home(settings)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return (
+        f"Spark Gateway on http://{host}:{settings.port} (Spark {spark.spark_version(home)} of {home},"
+        f" {_java(settings)}, master {settings.master})"
+    )
+
+
+def _java(settings: Settings) -> str:
+    found = java.find(settings.java_home or None)
+    return f"Java {found.version} of {found.home}"
+
+
+def _spark(settings: Settings) -> str:
+    home = spark.spark_home(settings)
+    return f"Spark {spark.spark_version(home)} of {home}"
+
+
+def _address(settings: Settings) -> str:
+    return f"{settings.host}:{settings.port} is served already" if is_running(settings) else _free_port(settings)
+
+
+def _free_port(settings: Settings) -> str:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host.strip("[]"), settings.port))
+        except OSError as error:
+            raise Misconfigured(
+                f"port {settings.port} on {settings.host} cannot be used ({error.strerror}): stop what listens there,"
+                " or choose another with the setting port (SPARK_GATEWAY_PORT)"
+            ) from error
+    return f"{settings.host}:{settings.port} is free"
+
+
+def _data_folder(settings: Settings) -> str:
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Misconfigured(f"{folder} cannot be made ({error.strerror}): set data_dir to a folder you own") from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise Misconfigured(f"{folder} cannot be written: set data_dir to a folder you own")
+    if folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise Misconfigured(f"{folder} is open to other users, and it holds secrets: chmod 700 {folder}")
+    return f"{folder}, private"
+
+
+def _store(settings: Settings) -> str:
+    if not settings.store_path.exists():
+        return f"{settings.store_path} will be made"
+    db = Database(settings.store_path)
+    if db.value("PRAGMA quick_check") != "ok":
+        raise Misconfigured(f"{settings.store_path} is damaged: move it away, and put back a copy if there is one")
+    pending = db.pending(MIGRATIONS)
+    return f"{settings.store_path}, {len(pending)} migrations to apply" if pending else f"{settings.store_path}"
+
+
+def _supervisor(settings: Settings) -> str:
+    return "runs" if is_running(settings) else "does not run (`serve` starts it)"
+
+
+def _memory(settings: Settings) -> str:
+    free = psutil.virtual_memory().available
+    if free < _DRIVER_MEMORY:
+        raise Misconfigured(f"{free >> 20} MiB are free, a session needs about {_DRIVER_MEMORY >> 20}: free some memory")
+    return f"{free >> 30} GiB free, room for about {free // _DRIVER_MEMORY} sessions"

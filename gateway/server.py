@@ -1,0 +1,77 @@
+"""`serve`: the web server and the supervisor as two children of one small process. A composition root.
+
+The supervisor is a sibling of the web server, not its child: gunicorn collects every child as if it were a
+worker. A child that dies is started again; both end with their parent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import FrameType
+
+from gateway.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 10.0  # seconds for a child to end before it is killed
+_SHORTEST_LIFE = 1.0  # seconds; a child that lives shorter is started again only after this long
+
+
+def web_command(settings: Settings) -> list[str]:
+    """The gunicorn call that serves the web application."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return [
+        *(sys.executable, "-m", "gunicorn", "wsgi:app"),
+        *("--bind", f"{host}:{settings.port}"),
+        *("--worker-class", "gthread"),
+        *("--workers", str(settings.web_workers), "--threads", str(settings.web_threads)),
+        *("--preload", "--keep-alive", "75", "--graceful-timeout", "5", "--log-level", "warning"),
+    ]
+
+
+class Children:
+    """Keeps the named commands running until told to stop."""
+
+    def __init__(self, commands: dict[str, list[str]]) -> None:
+        self._commands = commands
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._begun: dict[str, float] = {}
+        self._stopping = False
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        for name in self._commands:
+            self._start(name)
+        while not self._stopping:
+            pid, _ = os.wait()
+            for name, child in list(self._running.items()):
+                if child.pid == pid and not self._stopping:
+                    log.warning("%s ended; starting it again", name)
+                    time.sleep(max(0.0, self._begun[name] + _SHORTEST_LIFE - time.monotonic()))
+                    self._start(name)
+        self._stop_all()
+
+    def _start(self, name: str) -> None:
+        if not self._stopping:
+            self._begun[name] = time.monotonic()
+            self._running[name] = subprocess.Popen(self._commands[name])
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        for child in self._running.values():
+            child.send_signal(signal.SIGTERM)
+
+    def _stop_all(self) -> None:
+        end = time.monotonic() + _PATIENCE
+        for child in self._running.values():
+            try:
+                child.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()

@@ -1,0 +1,171 @@
+"""The supervisor: one process per store that launches, runs, watches and ends. A composition root.
+
+It sleeps until a nudge, the end of a process or a timer, then runs every pass. All it knows is in rows and
+folders: killed at any moment, its successor goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from batches.reconcile import BatchPass
+from batches.store import BatchStore
+from batches.submit import Submitter
+from gateway import stores
+from gateway.core import class_archive, events, java, processes, spark, wakeup
+from gateway.core.clock import utc_now
+from gateway.core.database import Database
+from gateway.core.settings import Settings
+from sessions.driver import Launcher
+from sessions.driver_store import DriverStore
+from sessions.reconcile import DriverPass, SessionPass
+from sessions.runner import Runner
+from sessions.store import SessionStore
+
+log = logging.getLogger(__name__)
+
+_TICK = 1.0  # seconds between passes when nothing happens: what a lost nudge costs at most
+_SOON = 0.050  # seconds between passes while something is being stopped
+_EXPIRE_EVERY = 5.0
+_FIND_APPLICATIONS_EVERY = 0.3
+
+# An application that has run out of memory must end, not linger half-alive (exit code 3).
+_DRIVER_JVM = ["-XX:+ExitOnOutOfMemoryError"]
+
+
+class Supervisor:
+    def __init__(self, settings: Settings, db: Database) -> None:
+        self._settings, self._db = settings, db
+        self._awake = asyncio.Event()
+        self._stopped = False
+        found = java.find(settings.java_home or None)
+        archive = class_archive.java_options(settings.cache_dir, found, spark.spark_home(settings))
+        sessions, batches = SessionStore(db), BatchStore(db)
+        watcher = processes.Watcher(self._awake.set)
+        self._runner = Runner(sessions, utc_now)
+        self._sessions = SessionPass(sessions, settings, utc_now)
+        self._drivers = DriverPass(
+            DriverStore(db), Launcher(settings, found, [*archive, *_DRIVER_JVM]), settings, utc_now, watcher
+        )
+        self._batches = BatchPass(
+            BatchStore(db), Submitter(settings, found, [*archive, *_DRIVER_JVM]), settings, utc_now, watcher
+        )
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. Sessions and batches go on without us."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGCHLD, processes.reap)
+        fifo = wakeup.create(self._settings.wakeup_path)
+        loop.add_reader(fifo, self._on_nudge, fifo)
+        self._drivers.adopt()
+        self._batches.adopt()
+        timers = [
+            asyncio.create_task(self._every(_EXPIRE_EVERY, self._expire)),
+            asyncio.create_task(self._find_applications()),
+        ]
+        log.info("supervising %s", self._db.path, extra={"action": "supervise"})
+        while not self._stopped:
+            self._awake.clear()
+            await self._sleep(_SOON if self._run_passes() else _TICK)
+        for timer in timers:
+            timer.cancel()
+
+    def _run_passes(self) -> bool:
+        """Statements first: somebody waits for them. Whether the next round should come soon."""
+        soon = [
+            self._guard(self._runner.run_pass),
+            self._guard(self._drivers),
+            self._guard(self._sessions),
+            self._guard(self._runner.run_pass),
+            self._guard(self._batches),
+        ]
+        return any(soon)
+
+    def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
+        """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
+        try:
+            return bool(one_pass())
+        except Exception:
+            log.exception("a pass failed", extra={"action": "pass"})
+            return False
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._awake.wait(), seconds)
+        except asyncio.TimeoutError:
+            pass
+
+    async def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        while True:
+            self._guard(work)
+            await asyncio.sleep(seconds)
+
+    async def _find_applications(self) -> None:
+        while True:
+            try:
+                await self._batches.find_applications()
+            except Exception:
+                log.exception("looking for applications failed", extra={"action": "pass"})
+            await asyncio.sleep(_FIND_APPLICATIONS_EVERY)
+
+    def _expire(self) -> None:
+        self._sessions.expire()
+        self._batches.expire()
+        events.forget_before(self._db, utc_now() - self._settings.event_retention)
+        self._awake.set()
+
+    def _on_nudge(self, fifo: int) -> None:
+        wakeup.drain(fifo)
+        self._awake.set()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._awake.set()
+
+
+def run(settings: Settings) -> None:
+    """Be the supervisor of this store; wait for our turn if it has one. Returns after SIGTERM or SIGINT."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(lease_path(settings), "a") as lease:
+        # A file lock is the lease: the system gives it back in the moment its holder dies, however it dies.
+        _take(lease.fileno())
+        db = stores.open_and_migrate(settings)
+        asyncio.run(_supervise(settings, db))
+
+
+async def _supervise(settings: Settings, db: Database) -> None:
+    await Supervisor(settings, db).run()
+
+
+def _take(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        log.info("another supervisor holds the lease; waiting", extra={"action": "wait"})
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def lease_path(settings: Settings) -> Path:
+    return settings.data_dir / "supervisor.lock"
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether some process holds the lease of this store."""
+    if not lease_path(settings).exists():
+        return False
+    descriptor = os.open(lease_path(settings), os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The HTTP seams every protocol shares. Knows no protocol."""

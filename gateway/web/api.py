@@ -1,0 +1,124 @@
+"""flask-smorest as this project speaks it: how bodies are read, what JSON looks like, which shape errors have.
+
+Bodies are JSON whatever their Content-Type says (clients send form, text or none); answers are compact JSON.
+Protocols give their errors shapes of their own through handlers on their blueprints.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any, NoReturn
+
+import flask_smorest
+import marshmallow
+from flask import Request, Response, current_app, request
+from flask.json.provider import DefaultJSONProvider
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException
+
+from gateway.core.errors import InvalidRequest, TooLarge
+
+JSON_TYPE = "application/json;charset=utf-8"
+
+
+class Unreadable(InvalidRequest):
+    """The request could not be read: no JSON, or a member that is unknown or of the wrong type."""
+
+
+class JsonProvider(DefaultJSONProvider):
+    """Compact, one line, members in the order they were written."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        kwargs.setdefault("separators", (",", ":"))
+        return super().dumps(obj, **kwargs)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        return json_response(self.dumps(self._prepare_response_obj(args, kwargs)))
+
+
+def json_response(text: str, status: int = 200) -> Response:
+    return current_app.response_class(text, status, content_type=JSON_TYPE)
+
+
+class Parser(FlaskParser):
+    """Reads arguments with marshmallow. Unknown body members are refused, unknown query parameters ignored."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+    DEFAULT_UNKNOWN_BY_LOCATION = {
+        "json": marshmallow.RAISE,
+        "query": marshmallow.EXCLUDE,
+    }
+
+    def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
+        return read_json(req)
+
+    def handle_error(self, error: marshmallow.ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
+        raise Unreadable(_first(error.messages, [])) from error
+
+
+class Blueprint(flask_smorest.Blueprint):
+    ARGUMENTS_PARSER = Parser()
+
+
+class Api(flask_smorest.Api):
+    """Errors that no protocol has taken (unrouted paths above all) are answered with an empty body."""
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        response = Response(status=error.code)
+        response.headers.extend(
+            [header for header in error.get_headers() if header[0].lower() != "content-type"]
+        )
+        under_api = not request.path.startswith(("/ui", "/docs", "/redoc"))
+        response.content_type = JSON_TYPE if under_api else "text/html;charset=utf-8"
+        return response
+
+
+def read_json(req: Request) -> Any:
+    """The JSON document in the body; what follows it is ignored. Raises Unreadable, TooLarge."""
+    try:
+        text = _body(req).decode("utf-8-sig").lstrip()
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"the body is not UTF-8 text: {error.reason}") from error
+    if not text:
+        raise Unreadable("No content to map due to end-of-input: send a JSON object, at least {}")
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise Unreadable("the body holds half of a surrogate pair, which is no character") from None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Unreadable("the body is not a JSON object: send {...}")
+    return value
+
+
+def _body(req: Request) -> bytes:
+    data = req.get_data(parse_form_data=False)
+    window = {"gzip": 31, "deflate": 15}.get(req.headers.get("Content-Encoding", "").strip().lower())
+    if window is None:
+        return data
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    try:
+        inflater = zlib.decompressobj(window)
+        plain = inflater.decompress(data, limit)
+    except zlib.error as error:
+        raise Unreadable(f"the body is not what its Content-Encoding says: {error}") from error
+    if inflater.unconsumed_tail:
+        raise TooLarge(f"the body is larger than {limit} bytes")
+    return plain
+
+
+def _first(messages: Any, path: list[str]) -> str:
+    """The first message of marshmallow's tree of them, with the member it is about."""
+    if isinstance(messages, dict):
+        key, inner = next(iter(messages.items()))
+        return _first(inner, path if key in ("json", "query", "_schema", "key", "value") else [*path, str(key)])
+    message = str(messages[0] if isinstance(messages, list) else messages)
+    if message == "Unknown field.":
+        return f'Unrecognized field "{".".join(path)}", not marked as ignorable: leave it out'
+    return f"{'.'.join(path)}: {message}" if path and not message.startswith("For input string") else message

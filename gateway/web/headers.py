@@ -1,0 +1,62 @@
+"""What every answer carries and every request is checked for, whatever the protocol."""
+
+from __future__ import annotations
+
+import gzip
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, Response, request
+
+from gateway.core.errors import Forbidden, InvalidRequest
+from gateway.core.settings import Settings
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-XSS-Protection": "1; mode=block",
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline'; img-src 'self'; frame-src 'self';"
+    ),
+}
+_WORTH_COMPRESSING = 1024  # bytes
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+def register(app: Flask, settings: Settings) -> None:
+    @app.before_request
+    def check() -> None:
+        refuse_other_sites(request)
+        if settings.csrf_protection and method_sent(request) not in _SAFE:
+            if "X-Requested-By" not in request.headers:
+                raise InvalidRequest("Missing Required Header for CSRF protection.")
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return _compress(response)
+
+
+def method_sent(req: Request) -> str:
+    """The method on the wire, before any override."""
+    return str(req.environ.get("spark_gateway.method", req.method))
+
+
+def refuse_other_sites(req: Request) -> None:
+    """A page of another site must not write here in the name of whoever looks at it. Only browsers send Origin."""
+    origin = req.headers.get("Origin")
+    if origin is None or method_sent(req) in _SAFE:
+        return
+    if urlsplit(origin).netloc != req.host:
+        raise Forbidden(f"a page of {origin} may not do this here: requests that write must come from this host's pages")
+
+
+def _compress(response: Response) -> Response:
+    accepted = request.headers.get("Accept-Encoding", "")
+    if "gzip" not in accepted or response.is_streamed or response.content_encoding or not response.is_json:
+        return response
+    data = response.get_data()
+    if len(data) >= _WORTH_COMPRESSING:
+        response.set_data(gzip.compress(data, 1, mtime=0))
+        response.content_encoding = "gzip"
+    return response

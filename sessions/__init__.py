@@ -1,0 +1,1 @@
+"""Interactive sessions: statements, the drivers that run them, and how the two are kept together."""

@@ -1,0 +1,128 @@
+"""A driver as a process: launched, found ready, and told why it ended. Knows no session and no store.
+
+The driver's folder is its handle: everything a restarted gateway needs to take it up again is in there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from jupyter_client.connect import write_connection_file
+
+from gateway.core import logs, processes, spark
+from gateway.core.java import Java
+from gateway.core.settings import Settings
+from sessions.models import Driver
+
+_LAUNCH = Path(__file__).parent / "repl" / "launch.py"
+_LONGEST_SOCKET_PATH = 100  # of the 107 bytes that a Unix socket's path may have
+
+# SIGTERM lets Spark tell its cluster manager; what ignores it is killed.
+STOP_LADDER = ((signal.SIGTERM, timedelta(seconds=3)), (signal.SIGKILL, timedelta(seconds=30)))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a driver says once Spark is up; or the error that kept Spark from starting."""
+
+    app_id: str | None = None
+    ui_url: str | None = None
+    error: str | None = None
+
+
+class Launcher:
+    """Starts drivers on this host in client deploy mode. `submit_options` are JVM options of the driver."""
+
+    def __init__(self, settings: Settings, java: Java, submit_options: list[str]) -> None:
+        self._settings, self._java, self._submit_options = settings, java, submit_options
+
+    def launch(self, driver: Driver) -> processes.Process:
+        """Start the driver's process, unless it was started already. Raises OSError, Misconfigured."""
+        if (started := processes.find(driver.folder)) is not None:
+            return started
+        settings, folder = self._settings, driver.folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "tmp").mkdir(exist_ok=True)
+        properties = folder / "spark.properties"
+        spark.write_properties(properties, self._conf(driver))
+        _write_connection_file(driver)
+        spark.write_private(folder / "options.json", json.dumps(self._kernel_options(driver)))
+        command = spark.submit_command(
+            settings, driver.options, properties, str(_LAUNCH), [str(folder / "options.json")]
+        )
+        python = settings.python or sys.executable
+        return processes.start(
+            folder, command, spark.submit_environ(settings, self._java.home, self._submit_options, python)
+        )
+
+    def _conf(self, driver: Driver) -> dict[str, str]:
+        defaults = {
+            "spark.app.name": "spark-gateway-session",
+            "spark.sql.warehouse.dir": str(driver.folder / "warehouse"),
+            "spark.sql.catalogImplementation": "hive" if self._settings.hive else "in-memory",
+        }
+        return spark.conf_of(driver.options, self._settings, driver.folder, defaults)
+
+    def _kernel_options(self, driver: Driver) -> dict[str, object]:
+        asked = driver.options.conf.get("livy.rsc.sql.num-rows", "")
+        return {
+            "connection_file": str(driver.connection_file),
+            "ready_file": str(driver.folder / "ready.json"),
+            "wakeup": str(self._settings.wakeup_path),
+            "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else self._settings.sql_rows,
+            "output_limit": self._settings.statement_output_limit,
+        }
+
+
+def readiness(driver: Driver) -> Ready | None:
+    """What the driver wrote when Spark was up; None before that."""
+    try:
+        said = json.loads((driver.folder / "ready.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return Ready(said.get("app_id"), said.get("ui_url"), said.get("error"))
+
+
+def reason_of_end(driver: Driver) -> str:
+    """Why the driver's process ended, in one sentence, as far as its folder tells."""
+    said = readiness(driver)
+    if said is not None and said.error:
+        return f"Spark did not start: {said.error}"
+    code = processes.exit_code(driver.folder)
+    if any("java.lang.OutOfMemoryError" in line for line in logs.tail(driver.log, 200)):
+        return "the driver ran out of memory; ask for more with driverMemory"
+    if code is None:
+        return "the driver's processes were killed from outside"
+    if code == 128 + signal.SIGKILL:
+        return "the driver was killed (signal 9); if nobody did that, the machine ran out of memory"
+    if code > 128:
+        return f"the driver was ended by signal {code - 128}"
+    return f"the driver ended by itself with exit code {code}; its log says more"
+
+
+def clear(folder: Path, *, keep_log: bool) -> None:
+    """Remove what a driver that is gone has left in its folder; the log too unless `keep_log`."""
+    if not keep_log:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for entry in folder.iterdir() if folder.exists() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != "log":
+            entry.unlink(missing_ok=True)
+
+
+def _write_connection_file(driver: Driver) -> None:
+    """Unix sockets in the driver's private folder; TCP with signed messages where their path would be too long."""
+    socket = str(driver.folder / "kernel")
+    if len(socket) <= _LONGEST_SOCKET_PATH:
+        write_connection_file(str(driver.connection_file), ip=socket, transport="ipc")
+    else:
+        write_connection_file(str(driver.connection_file), ip="127.0.0.1")
+    driver.connection_file.chmod(0o600)

@@ -1,0 +1,80 @@
+"""The gateway's end of a driver's kernel: Jupyter messages on its shell and control channels.
+
+Opened for one statement and closed after it, so that an idle session holds no socket and no thread.
+The requests beside Jupyter's own (cancel, progress, forget) are those of `sessions/repl/kernel.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from jupyter_client.asynchronous.client import AsyncKernelClient
+
+from gateway.core.clock import from_milliseconds
+from sessions.models import Statement
+
+_PATIENCE = 5.0  # seconds for an answer on the control channel
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1."""
+
+    output: dict[str, Any]
+    started: datetime
+    completed: datetime
+
+
+class KernelClient:
+    def __init__(self, connection_file: Path) -> None:
+        self._client = AsyncKernelClient()
+        self._client.load_connection_file(str(connection_file))
+
+    async def __aenter__(self) -> KernelClient:
+        self._client.start_channels(shell=True, control=True, iopub=False, stdin=False, hb=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.stop_channels()
+
+    async def execute(self, statement: Statement) -> Reply:
+        """Run it, however long that takes. Asking again for a statement that runs or has run gives its one result."""
+        content = {"code": statement.code, "silent": False, "store_history": False, "allow_stdin": False}
+        metadata = {"statement": statement.id, "kind": statement.kind.value}
+        answer = await self._ask(self._client.shell_channel, "execute_request", content, metadata, None)
+        return Reply(
+            answer["output"], from_milliseconds(answer["started"]), from_milliseconds(answer["completed"])
+        )
+
+    async def progress(self, statement: int) -> float:
+        """Finished share of the tasks of its Spark jobs, 0.0 to 1.0."""
+        return float((await self._control("progress_request", statement))["progress"])
+
+    async def cancel(self, statement: int) -> None:
+        """One attempt to stop it: its Spark jobs and its plain code."""
+        await self._control("cancel_request", statement)
+
+    async def forget(self, statement: int) -> None:
+        """Its result is stored: the driver need not keep it any longer."""
+        await self._control("forget_request", statement)
+
+    async def _control(self, kind: str, statement: int) -> dict[str, Any]:
+        return await self._ask(self._client.control_channel, kind, {"statement": statement}, {}, _PATIENCE)
+
+    async def _ask(
+        self, channel: Any, kind: str, content: dict[str, Any], metadata: dict[str, Any], patience: float | None
+    ) -> dict[str, Any]:
+        message = self._client.session.msg(kind, content=content, metadata=metadata)
+        channel.send(message)
+        while True:
+            answer = await asyncio.wait_for(channel.get_msg(timeout=None), patience)
+            if answer["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                content = answer["content"]
+                return dict(content)

@@ -1,0 +1,167 @@
+"""The passes that bring sessions and drivers to where they are wanted. Each is safe to repeat at any moment.
+
+A pass reads rows and processes, moves what has to move, and forgets: a restarted supervisor just goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from gateway.core import logs, processes
+from gateway.core.clock import Clock
+from gateway.core.durations import parse_duration
+from gateway.core.errors import GatewayError
+from gateway.core.settings import Settings
+from sessions import driver as driver_process
+from sessions.driver import STOP_LADDER, Launcher
+from sessions.driver_store import DriverStore
+from sessions.models import Driver
+from sessions.states import DriverState, SessionState
+from sessions.store import Lease, SessionStore
+
+log = logging.getLogger(__name__)
+
+
+class DriverPass:
+    """Launches drivers in order, notices which are ready or gone, and stops those that are not wanted."""
+
+    def __init__(
+        self,
+        store: DriverStore,
+        launcher: Launcher,
+        settings: Settings,
+        clock: Clock,
+        watcher: processes.Watcher,
+    ) -> None:
+        self._store, self._launcher, self._settings, self._clock = store, launcher, settings, clock
+        self._watcher = watcher
+        self._stopping: dict[str, tuple[int, datetime]] = {}  # driver: step of the ladder, since when
+        self._started: set[str] = set()
+
+    def adopt(self) -> None:
+        """Take up the drivers that an earlier supervisor left ready. Once, before the first pass."""
+        for driver in self._store.ready_ones():
+            process = processes.find(driver.folder)
+            if process is None:
+                self._is_gone(driver, driver_process.reason_of_end(driver), self._clock())
+            else:
+                self._watcher.add(process)
+
+    def __call__(self) -> bool:
+        """Whether something is being stopped, so that the next pass should come soon.
+
+        A ready driver costs nothing here: the watcher names those that have ended.
+        """
+        now = self._clock()
+        for driver in self._store.find_all(self._watcher.ended_in(self._settings.data_dir / "drivers")):
+            if not self._watcher.renew(driver.folder):
+                self._is_gone(driver, driver_process.reason_of_end(driver), now)
+        moving = self._store.moving()
+        starting = 0
+        for driver in moving:
+            if driver.target is DriverState.GONE:
+                self._stop(driver, now)
+            elif driver.state is DriverState.LAUNCHING:
+                starting += self._attend_launch(driver, now)
+        for driver in moving:
+            if driver.state is DriverState.REQUESTED and driver.target is DriverState.READY:
+                if starting >= self._settings.max_starting_drivers:
+                    break
+                starting += self._launch(driver, now)
+        self._forget_unclaimed()
+        return bool(self._stopping)
+
+    def _launch(self, driver: Driver, now: datetime) -> bool:
+        if not self._store.launch(driver.id, now):
+            return False
+        log.info("launching", extra={"driver": driver.id, "action": "launch"})
+        return self._start(driver, now)
+
+    def _start(self, driver: Driver, now: datetime) -> bool:
+        try:
+            self._watcher.add(self._launcher.launch(driver))
+        except (OSError, GatewayError) as error:
+            self._is_gone(driver, f"the driver could not be started: {error}", now)
+            return False
+        self._started.add(driver.id)
+        return True
+
+    def _attend_launch(self, driver: Driver, now: datetime) -> bool:
+        """Whether it is still starting."""
+        ready = driver_process.readiness(driver)
+        if ready is not None and ready.error is None:
+            self._store.ready(driver.id, ready.app_id, ready.ui_url, now)
+            log.info("ready", extra={"driver": driver.id, "action": "ready"})
+            return False
+        if driver.launched and now - driver.launched > self._settings.driver_start_timeout:
+            allowed = self._settings.driver_start_timeout.total_seconds()
+            self._store.give_up(driver.id, f"the driver was not ready after {allowed:g} s (setting driver_start_timeout)")
+        # A row without a process: an earlier supervisor died between the two, or left the watching to us.
+        return driver.id in self._started or self._start(driver, now)
+
+    def _stop(self, driver: Driver, now: datetime) -> None:
+        step, since = self._stopping.get(driver.id, (-1, now))
+        if not processes.family(driver.folder):
+            self._is_gone(driver, driver.reason, now)
+        elif step < 0 or (now - since > STOP_LADDER[step][1] and step + 1 < len(STOP_LADDER)):
+            processes.signal_all(driver.folder, STOP_LADDER[step + 1][0])
+            self._stopping[driver.id] = (step + 1, now)
+
+    def _is_gone(self, driver: Driver, reason: str | None, now: datetime) -> None:
+        processes.signal_all(driver.folder, STOP_LADDER[-1][0])
+        if reason:
+            logs.note(driver.log, reason)
+        self._store.gone(driver.id, reason, now)
+        self._watcher.forget(driver.folder)
+        self._stopping.pop(driver.id, None)
+        self._started.discard(driver.id)
+        driver_process.clear(driver.folder, keep_log=True)
+        log.info("gone: %s", reason or "as asked", extra={"driver": driver.id, "action": "gone"})
+
+    def _forget_unclaimed(self) -> None:
+        for driver in self._store.unclaimed():
+            driver_process.clear(driver.folder, keep_log=False)
+            self._store.remove(driver.id)
+
+
+class SessionPass:
+    """Lets sessions follow their drivers, and ends those whose time is over."""
+
+    def __init__(self, store: SessionStore, settings: Settings, clock: Clock) -> None:
+        self._store, self._settings, self._clock = store, settings, clock
+
+    def __call__(self) -> None:
+        now = self._clock()
+        for session in self._store.become_idle(now):
+            log.info("idle", extra={"session": session, "action": "idle"})
+        for session, reason in self._store.without_driver():
+            self._store.end(session, reason, now)
+            log.info("dead: %s", reason, extra={"session": session, "action": "dead"})
+
+    def expire(self) -> None:
+        """Delete live sessions whose client or time is gone, and ended ones that were kept long enough."""
+        now = self._clock()
+        for lease in self._store.live():
+            reason = reason_of_expiry(lease, self._settings, now)
+            if reason:
+                self._store.remove(lease.session.id, reason, now)
+                log.info("expired: %s", reason, extra={"session": lease.session.id, "action": "expire"})
+        for session in self._store.ended_before(now - self._settings.retention):
+            self._store.remove(session, "kept for the whole retention time", now)
+
+
+def reason_of_expiry(lease: Lease, settings: Settings, now: datetime) -> str | None:
+    """Why a live session must go now; None while it may stay. Running code counts as activity."""
+    session = lease.session
+    heartbeat = session.heartbeat_timeout
+    if heartbeat is not None and now - session.heartbeat > heartbeat:
+        return f"no request for more than {heartbeat.total_seconds():g} s (heartbeatTimeoutInSecond)"
+    ttl = parse_duration(session.ttl) if session.ttl else settings.session_ttl
+    if ttl and now - session.created > ttl:
+        return f"older than {ttl.total_seconds():g} s (ttl)"
+    idle = parse_duration(session.idle_timeout) if session.idle_timeout else settings.session_idle_timeout
+    quiet = session.state is SessionState.IDLE and now - lease.activity > idle
+    if quiet and idle > timedelta(0):
+        return f"no work for more than {idle.total_seconds():g} s (idleTimeout)"
+    return None

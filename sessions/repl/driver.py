@@ -1,0 +1,114 @@
+"""The driver's life: start Spark and the kernel side by side, say ready, serve, leave.
+
+The composition root of this package. The main thread has Spark and the user's code, a second one the kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import threading
+import traceback
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NoReturn
+
+from . import process
+from .interrupts import Interrupts
+from .namespace import fill
+from .output import Stream
+from .python import PythonInterpreter, new_main
+from .ready import tell
+from .service import KernelService
+from .spark import Application, start_failure
+from .sql import SqlInterpreter
+from .statements import Statements
+
+STOP_PATIENCE = 5.0  # seconds Spark may take to stop
+REPLY_TIME = 0.1  # seconds for the reply to a shutdown_request to leave before the process does
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the gateway asks of a driver; `output_limit` in bytes, `wakeup` None means nobody waits."""
+
+    connection_file: str
+    ready_file: str
+    wakeup: str | None = None
+    sql_rows: int = 1000
+    output_limit: int = 100 * 1024 * 1024
+
+    @classmethod
+    def read(cls, path: str) -> Options:
+        """The options file; its members are this class's fields, its paths start from its folder."""
+        with open(path, encoding="utf-8") as file:
+            options: dict[str, Any] = json.load(file)
+        for name in ("connection_file", "ready_file", "wakeup"):
+            if options.get(name):
+                options[name] = os.path.join(os.path.dirname(path), options[name])
+        return cls(**options)
+
+
+class Driver:
+    """One Spark application and one kernel in this process."""
+
+    def __init__(self, options: Options, streams: list[Stream]) -> None:
+        self._options = options
+        self._streams = streams
+        self._spark: Application | None = None
+
+    def run(self) -> NoReturn:
+        """Start, say so, and run statements until told to stop; never returns."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        try:
+            spark, statements = self._start()
+        except BaseException as exc:
+            traceback.print_exc()
+            tell(self._options.ready_file, {"error": start_failure(exc)}, self._options.wakeup)
+            self._leave(1)
+            raise
+        facts = {"pid": os.getpid(), **spark.facts(), "python_version": platform.python_version()}
+        tell(self._options.ready_file, facts, self._options.wakeup)
+        statements.serve()
+
+    def _start(self) -> tuple[Application, Statements]:
+        import pyspark.sql  # noqa: F401 - before the kernel's own imports compete for the interpreter
+
+        kernel = KernelService(self._options.connection_file, self.leave_soon)
+        kernel.start()
+        spark = self._spark = Application()
+        spark.settle()
+        module = new_main()
+        fill(module, spark.session())
+        statements = self._statements(spark, PythonInterpreter(module, self._streams, self._options.output_limit))
+        kernel.serve(statements)
+        return spark, statements
+
+    def _statements(self, spark: Application, python: PythonInterpreter) -> Statements:
+        sql = SqlInterpreter(spark.session, self._options.sql_rows, self._options.output_limit)
+        return Statements({"pyspark": python, "sql": sql}, Interrupts(), spark)
+
+    def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
+        threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()
+
+    def leave_soon(self) -> None:
+        """Stop Spark and end the process, in a moment and on another thread."""
+        timer = threading.Timer(REPLY_TIME, self._leave, [0])
+        timer.daemon = True
+        timer.start()
+
+    def _leave(self, code: int) -> None:
+        process.leave(code, self._stop, STOP_PATIENCE)
+
+    def _stop(self) -> None:
+        if self._spark is not None:
+            self._spark.stop()
+
+
+def main(options_file: str) -> NoReturn:
+    """Run the driver that the options file describes; never returns."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    process.close_stdin()
+    Driver(Options.read(options_file), process.take_streams()).run()

@@ -1,0 +1,162 @@
+"""The driver's Jupyter kernel: messages in, messages out.
+
+Decides the protocol between gateway and driver: Jupyter's own, with `output`, `started` and `completed` in an
+execute_reply, and cancel_, progress_ and forget_request on the control channel. Runs nothing itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.kernelbase import Kernel
+
+from .exact import exact_json
+from .output import TEXT
+from .statements import Request, Result, Statements
+
+
+class GatewayKernel(Kernel):  # type: ignore[misc]
+    """A kernel whose statements run on the main thread while it answers on its own."""
+
+    implementation = "spark-gateway"
+    implementation_version = "1"
+    banner = "Spark Gateway"
+    language_info = {"name": "python", "mimetype": "text/x-python", "file_extension": ".py"}
+    control_msg_types = [*Kernel.control_msg_types, "cancel_request", "progress_request", "forget_request"]
+
+    # Jupyter's pause before a reply lets stream messages go first; our replies hold all there is.
+    _execute_sleep = 0.0
+
+    # Set before the kernel starts to answer.
+    statements: Statements
+    leave: Callable[[], None]
+
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: dict[str, str] | None = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: dict[str, Any] | None = None,
+        cell_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Run the code, or hand over the kept result of the statement that `cell_meta` names."""
+        meta = cell_meta or {}
+        request = Request(code, meta.get("kind", "pyspark"), meta.get("statement"))
+        result = await asyncio.wrap_future(self.statements.submit(request))
+        if request.statement is None and not silent:
+            self._publish(result)
+        return reply(result)
+
+    def _publish(self, result: Result) -> None:
+        """Show the result to a plain Jupyter client, which looks for it on the iopub channel."""
+        output = result.output
+        if output["status"] == "error":
+            text = output.get("data", {}).get(TEXT)
+            content = {key: output[key] for key in ("ename", "evalue", "traceback")}
+            if text:
+                self.send_response(self.iopub_socket, "stream", {"name": "stdout", "text": f"{text}\n"})
+            self.send_response(self.iopub_socket, "error", content)
+        elif output["data"] != {TEXT: ""}:
+            content = {"execution_count": result.statement, "data": output["data"], "metadata": {}}
+            self.send_response(self.iopub_socket, "execute_result", content)
+
+    def _abort_queues(self, subshell_id: str | None = None) -> None:
+        """Nothing: a failed statement says nothing about those queued behind it."""
+
+    def pre_handler_hook(self) -> None:
+        """Nothing: SIGINT belongs to `Interrupts`."""
+
+    def post_handler_hook(self) -> None:
+        """Nothing, as before a handler."""
+
+    async def cancel_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Try once to stop the statement, if it is the one running."""
+        running = self.statements.cancel(parent["content"]["statement"])
+        self._answer(stream, ident, parent, "cancel_reply", {"running": running})
+
+    async def progress_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Say how far the statement's Spark jobs are."""
+        share = self.statements.progress(parent["content"]["statement"])
+        self._answer(stream, ident, parent, "progress_reply", {"progress": share})
+
+    async def forget_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Free the kept result of the statement."""
+        self.statements.forget(parent["content"]["statement"])
+        self._answer(stream, ident, parent, "forget_reply", {})
+
+    async def interrupt_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Jupyter's own cancel, of whatever runs."""
+        self.statements.cancel(None)
+        self._answer(stream, ident, parent, "interrupt_reply", {"status": "ok"})
+
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """End the driver once the reply is on its way."""
+        self.leave()
+        return {"status": "ok", "restart": restart}
+
+    def _answer(self, stream: Any, ident: Any, parent: Any, kind: str, content: dict[str, Any]) -> None:
+        self.session.send(stream, kind, content, parent, ident=ident)
+
+
+def reply(result: Result) -> dict[str, Any]:
+    """The content of an execute_reply. `output_json` is there only when `output` itself would lose digits."""
+    output = result.output
+    content = {
+        "status": output["status"],
+        "execution_count": result.statement,
+        "payload": [],
+        "user_expressions": {},
+        "output": output,
+        "started": result.started,
+        "completed": result.completed,
+    }
+    if output["status"] == "error":
+        content.update({key: output[key] for key in ("ename", "evalue", "traceback")})
+    elif (exact := exact_json(output)) is not None:
+        content["output_json"] = exact
+    return content
+
+
+class KernelApp(IPKernelApp):  # type: ignore[misc]
+    """ipykernel's application without IPython's shell, profile and stream capture."""
+
+    kernel_class = GatewayKernel
+
+    def init_profile_dir(self) -> None:
+        """No profile: a driver may have no home to keep one in."""
+
+    def init_config_files(self) -> None:
+        """No configuration files of the user's own notebooks."""
+
+    def load_config_file(self, *args: Any, **kwargs: Any) -> None:
+        """None is read either."""
+
+    def init_pdb(self) -> None:
+        """No debugger, and not the time to import it."""
+
+    def init_crash_handler(self) -> None:
+        """Python's own."""
+
+    def init_poller(self) -> None:
+        """A driver outlives whoever launched it."""
+
+    def init_io(self) -> None:
+        """Our streams are in place already."""
+        self.displayhook = SimpleNamespace()
+
+    def init_signal(self) -> None:
+        """SIGINT belongs to `Interrupts`."""
+
+
+def bind(connection_file: str) -> KernelApp:
+    """The kernel with its sockets bound. Its `start` must be called on the same thread."""
+    app = KernelApp.instance(connection_file=connection_file)
+    app.initialize([])
+    return app

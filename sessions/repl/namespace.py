@@ -1,0 +1,43 @@
+"""What a user finds predefined: the names of contract livy §3.2, and a `cloudpickle` to import.
+
+Decides names only. Whatever a Spark version no longer has is left out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+
+def fill(module: ModuleType, session: Any) -> None:
+    """Put Spark's names into the module the user's code runs in."""
+    from pyspark.sql import SQLContext
+
+    offer_cloudpickle()
+    names = {
+        "spark": session,
+        "sc": session.sparkContext,
+        "sqlContext": SQLContext._get_or_create(session.sparkContext),
+    }
+    names["cloudpickle"] = importlib.import_module("cloudpickle")
+    for package, name in (("pyspark.sql", "HiveContext"), ("pyspark.streaming", "StreamingContext")):
+        try:
+            names[name] = getattr(importlib.import_module(package), name)
+        except (ImportError, AttributeError):
+            continue
+    vars(module).update(names)
+
+
+def offer_cloudpickle() -> None:
+    """Let `import cloudpickle` find the copy inside pyspark when the real one is not installed."""
+    if importlib.util.find_spec("cloudpickle") is not None:
+        return
+    bundled = "pyspark.cloudpickle"
+    for part in ("", ".cloudpickle", ".cloudpickle_fast"):
+        try:
+            sys.modules[f"cloudpickle{part}"] = importlib.import_module(bundled + part)
+        except ImportError:
+            continue

@@ -1,0 +1,151 @@
+"""The Livy envelope of a statement's result, and the capture of what the statement prints.
+
+Decides how printed text is collected, cut at the limit and made valid JSON text.
+Refuses to know which language printed it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any, TextIO
+
+Envelope = dict[str, Any]
+
+TEXT = "text/plain"
+
+
+def ok(statement: int, data: dict[str, Any]) -> Envelope:
+    """A good result: mime type to value (contract livy §3.1)."""
+    return {"status": "ok", "execution_count": statement, "data": data}
+
+
+def error(statement: int, ename: str, evalue: str, traceback: list[str], printed: str = "") -> Envelope:
+    """A failure. What was printed before it is kept as `data`, which is only there when something was printed."""
+    envelope: Envelope = {
+        "status": "error",
+        "execution_count": statement,
+        "ename": readable(ename),
+        "evalue": readable(evalue),
+        "traceback": [readable(line) for line in traceback],
+    }
+    if printed:
+        envelope["data"] = {TEXT: printed}
+    return envelope
+
+
+def readable(text: str) -> str:
+    """`text` with every lone surrogate spelled out, so that it can be encoded as UTF-8."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def byte_length(text: str) -> int:
+    """The length of `text` in UTF-8, without encoding it when every character is one byte."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text`, cut after about `limit` bytes with a visible last line saying so."""
+    if byte_length(text) <= limit:
+        return text
+    return f"{_head(text, limit)}\n{_notice(limit)}"
+
+
+def _head(text: str, limit: int) -> str:
+    if text.isascii():
+        return text[:limit]
+    return text.encode("utf-8", "surrogatepass")[:limit].decode("utf-8", "ignore")
+
+
+def _notice(limit: int) -> str:
+    return f"[output cut: the limit is {limit} bytes]"
+
+
+class Capture:
+    """What one statement prints, stdout and stderr apart, together never more than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._room = limit
+        self._cut = False
+        self._parts = {"stdout": io.StringIO(), "stderr": io.StringIO()}
+
+    def write(self, name: str, text: str) -> None:
+        """Keep as much of `text` as there is room for."""
+        size = byte_length(text)
+        if size > self._room:
+            text, size, self._cut = _head(text, self._room), self._room, True
+        self._room -= size
+        self._parts[name].write(text)
+
+    def text(self) -> str:
+        """Stdout, then stderr, without trailing white space (contract livy §3.2)."""
+        text = readable("".join(part.getvalue() for part in self._parts.values()).rstrip())
+        return f"{text}\n{_notice(self._limit)}" if self._cut else text
+
+
+class Stream(io.TextIOBase):
+    """The driver's sys.stdout or sys.stderr: into the capture while a statement runs, else into the log.
+
+    One object for the driver's whole life, because loggers and threads keep the stream they first saw.
+    """
+
+    encoding = "utf-8"  # type: ignore[assignment]
+    errors = "backslashreplace"  # type: ignore[assignment]
+
+    def __init__(self, name: str, log: TextIO) -> None:
+        self.name = f"<{name}>"
+        self.capture: Capture | None = None
+        self.buffer = _Bytes(self)
+        self._part = name
+        self._log = log
+        # A forked child has a copy of the capture that nobody will read.
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self.capture = None
+
+    def write(self, text: str, /) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        capture = self.capture
+        if capture is not None:
+            capture.write(self._part, text)
+        else:
+            self._log.write(readable(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._log.flush()
+
+    def fileno(self) -> int:
+        return self._log.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Nothing: code that closes sys.stdout must not silence the statements after it."""
+
+
+class _Bytes(io.RawIOBase):
+    """The binary side of a stream, for code that writes to sys.stdout.buffer."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def write(self, data: Any, /) -> int:
+        payload = bytes(data)
+        self._stream.write(payload.decode("utf-8", "backslashreplace"))
+        return len(payload)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def close(self) -> None:
+        """Nothing, as for the stream itself."""

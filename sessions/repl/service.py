@@ -1,0 +1,55 @@
+"""The thread that serves the kernel, so that the main thread is free for the user's code.
+
+Decides when what is imported and bound. Knows no messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .kernel import KernelApp
+    from .statements import Statements
+
+
+class KernelService(threading.Thread):
+    """Imports ipykernel and binds the sockets at once; answers from `serve` on."""
+
+    def __init__(self, connection_file: str, leave: Callable[[], None]) -> None:
+        super().__init__(name="kernel", daemon=True)
+        self._connection_file = connection_file
+        self._leave = leave
+        self._bound = threading.Event()
+        self._go = threading.Event()
+        self._failure: BaseException | None = None
+        self._statements: Statements | None = None
+
+    def run(self) -> None:
+        try:
+            app = self._bind()
+        except BaseException as exc:
+            self._failure = exc
+            return
+        finally:
+            self._bound.set()
+        self._go.wait()
+        app.kernel.statements, app.kernel.leave = self._statements, self._leave
+        app.start()
+
+    def _bind(self) -> KernelApp:
+        # Imported here because it takes as long as a tenth of Spark's own start, and runs beside it.
+        from .kernel import bind
+
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        return bind(self._connection_file)
+
+    def serve(self, statements: Statements) -> None:
+        """Answer requests with `statements`. Raises what kept the sockets from being bound."""
+        self._bound.wait()
+        if self._failure is not None:
+            raise self._failure
+        self._statements = statements
+        self._go.set()

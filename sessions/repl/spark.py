@@ -1,0 +1,107 @@
+"""The Spark application of the driver: started, told which statement runs, cancelled, watched and stopped.
+
+The only file that starts Spark or talks to its context. Refuses to know what code does with it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from .progress import Progress
+
+
+class Application:
+    """Spark in this process. Calls from several threads are safe: each thread has its own connection to the JVM."""
+
+    def __init__(self) -> None:
+        from pyspark.sql import SparkSession
+
+        self._started = SparkSession.builder.getOrCreate()
+        self._progress: tuple[int, Progress] | None = None
+
+    @property
+    def context(self) -> Any:
+        """The live SparkContext, which user code may have replaced; None when it is stopped."""
+        from pyspark import SparkContext
+
+        return SparkContext._active_spark_context
+
+    def session(self) -> Any:
+        """The live SparkSession. Raises RuntimeError when user code has stopped Spark."""
+        from pyspark.sql import SparkSession
+
+        for session in (self._started, SparkSession._instantiatedSession):
+            if session is not None and session._sc._jsc is not None:
+                return session
+        raise RuntimeError(
+            "Spark has been stopped in this session; spark = SparkSession.builder.getOrCreate() restarts it"
+        )
+
+    def settle(self) -> None:
+        """Make Spark's file folder the working directory, as Livy does, and let modules in it be imported."""
+        from pyspark import SparkFiles
+
+        root = SparkFiles.getRootDirectory()
+        os.chdir(root)
+        if root not in sys.path:
+            sys.path.insert(0, root)
+
+    def facts(self) -> dict[str, str | None]:
+        """What the ready file says about Spark."""
+        context = self.context
+        return {"app_id": context.applicationId, "ui_url": context.uiWebUrl, "spark_version": context.version}
+
+    def enter(self, statement: int, code: str) -> None:
+        """From now on the jobs of this thread belong to `statement`."""
+        lines = code.strip().splitlines() or [""]
+        try:
+            self.context.setJobGroup(group(statement), lines[0][:200], True)
+        except Exception:
+            # User code has stopped Spark: what needs no Spark still runs, the rest will say so itself.
+            return
+
+    def renew(self) -> None:
+        """After an interrupt this thread may talk to a new JVM thread, which knows no active session yet."""
+        try:
+            session = self.session()
+            session._jvm.SparkSession.setActiveSession(session._jsparkSession)
+        except Exception:
+            return
+
+    def cancel(self, statement: int) -> None:
+        """Cancel the Spark jobs of `statement`, and those it would still start where Spark knows how."""
+        try:
+            context = self.context
+            cancel_all = getattr(context, "cancelJobGroupAndFutureJobs", None) or context.cancelJobGroup
+            cancel_all(group(statement))
+        except Exception:
+            return
+
+    def progress(self, statement: int) -> float:
+        """Finished tasks over known tasks of the statement's jobs; 0.0 while there are none. One asking thread only."""
+        if self._progress is None or self._progress[0] != statement:
+            self._progress = (statement, Progress(group(statement)))
+        try:
+            return self._progress[1].share(self.context.statusTracker())
+        except Exception:
+            return 0.0
+
+    def stop(self) -> None:
+        """Stop Spark; may take as long as Spark takes."""
+        if self.context is not None:
+            self.context.stop()
+
+
+def group(statement: int) -> str:
+    """The Spark job group of a statement; no two statements of a session share one."""
+    return f"statement-{statement}"
+
+
+def start_failure(exc: BaseException) -> str:
+    """One readable message for a Spark that did not start: the Java exception's own, if there is one."""
+    java = getattr(exc, "java_exception", None)
+    if java is not None:
+        return str(java.toString())
+    return f"{type(exc).__name__}: {exc}"

@@ -1,0 +1,83 @@
+"""Runs one statement of Spark SQL and answers with its rows as JSON (contract livy §3.4).
+
+Decides how many rows are fetched and how a failure is told. How a value is written is `rows`' business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .interrupts import interruptible
+from .output import Envelope, error, ok
+from .rows import columns_as_text, converter
+
+JSON = "application/json"
+
+
+class SqlInterpreter:
+    """Spark SQL in the driver's session; `session` gives the live one or raises."""
+
+    def __init__(self, session: Callable[[], Any], row_limit: int, output_limit: int) -> None:
+        self._session = session
+        self._row_limit = row_limit
+        self._output_limit = output_limit
+
+    def execute(self, code: str, statement: int) -> Envelope:
+        """Run `code`; `data` of the result has "truncated": true beside its rows exactly when rows were left out."""
+        try:
+            return ok(statement, {JSON: interruptible(self._run, code)})
+        except BaseException as exc:
+            try:
+                evalue, frames = interruptible(describe, exc)
+            except BaseException:
+                evalue, frames = type(exc).__name__, []
+            return error(statement, "Error", evalue, frames)
+
+    def _run(self, code: str) -> dict[str, Any]:
+        frame = self._session().sql(code)
+        schema = json.loads(frame._jdf.schema().json())
+        result: dict[str, Any] = {"schema": schema, "data": []}
+        if schema["fields"]:
+            # One row more than asked for tells whether there are more.
+            fetched = columns_as_text(frame, schema["fields"]).limit(self._row_limit + 1).collect()
+            self._fill(result, fetched)
+        return result
+
+    def _fill(self, result: dict[str, Any], fetched: list[Any]) -> None:
+        writers = [converter(field["type"]) for field in result["schema"]["fields"]]
+        rows = [[write(value) for write, value in zip(writers, row)] for row in fetched[: self._row_limit]]
+        kept = fitting(rows, self._output_limit)
+        result["data"] = kept
+        if len(kept) < len(fetched):
+            result["truncated"] = True
+
+
+def fitting(rows: list[list[Any]], limit: int) -> list[list[Any]]:
+    """The first rows that together take no more than about `limit` bytes as JSON."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(json.dumps(row, ensure_ascii=False, default=str)) + 1
+        if size > limit:
+            return rows[:count]
+    return rows
+
+
+def describe(exc: BaseException) -> tuple[str, list[str]]:
+    """The message of a failed query, and the Java frames it brought along."""
+    if hasattr(exc, "java_exception"):
+        return java_message(exc.java_exception) or str(exc), java_frames(str(exc))
+    message = getattr(exc, "_desc", None) or str(exc) or type(exc).__name__
+    return message, java_frames(getattr(exc, "_stackTrace", None) or "")
+
+
+def java_message(exception: Any) -> str:
+    """The message of a Java exception, its class if it has none."""
+    return str(exception.getMessage() or exception.toString())
+
+
+def java_frames(stack: str) -> list[str]:
+    """The frames of a printed Java stack, up to its first cause."""
+    own = stack.partition("\nCaused by:")[0]
+    return [line.removeprefix("\tat ").rstrip() for line in own.split("\n") if line.startswith("\tat ")]

@@ -1,0 +1,147 @@
+"""Runs statements one after another on the main thread, each exactly once, and keeps the last result.
+
+Decides what a request for a statement means: run it, hand over its kept result, or refuse. Knows no sockets and no
+language.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+from .interrupts import Interrupts
+from .output import Envelope, error
+from .spark import Application
+
+
+class Interpreter(Protocol):
+    """One language: runs a text and answers with its envelope; raises nothing."""
+
+    def execute(self, code: str, statement: int) -> Envelope: ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """A text to run. `statement` None means: the next free number."""
+
+    code: str
+    kind: str = "pyspark"
+    statement: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished statement; times in milliseconds since the epoch."""
+
+    statement: int
+    output: Envelope
+    started: int
+    completed: int
+
+
+@dataclass(frozen=True)
+class _Work:
+    statement: int
+    request: Request
+    future: Future[Result] = field(default_factory=Future)
+
+
+class Statements:
+    """The driver's statements. `submit` is for one thread, the kernel's; `serve` for the main thread."""
+
+    def __init__(self, interpreters: Mapping[str, Interpreter], interrupts: Interrupts, spark: Application) -> None:
+        self._interpreters = interpreters
+        self._interrupts = interrupts
+        self._spark = spark
+        self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._last: _Work | None = None
+        self._last_id = -1
+
+    def submit(self, request: Request) -> Future[Result]:
+        """The result to be of the request. A statement that was submitted before is never run again."""
+        with self._lock:
+            statement = self._last_id + 1 if request.statement is None else request.statement
+            if self._last is not None and self._last.statement == statement:
+                return self._last.future
+            if statement <= self._last_id:
+                return _refused(statement)
+            self._last, self._last_id = _Work(statement, request), statement
+            self._inbox.put(self._last)
+            return self._last.future
+
+    def forget(self, statement: int) -> None:
+        """Drop the kept result of `statement`; nothing when it still runs or another one is kept."""
+        with self._lock:
+            last = self._last
+            if last is not None and last.statement == statement and last.future.done():
+                self._last = None
+
+    def cancel(self, statement: int | None) -> bool:
+        """One attempt to stop `statement`, or with None whatever runs; False when it does not run right now."""
+        running = self._interrupts.running
+        wanted = running if statement is None else statement
+        if wanted is None or not self._interrupts.request(wanted):
+            return False
+        self._spark.cancel(wanted)
+        return True
+
+    def progress(self, statement: int) -> float:
+        """How far the running `statement` is, 0.0 to 1.0; 1.0 once it is done."""
+        running = self._interrupts.running
+        if running == statement:
+            return self._spark.progress(statement)
+        last = self._last
+        done = statement < self._last_id or last is None or last.future.done()
+        return 1.0 if statement <= self._last_id and done else 0.0
+
+    def serve(self) -> NoReturn:
+        """Run what is submitted, on the main thread, for as long as the process lives."""
+        while True:
+            self._run_next()
+
+    def _run_next(self) -> None:
+        # A frame of its own: an idle driver must not hold on to a result that was forgotten.
+        work = self._inbox.get()
+        work.future.set_result(self._run(work))
+
+    def _run(self, work: _Work) -> Result:
+        self._spark.enter(work.statement, work.request.code)
+        self._interrupts.begin(work.statement)
+        started = _now()
+        try:
+            output = self._execute(work.request, work.statement)
+        finally:
+            interrupted = self._interrupts.end()
+        if interrupted:
+            self._spark.renew()
+        return Result(work.statement, output, started, _now())
+
+    def _execute(self, request: Request, statement: int) -> Envelope:
+        interpreter = self._interpreters.get(request.kind)
+        if interpreter is None:
+            known = ", ".join(self._interpreters)
+            return error(statement, "InterpreterError", f"Fail to start interpreter: not one of {known}", [])
+        try:
+            return interpreter.execute(request.code, statement)
+        except BaseException as exc:
+            # An interpreter promises to raise nothing; a broken promise must not end the driver.
+            traceback.print_exc()
+            return error(statement, type(exc).__name__, str(exc), [])
+
+
+def _refused(statement: int) -> Future[Result]:
+    future: Future[Result] = Future()
+    message = f"statement {statement} has run already and its result was given away"
+    future.set_result(Result(statement, error(statement, "AlreadyRan", message, []), _now(), _now()))
+    return future
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

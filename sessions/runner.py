@@ -1,0 +1,90 @@
+"""Runs statements: claims the next of each session, hands it to the driver's kernel, stores what comes back.
+
+One task per running statement, none per session. A task lost with its process is simply begun again: the
+kernel answers a repeated request with the one result it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+from gateway.core.clock import Clock
+from sessions.kernel_client import KernelClient
+from sessions.models import Driver, Statement
+from sessions.states import StatementState
+from sessions.store import SessionStore
+
+log = logging.getLogger(__name__)
+
+_PROGRESS_EVERY = 0.5  # seconds
+_CANCEL_EVERY = 0.3
+
+
+class Runner:
+    def __init__(self, store: SessionStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._cancels: dict[tuple[int, int], asyncio.Event] = {}
+
+    def run_pass(self) -> None:
+        """Claim what can run, take up what runs without a task of ours, pass on cancels, drop what was ended."""
+        if self._store.has_waiting():
+            self._store.claim(self._clock())
+        running = {(s.session, s.id): (s, driver) for s, driver in self._store.running()}
+        for key, (statement, driver) in running.items():
+            if key not in self._tasks:
+                self._begin(key, statement, driver)
+            if statement.state is StatementState.CANCELLING:
+                self._cancels[key].set()
+        for key in self._tasks.keys() - running.keys():
+            self._tasks[key].cancel()
+
+    def _begin(self, key: tuple[int, int], statement: Statement, driver: Driver) -> None:
+        self._cancels[key] = asyncio.Event()
+        task = asyncio.create_task(self._run(statement, driver, self._cancels[key]))
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._end(key, done))
+
+    def _end(self, key: tuple[int, int], task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        self._cancels.pop(key, None)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("statement failed to run", exc_info=error, extra={"session": key[0], "statement": key[1]})
+
+    async def _run(self, statement: Statement, driver: Driver, cancel: asyncio.Event) -> None:
+        async with KernelClient(driver.connection_file) as kernel:
+            answer = asyncio.create_task(kernel.execute(statement))
+            try:
+                while not answer.done():
+                    await self._attend(kernel, statement, answer, cancel)
+                reply = await answer
+            finally:
+                answer.cancel()
+            self._store.finish(
+                statement.session, statement.id, json.dumps(reply.output), reply.started, reply.completed
+            )
+            # The next statement must not wait for this driver's farewell.
+            self._tasks.pop((statement.session, statement.id), None)
+            self.run_pass()
+            await kernel.forget(statement.id)
+
+    async def _attend(
+        self, kernel: KernelClient, statement: Statement, answer: asyncio.Task[object], cancel: asyncio.Event
+    ) -> None:
+        """Wait for the answer a moment; when it has not come, ask for progress or press the cancel."""
+        asked = asyncio.create_task(cancel.wait())
+        await asyncio.wait({answer, asked}, timeout=_PROGRESS_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if answer.done():
+            return
+        try:
+            if cancel.is_set():
+                await kernel.cancel(statement.id)
+                await asyncio.wait({answer}, timeout=_CANCEL_EVERY)
+            else:
+                progress = await kernel.progress(statement.id)
+                self._store.set_progress(statement.session, statement.id, progress)
+        except asyncio.TimeoutError:
+            log.debug("no answer on the control channel", extra={"session": statement.session})

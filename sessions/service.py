@@ -1,0 +1,205 @@
+"""What one may do with sessions and statements. Decides the rules; knows no protocol and no SQL.
+
+Every verb is one or two store writes and a nudge to the supervisor, which acts on the rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+from gateway.core import logs, names, spark
+from gateway.core.clock import Clock
+from gateway.core.durations import parse_duration
+from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
+from gateway.core.identity import Principal
+from gateway.core.settings import Settings
+from sessions.driver_store import DriverStore
+from sessions.models import AVAILABLE_LANGUAGES, Driver, Kind, Session, SessionRequest, Statement
+from sessions.states import UNFINISHED, DriverState, SessionState
+from sessions.store import SessionStore
+
+_HEARTBEAT_GRAIN = timedelta(seconds=1)  # heartbeats closer than this are not written again
+_DELETE_PATIENCE = 8.0  # seconds that a delete waits for the driver's processes to end
+_HOLD = 0.030  # seconds that a first poll waits for a statement that is about to finish
+_HOLD_AGE = timedelta(seconds=0.25)  # a statement older than this is not about to finish
+
+
+class SessionService:
+    def __init__(
+        self,
+        store: SessionStore,
+        drivers: DriverStore,
+        settings: Settings,
+        clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:
+        self._store, self._drivers, self._settings, self._clock, self._wake = store, drivers, settings, clock, wake
+
+    # ------------------------------------------------------------ sessions
+
+    def open(self, request: SessionRequest, principal: Principal) -> Session:
+        """Store a session that is to start. Raises InvalidRequest and its kinds; then nothing is left behind."""
+        self._check(request)
+        options = request.options
+        if not self._settings.impersonation:
+            options = dataclasses.replace(options, proxy_user=None)
+        now = self._clock()
+        name = uuid.uuid4().hex
+        driver = Driver(
+            id=name,
+            state=DriverState.REQUESTED,
+            target=DriverState.READY,
+            folder=self._settings.data_dir / "drivers" / name,
+            options=options,
+            reason=None,
+            created=now,
+            launched=None,
+        )
+        session = self._store.add(
+            dataclasses.replace(request, options=options),
+            driver,
+            str(uuid.uuid4()),
+            principal.user,
+            now,
+            self._settings.max_sessions,
+        )
+        self._wake()
+        return session
+
+    def find(self, ref: str) -> Session:
+        """By id (digits) or name; counts as the client's heartbeat. Raises NotFound."""
+        session = self._find(ref)
+        now = self._clock()
+        if session.heartbeat_timeout is not None and now - session.heartbeat > _HEARTBEAT_GRAIN:
+            self._store.touch(session.id, now, activity=False)
+        return session
+
+    def connect(self, ref: str) -> Session:
+        """As `find`, and counts as activity."""
+        session = self._find(ref)
+        self._store.touch(session.id, self._clock(), activity=True)
+        return session
+
+    def require_live(self, ref: str) -> Session:
+        """As `connect`, but raises SessionEnded for a session that has ended."""
+        self._live(ref)
+        return self.connect(ref)
+
+    def page(self, start: int, size: int) -> tuple[int, list[Session]]:
+        return self._store.page(start, size)
+
+    def stop(self, ref: str) -> None:
+        """End the session; it stays listed, and its results readable. Returns when its processes have ended."""
+        session = self._find(ref)
+        self._store.end(session.id, "stopped by its user", self._clock())
+        self._wait_until_gone(session.driver)
+
+    def delete(self, ref: str) -> None:
+        """End the session and forget it. Returns when its processes have ended."""
+        session = self._find(ref)
+        self._store.remove(session.id, "deleted by its user", self._clock())
+        self._wait_until_gone(session.driver)
+
+    def log(self, ref: str, start: int, size: int) -> tuple[Session, logs.Page]:
+        """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
+        session = self.find(ref)
+        return session, logs.page(session.log, start, size)
+
+    # ------------------------------------------------------------ statements
+
+    def submit(self, ref: str, code: str, kind: Kind | None) -> Statement:
+        """Queue code. Raises SessionEnded, InvalidRequest (the language), LimitReached."""
+        session = self._live(ref)
+        statement = self._store.submit(
+            session.id,
+            code,
+            _language(kind, session.kind).value,
+            self._clock(),
+            most_unfinished=self._settings.max_statements_waiting,
+            retained=self._settings.statements_retained,
+        )
+        if statement is None:
+            raise SessionEnded(SessionState.DEAD.value)
+        self._wake()
+        return statement
+
+    def statement(self, ref: str, number: int) -> Statement:
+        """One statement. A poll that comes just before its end is held a moment, and so has the answer."""
+        session = self.find(ref)
+        statement = self._store.statement(session.id, number)
+        if statement is None:
+            raise NotFound("statement", number)
+        if session.state is SessionState.BUSY and self._clock() - statement.created < _HOLD_AGE:
+            statement = self._hold(statement)
+        return statement
+
+    def statements(self, ref: str, start: int, size: int, *, newest_first: bool) -> tuple[int, list[Statement]]:
+        """How many are kept, and those from position `start` on; `size` below 0 means all."""
+        return self._store.statements(self.find(ref).id, start, size, newest_first=newest_first)
+
+    def cancel(self, ref: str, number: int) -> None:
+        """Cancel a statement; nothing happens when there is none or it has ended. Raises SessionEnded."""
+        session = self._live(ref)
+        self._store.touch(session.id, self._clock(), activity=True)
+        if self._store.cancel(session.id, number, self._clock()) is not None:
+            self._wake()
+
+    # ------------------------------------------------------------ rules
+
+    def _check(self, request: SessionRequest) -> None:
+        if request.kind not in (*AVAILABLE_LANGUAGES, Kind.SHARED):
+            raise InvalidRequest(_not_available(request.kind))
+        for name in ("ttl", "idle_timeout"):
+            text = getattr(request, name)
+            if text is not None:
+                try:
+                    parse_duration(text)
+                except ValueError as error:
+                    raise InvalidRequest(str(error)) from None
+        names.check("session", request.options.name)
+        spark.check(request.options, self._settings)
+
+    def _find(self, ref: str) -> Session:
+        session = self._store.find(names.as_reference(ref))
+        if session is None:
+            raise NotFound("session", ref)
+        return session
+
+    def _live(self, ref: str) -> Session:
+        session = self._find(ref)
+        if session.state is SessionState.DEAD:
+            raise SessionEnded(session.state.value)
+        return session
+
+    def _hold(self, statement: Statement) -> Statement:
+        end = time.monotonic() + _HOLD
+        found: Statement | None = statement
+        while found is not None and found.state in UNFINISHED and time.monotonic() < end:
+            statement = found
+            time.sleep(0.002)
+            found = self._store.statement(statement.session, statement.id)
+        return found or statement
+
+    def _wait_until_gone(self, driver: str) -> None:
+        self._wake()
+        end = time.monotonic() + _DELETE_PATIENCE
+        while not self._drivers.is_gone(driver) and time.monotonic() < end:
+            time.sleep(0.010)
+
+
+def _language(asked: Kind | None, session_kind: Kind) -> Kind:
+    kind = asked or session_kind
+    if kind is Kind.SHARED:
+        raise InvalidRequest("Code type should be specified if session kind is shared: give kind, such as pyspark")
+    if kind not in AVAILABLE_LANGUAGES:
+        raise InvalidRequest(_not_available(kind))
+    return kind
+
+
+def _not_available(kind: Kind) -> str:
+    known = ", ".join(language.value for language in AVAILABLE_LANGUAGES)
+    return f"kind {kind.value} is not available in this version; the kinds that are: {known}, shared"

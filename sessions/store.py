@@ -1,0 +1,337 @@
+"""Sessions and statements in the store: every SQL of theirs. Decides races by one conditional write each.
+
+No row back from a write means that somebody else was first; that is an answer, not an error.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlite_utils
+from sqlite_utils import Migrations
+
+from gateway.core import events
+from gateway.core.clock import from_text, to_text
+from gateway.core.database import Database, next_id
+from gateway.core.errors import DuplicateName, LimitReached
+from sessions.models import Driver, Session, SessionRequest, Statement, error_output
+from sessions.states import StatementState
+
+migrations = Migrations("sessions")
+
+_UNFINISHED = "('waiting', 'running', 'cancelling')"
+_BUSY = (
+    "(sessions.state = 'idle' AND EXISTS (SELECT 1 FROM statements"
+    f" WHERE statements.session = sessions.id AND statements.state IN {_UNFINISHED}))"
+)
+_SESSION = (
+    f"SELECT sessions.*, {_BUSY} AS busy, drivers.folder, drivers.app_id, drivers.ui_url"
+    " FROM sessions JOIN drivers ON drivers.id = sessions.driver"
+)
+
+
+@migrations()
+def first_tables(db: sqlite_utils.Database) -> None:
+    db.execute(
+        "CREATE TABLE drivers (id TEXT PRIMARY KEY, state TEXT NOT NULL, target TEXT NOT NULL, folder TEXT NOT NULL,"
+        " options TEXT NOT NULL, app_id TEXT, ui_url TEXT, reason TEXT, created TEXT NOT NULL, launched TEXT, ended TEXT)"
+    )
+    db.execute("CREATE INDEX drivers_alive ON drivers (state) WHERE state <> 'gone'")
+    db.execute(
+        "CREATE TABLE sessions (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT UNIQUE, owner TEXT,"
+        " proxy_user TEXT, project TEXT, kind TEXT NOT NULL, state TEXT NOT NULL, options TEXT NOT NULL,"
+        " heartbeat_seconds REAL, ttl TEXT, idle_timeout TEXT, driver TEXT NOT NULL REFERENCES drivers (id),"
+        " next_statement INTEGER NOT NULL, created TEXT NOT NULL, heartbeat TEXT NOT NULL, activity TEXT NOT NULL,"
+        " ended TEXT)"
+    )
+    db.execute("CREATE INDEX sessions_by_driver ON sessions (driver)")
+    db.execute(
+        "CREATE TABLE statements (session INTEGER NOT NULL REFERENCES sessions (id), id INTEGER NOT NULL,"
+        " code TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, output TEXT, progress REAL NOT NULL,"
+        " created TEXT NOT NULL, started TEXT, completed TEXT, PRIMARY KEY (session, id))"
+    )
+    db.execute(f"CREATE INDEX statements_unfinished ON statements (session) WHERE state IN {_UNFINISHED}")
+    db.execute("CREATE UNIQUE INDEX statements_one_runs ON statements (session) WHERE state IN ('running', 'cancelling')")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What the expiry of one live session depends on."""
+
+    session: Session
+    activity: datetime
+
+
+class SessionStore:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    # ------------------------------------------------------------ sessions
+
+    def add(
+        self, request: SessionRequest, driver: Driver, uuid: str, owner: str | None, now: datetime, limit: int
+    ) -> Session:
+        """Store a session with the claim on its driver. Raises DuplicateName, or LimitReached at `limit` live ones."""
+        db = self._db
+        with db.transaction():
+            if db.value("SELECT count(*) FROM sessions WHERE state <> 'dead'") >= limit:
+                raise LimitReached("too many sessions are being created!")
+            db.run(
+                "INSERT INTO drivers (id, state, target, folder, options, created)"
+                " VALUES (:id, :state, :target, :folder, :options, :created)",
+                {
+                    "id": driver.id,
+                    "state": driver.state.value,
+                    "target": driver.target.value,
+                    "folder": str(driver.folder),
+                    "options": json.dumps(driver.options.as_dict()),
+                    "created": to_text(driver.created),
+                },
+            )
+            number = next_id(db, "session")
+            try:
+                db.run(
+                    "INSERT INTO sessions (id, uuid, name, owner, proxy_user, kind, state, options, heartbeat_seconds,"
+                    " ttl, idle_timeout, driver, next_statement, created, heartbeat, activity) VALUES (:id, :uuid, :name,"
+                    " :owner, :proxy_user, :kind, 'starting', :options, :heartbeat_seconds, :ttl, :idle_timeout, :driver,"
+                    " 0, :now, :now, :now)",
+                    {
+                        "id": number,
+                        "uuid": uuid,
+                        "name": request.options.name,
+                        "owner": owner,
+                        "proxy_user": request.options.proxy_user,
+                        "kind": request.kind.value,
+                        "options": json.dumps(request.options.as_dict()),
+                        "heartbeat_seconds": request.heartbeat_timeout and request.heartbeat_timeout.total_seconds(),
+                        "ttl": request.ttl,
+                        "idle_timeout": request.idle_timeout,
+                        "driver": driver.id,
+                        "now": to_text(now),
+                    },
+                )
+            except sqlite3.IntegrityError as error:
+                raise DuplicateName("session", request.options.name or "") from error
+            events.record(db, now, "session", number, "starting", driver=driver.id, kind=request.kind.value)
+            added = self.find(number)
+        assert added is not None
+        return added
+
+    def find(self, ref: int | str) -> Session | None:
+        """By id (int) or name (str)."""
+        column = "id" if isinstance(ref, int) else "name"
+        row = self._db.row(f"{_SESSION} WHERE sessions.{column} = :ref", {"ref": ref})
+        return None if row is None else Session.of(row)
+
+    def page(self, start: int, size: int) -> tuple[int, list[Session]]:
+        """How many there are, and those from position `start` on, by rising id."""
+        rows = self._db.rows(f"{_SESSION} ORDER BY sessions.id LIMIT :size OFFSET :start", {"size": size, "start": start})
+        return int(self._db.value("SELECT count(*) FROM sessions")), [Session.of(row) for row in rows]
+
+    def live(self) -> list[Lease]:
+        rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead'")
+        return [Lease(Session.of(row), from_text(row["activity"])) for row in rows]
+
+    def touch(self, session: int, now: datetime, *, activity: bool) -> None:
+        """The client lives (heartbeat); with `activity` it also does something with the session."""
+        also = ", activity = :now" if activity else ""
+        self._db.run(f"UPDATE sessions SET heartbeat = :now{also} WHERE id = :id", {"id": session, "now": to_text(now)})
+
+    def become_idle(self, now: datetime) -> list[int]:
+        """Move every starting session whose driver is ready; their ids."""
+        with self._db.transaction():
+            rows = self._db.rows(
+                "UPDATE sessions SET state = 'idle', activity = :now WHERE state = 'starting' AND driver IN"
+                " (SELECT id FROM drivers WHERE state = 'ready' AND target = 'ready') RETURNING id",
+                {"now": to_text(now)},
+            )
+            for row in rows:
+                events.record(self._db, now, "session", row["id"], "idle")
+        return [row["id"] for row in rows]
+
+    def without_driver(self) -> list[tuple[int, str]]:
+        """(id, why the driver went) of every session that should live but whose driver is gone."""
+        rows = self._db.rows(
+            "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
+            " WHERE sessions.state <> 'dead' AND drivers.state = 'gone'"
+        )
+        return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
+
+    def end(self, session: int, reason: str, now: datetime) -> bool:
+        """Move to dead, finish what was unfinished, give up the claim on the driver. False if it was dead already."""
+        with self._db.transaction():
+            ended = self._db.row(
+                "UPDATE sessions SET state = 'dead', ended = :now WHERE id = :id AND state <> 'dead' RETURNING driver",
+                {"id": session, "now": to_text(now)},
+            )
+            if ended is None:
+                return False
+            self._finish_all(session, reason, now)
+            self._release(ended["driver"], now)
+            events.record(self._db, now, "session", session, "dead", reason=reason)
+        return True
+
+    def remove(self, session: int, reason: str, now: datetime) -> str | None:
+        """Forget a session with all its statements and give up its driver; the driver's id, None if it was gone."""
+        with self._db.transaction():
+            self._db.run("DELETE FROM statements WHERE session = :id", {"id": session})
+            row = self._db.row("DELETE FROM sessions WHERE id = :id RETURNING driver", {"id": session})
+            if row is None:
+                return None
+            self._release(row["driver"], now)
+            events.record(self._db, now, "session", session, "deleted", reason=reason)
+        return str(row["driver"])
+
+    def ended_before(self, moment: datetime) -> list[int]:
+        rows = self._db.rows(
+            "SELECT id FROM sessions WHERE state = 'dead' AND ended < :moment", {"moment": to_text(moment)}
+        )
+        return [row["id"] for row in rows]
+
+    def _release(self, driver: str, now: datetime) -> None:
+        self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
+
+    def _finish_all(self, session: int, reason: str, now: datetime) -> None:
+        unfinished = self._db.rows(
+            f"SELECT id, state FROM statements WHERE session = :id AND state IN {_UNFINISHED}", {"id": session}
+        )
+        for row in unfinished:
+            said = (
+                f"Session ended before this statement ran:\n{reason}"
+                if row["state"] == StatementState.WAITING.value
+                else f"Interpreter died:\n{reason}"
+            )
+            output = json.dumps(error_output(row["id"], "Error", said))
+            self._finish(session, row["id"], output, None, now, f"state IN {_UNFINISHED}")
+
+    # ------------------------------------------------------------ statements
+
+    def submit(
+        self, session: int, code: str, kind: str, now: datetime, *, most_unfinished: int, retained: int
+    ) -> Statement | None:
+        """Queue a statement under the session's next id; None if the session takes none. Raises LimitReached."""
+        db = self._db
+        with db.transaction():
+            taken = db.row(
+                "UPDATE sessions SET next_statement = next_statement + 1, activity = :now, heartbeat = :now"
+                " WHERE id = :id AND state <> 'dead' RETURNING next_statement - 1 AS id",
+                {"id": session, "now": to_text(now)},
+            )
+            if taken is None:
+                return None
+            waiting = db.value(
+                f"SELECT count(*) FROM statements WHERE session = :id AND state IN {_UNFINISHED}", {"id": session}
+            )
+            if waiting >= most_unfinished:
+                raise LimitReached(f"the session has {waiting} unfinished statements; wait for some or cancel them")
+            row = db.row(
+                "INSERT INTO statements (session, id, code, kind, state, progress, created)"
+                " VALUES (:session, :id, :code, :kind, 'waiting', 0.0, :now) RETURNING *",
+                {"session": session, "id": taken["id"], "code": code, "kind": kind, "now": to_text(now)},
+            )
+            db.run(
+                f"DELETE FROM statements WHERE session = :id AND id <= :last AND state NOT IN {_UNFINISHED}",
+                {"id": session, "last": taken["id"] - retained},
+            )
+            assert row is not None
+            return Statement.of(row)
+
+    def statement(self, session: int, number: int) -> Statement | None:
+        row = self._db.row(
+            "SELECT * FROM statements WHERE session = :session AND id = :id", {"session": session, "id": number}
+        )
+        return None if row is None else Statement.of(row)
+
+    def statements(self, session: int, start: int, size: int, *, newest_first: bool) -> tuple[int, list[Statement]]:
+        """How many are kept, and those from position `start` on; `size` below 0 means all of them."""
+        rows = self._db.rows(
+            f"SELECT * FROM statements WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'}"
+            " LIMIT :size OFFSET :start",
+            {"session": session, "size": size, "start": start},
+        )
+        total = self._db.value("SELECT count(*) FROM statements WHERE session = :session", {"session": session})
+        return int(total), [Statement.of(row) for row in rows]
+
+    def cancel(self, session: int, number: int, now: datetime) -> StatementState | None:
+        """Waiting becomes cancelled, running becomes cancelling; None when there was nothing to cancel."""
+        with self._db.transaction():
+            row = self._db.row(
+                "UPDATE statements SET completed = CASE state WHEN 'waiting' THEN :now ELSE completed END,"
+                " progress = CASE state WHEN 'waiting' THEN 1.0 ELSE progress END,"
+                " state = CASE state WHEN 'waiting' THEN 'cancelled' ELSE 'cancelling' END"
+                " WHERE session = :session AND id = :id AND state IN ('waiting', 'running') RETURNING state",
+                {"session": session, "id": number, "now": to_text(now)},
+            )
+            if row is None:
+                return None
+            events.record(self._db, now, "statement", f"{session}/{number}", row["state"])
+        return StatementState(row["state"])
+
+    def claim(self, now: datetime) -> list[Statement]:
+        """Move the first waiting statement of every idle session in which none runs to running; those."""
+        rows = self._db.rows(
+            "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
+            " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
+            " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
+            " WHERE waiting.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM statements AS other"
+            " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"
+            " GROUP BY waiting.session) RETURNING *",
+            {"now": to_text(now)},
+        )
+        return [Statement.of(row) for row in rows]
+
+    def has_waiting(self) -> bool:
+        return bool(self._db.value("SELECT EXISTS (SELECT 1 FROM statements WHERE state = 'waiting')"))
+
+    def running(self) -> list[tuple[Statement, Driver]]:
+        """Every statement that runs or is being cancelled, with the driver that runs it."""
+        rows = self._db.rows("SELECT * FROM statements WHERE state IN ('running', 'cancelling')")
+        return [(Statement.of(row), self._driver_of(row["session"])) for row in rows]
+
+    def set_progress(self, session: int, number: int, progress: float) -> None:
+        self._db.run(
+            "UPDATE statements SET progress = :progress"
+            " WHERE session = :session AND id = :id AND state IN ('running', 'cancelling')",
+            {"session": session, "id": number, "progress": progress},
+        )
+
+    def finish(self, session: int, number: int, output: str, started: datetime, completed: datetime) -> bool:
+        """Store the interpreter's answer: running becomes available, cancelling becomes cancelled."""
+        with self._db.transaction():
+            return self._finish(session, number, output, started, completed, "state IN ('running', 'cancelling')")
+
+    def _finish(
+        self, session: int, number: int, output: str, started: datetime | None, completed: datetime, where: str
+    ) -> bool:
+        row = self._db.row(
+            "UPDATE statements SET state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'available' END,"
+            " output = :output, progress = 1.0, started = coalesce(:started, started), completed = :completed"
+            f" WHERE session = :session AND id = :id AND {where} RETURNING state",
+            {
+                "session": session,
+                "id": number,
+                "output": output,
+                "started": started and to_text(started),
+                "completed": to_text(completed),
+            },
+        )
+        if row is None:
+            return False
+        self._db.run(
+            "UPDATE sessions SET activity = :now WHERE id = :id AND activity < :now",
+            {"id": session, "now": to_text(completed)},
+        )
+        events.record(self._db, completed, "statement", f"{session}/{number}", row["state"])
+        return True
+
+    def _driver_of(self, session: int) -> Driver:
+        row = self._db.row(
+            "SELECT drivers.* FROM drivers JOIN sessions ON sessions.driver = drivers.id WHERE sessions.id = :id",
+            {"id": session},
+        )
+        assert row is not None
+        return Driver.of(row)
+
