@@ -13,6 +13,7 @@ from gateway.core.spark import SparkOptions
 
 from batches.states import BatchState, Target
 
+
 @dataclass(frozen=True)
 class BatchRequest:
     """What a client asks for: `file` is the application (a jar or a Python file), `args` its arguments."""
@@ -21,6 +22,7 @@ class BatchRequest:
     class_name: str | None = None
     args: list[str] = field(default_factory=list)
     options: SparkOptions = field(default_factory=SparkOptions)
+
 
 @dataclass(frozen=True)
 class Batch:

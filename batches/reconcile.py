@@ -26,14 +26,9 @@ STOP_LADDER = ((signal.SIGTERM, timedelta(seconds=5)), (signal.SIGKILL, timedelt
 
 class BatchPass:
     def __init__(
-        self,
-        store: BatchStore,
-        submitter: Submitter,
-        settings: Settings,
-        clock: Clock,
-        watcher: processes.Watcher,
+        self, store: BatchStore, submitter: Submitter, settings: Settings, clock: Clock, watcher: processes.Watcher
     ) -> None:
-        self._store, self._submitter, self._settings, self._clock = store, submitter, settings, clock
+        self._store, self._submitter, self._settings, self._clock = (store, submitter, settings, clock)
         self._watcher = watcher
         self._stopping: dict[int, tuple[int, datetime]] = {}  # batch: step of the ladder, since when
         self._asked: dict[int, datetime] = {}  # batch: when its application was last looked for

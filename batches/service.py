@@ -20,7 +20,7 @@ _DELETE_PATIENCE = 8.0  # seconds that a delete waits for the batch's processes 
 
 class BatchService:
     def __init__(self, store: BatchStore, settings: Settings, clock: Clock, wake: Callable[[], None]) -> None:
-        self._store, self._settings, self._clock, self._wake = store, settings, clock, wake
+        self._store, self._settings, self._clock, self._wake = (store, settings, clock, wake)
 
     def submit(self, request: BatchRequest, principal: Principal) -> Batch:
         """Queue a batch. Raises InvalidRequest and its kinds; then nothing is left behind."""

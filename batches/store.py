@@ -81,7 +81,9 @@ class BatchStore:
     def page(self, start: int, size: int) -> tuple[int, list[Batch]]:
         """How many there are, and those from position `start` on, by rising id."""
         total = self._db.value(f"SELECT count(*) FROM batches WHERE {_LISTED}")
-        return int(total), self._select(f"{_LISTED} ORDER BY id LIMIT :size OFFSET :start", {"size": size, "start": start})
+        return int(total), self._select(
+            f"{_LISTED} ORDER BY id LIMIT :size OFFSET :start", {"size": size, "start": start}
+        )
 
     def delete(self, batch: int) -> None:
         """Want it killed and forgotten; from now on nobody sees it."""

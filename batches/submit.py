@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 
 from batches.models import Batch
 from gateway.core import logs, processes, spark
@@ -15,6 +17,8 @@ from gateway.core.settings import Settings
 
 _LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
 _APPLICATION = re.compile(r"(?:app ID|Submitted application) (app-\d+-\d+|application_\d+_\d+)")
+_UI_PORT = "ui_port"  # file in a batch's folder: the port its Spark UI tries first
+_UI_PORT_TRIES = 16  # how many ports further Spark goes when that one is taken (spark.port.maxRetries)
 _PROBE_PATIENCE = 1.0  # seconds for an answer of what may be a Spark UI
 
 
@@ -28,7 +32,7 @@ class Submitter:
     """Starts batches on this host. `submit_options` are JVM options of spark-submit."""
 
     def __init__(self, settings: Settings, java: Java, submit_options: list[str]) -> None:
-        self._settings, self._java, self._submit_options = settings, java, submit_options
+        self._settings, self._java, self._submit_options = (settings, java, submit_options)
 
     def start(self, batch: Batch) -> processes.Process:
         """Start the batch's process, unless it was started already. Raises OSError, Misconfigured."""
@@ -38,7 +42,10 @@ class Submitter:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
-        spark.write_properties(properties, spark.conf_of(request.options, settings, folder, {}))
+        # A port of its own, so that the application's UI is known from other servers in its processes.
+        conf = spark.conf_of(request.options, settings, folder, {"spark.ui.port": str(_free_port())})
+        spark.write_properties(properties, conf)
+        spark.write_private(folder / _UI_PORT, conf["spark.ui.port"])
         command = spark.submit_command(
             settings,
             request.options,
@@ -54,16 +61,29 @@ class Submitter:
 
 
 def find_application(batch: Batch, host: str) -> Application | None:
-    """The Spark application of a running batch: asked from the Spark UI that one of its processes serves on `host`."""
+    """The Spark application of a running batch, asked from the Spark UI that it serves on `host`."""
+    try:
+        first = int((batch.folder / _UI_PORT).read_text())
+    except (OSError, ValueError):
+        return None
     for port in processes.listening_ports(batch.folder):
-        url = f"http://{host}:{port}"
-        try:
-            with urllib.request.urlopen(f"{url}/api/v1/applications", timeout=_PROBE_PATIENCE) as answer:
-                found = json.load(answer)
-            return Application(found[0]["id"], url)
-        except (OSError, ValueError, LookupError, TypeError):
-            continue
+        if first <= port <= first + _UI_PORT_TRIES:
+            return _ask(f"http://{host}:{port}")
     return None
+
+
+def _ask(url: str) -> Application | None:
+    try:
+        with urllib.request.urlopen(f"{url}/api/v1/applications", timeout=_PROBE_PATIENCE) as answer:
+            return Application(json.load(answer)[0]["id"], url)
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return None  # not up yet; it is asked again
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def application_in_log(batch: Batch) -> Application | None:

@@ -120,5 +120,7 @@ def _supervisor(settings: Settings) -> str:
 def _memory(settings: Settings) -> str:
     free = psutil.virtual_memory().available
     if free < _DRIVER_MEMORY:
-        raise Misconfigured(f"{free >> 20} MiB are free, a session needs about {_DRIVER_MEMORY >> 20}: free some memory")
+        raise Misconfigured(
+            f"{free >> 20} MiB are free, a session needs about {_DRIVER_MEMORY >> 20}: free some memory"
+        )
     return f"{free >> 30} GiB free, room for about {free // _DRIVER_MEMORY} sessions"

@@ -30,7 +30,16 @@ def web_command(settings: Settings) -> list[str]:
         *("--bind", f"{host}:{settings.port}"),
         *("--worker-class", "gthread"),
         *("--workers", str(settings.web_workers), "--threads", str(settings.web_threads)),
-        *("--preload", "--keep-alive", "75", "--graceful-timeout", "5", "--log-level", "warning"),
+        *(
+            "--preload",
+            "--no-control-socket",
+            "--keep-alive",
+            "75",
+            "--graceful-timeout",
+            "5",
+            "--log-level",
+            "warning",
+        ),
     ]
 
 

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from batches.reconcile import BatchPass
@@ -46,7 +47,7 @@ class Supervisor:
         self._stopped = False
         found = java.find(settings.java_home or None)
         archive = class_archive.java_options(settings.cache_dir, found, spark.spark_home(settings))
-        sessions, batches = SessionStore(db), BatchStore(db)
+        sessions = SessionStore(db)
         watcher = processes.Watcher(self._awake.set)
         self._runner = Runner(sessions, utc_now)
         self._sessions = SessionPass(sessions, settings, utc_now)
@@ -98,10 +99,8 @@ class Supervisor:
             return False
 
     async def _sleep(self, seconds: float) -> None:
-        try:
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._awake.wait(), seconds)
-        except asyncio.TimeoutError:
-            pass
 
     async def _every(self, seconds: float, work: Callable[[], None]) -> None:
         while True:

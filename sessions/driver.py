@@ -40,7 +40,7 @@ class Launcher:
     """Starts drivers on this host in client deploy mode. `submit_options` are JVM options of the driver."""
 
     def __init__(self, settings: Settings, java: Java, submit_options: list[str]) -> None:
-        self._settings, self._java, self._submit_options = settings, java, submit_options
+        self._settings, self._java, self._submit_options = (settings, java, submit_options)
 
     def launch(self, driver: Driver) -> processes.Process:
         """Start the driver's process, unless it was started already. Raises OSError, Misconfigured."""

@@ -64,9 +64,7 @@ class DriverStore:
 
     def unclaimed(self) -> list[Driver]:
         """Gone drivers that no session refers to any more."""
-        return self._select(
-            "state = 'gone' AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id)"
-        )
+        return self._select("state = 'gone' AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id)")
 
     def remove(self, driver: str) -> None:
         self._db.run("DELETE FROM drivers WHERE id = :id AND state = 'gone'", {"id": driver})

@@ -7,6 +7,7 @@ The requests beside Jupyter's own (cancel, progress, forget) are those of `sessi
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +24,9 @@ _PATIENCE = 5.0  # seconds for an answer on the control channel
 
 @dataclass(frozen=True)
 class Reply:
-    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1."""
+    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1 as JSON text."""
 
-    output: dict[str, Any]
+    output: str
     started: datetime
     completed: datetime
 
@@ -49,9 +50,9 @@ class KernelClient:
         content = {"code": statement.code, "silent": False, "store_history": False, "allow_stdin": False}
         metadata = {"statement": statement.id, "kind": statement.kind.value}
         answer = await self._ask(self._client.shell_channel, "execute_request", content, metadata, None)
-        return Reply(
-            answer["output"], from_milliseconds(answer["started"]), from_milliseconds(answer["completed"])
-        )
+        # Numbers that Python's JSON would round come as text of their own.
+        output = answer.get("output_json") or json.dumps(answer["output"], separators=(",", ":"))
+        return Reply(output, from_milliseconds(answer["started"]), from_milliseconds(answer["completed"]))
 
     async def progress(self, statement: int) -> float:
         """Finished share of the tasks of its Spark jobs, 0.0 to 1.0."""

@@ -115,7 +115,7 @@ class Statement:
             kind=Kind(row["kind"]),
             state=StatementState(row["state"]),
             output=row["output"],
-            progress=row["progress"],
+            progress=float(row["progress"]),
             created=from_text(row["created"]),
             started=from_text_or_none(row["started"]),
             completed=from_text_or_none(row["completed"]),

@@ -27,14 +27,9 @@ class DriverPass:
     """Launches drivers in order, notices which are ready or gone, and stops those that are not wanted."""
 
     def __init__(
-        self,
-        store: DriverStore,
-        launcher: Launcher,
-        settings: Settings,
-        clock: Clock,
-        watcher: processes.Watcher,
+        self, store: DriverStore, launcher: Launcher, settings: Settings, clock: Clock, watcher: processes.Watcher
     ) -> None:
-        self._store, self._launcher, self._settings, self._clock = store, launcher, settings, clock
+        self._store, self._launcher, self._settings, self._clock = (store, launcher, settings, clock)
         self._watcher = watcher
         self._stopping: dict[str, tuple[int, datetime]] = {}  # driver: step of the ladder, since when
         self._started: set[str] = set()
@@ -96,7 +91,9 @@ class DriverPass:
             return False
         if driver.launched and now - driver.launched > self._settings.driver_start_timeout:
             allowed = self._settings.driver_start_timeout.total_seconds()
-            self._store.give_up(driver.id, f"the driver was not ready after {allowed:g} s (setting driver_start_timeout)")
+            self._store.give_up(
+                driver.id, f"the driver was not ready after {allowed:g} s (setting driver_start_timeout)"
+            )
         # A row without a process: an earlier supervisor died between the two, or left the watching to us.
         return driver.id in self._started or self._start(driver, now)
 

@@ -7,7 +7,6 @@ kernel answers a repeated request with the one result it has.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 
 from gateway.core.clock import Clock
@@ -62,9 +61,7 @@ class Runner:
                 reply = await answer
             finally:
                 answer.cancel()
-            self._store.finish(
-                statement.session, statement.id, json.dumps(reply.output), reply.started, reply.completed
-            )
+            self._store.finish(statement.session, statement.id, reply.output, reply.started, reply.completed)
             # The next statement must not wait for this driver's farewell.
             self._tasks.pop((statement.session, statement.id), None)
             self.run_pass()

@@ -30,14 +30,9 @@ _HOLD_AGE = timedelta(seconds=0.25)  # a statement older than this is not about 
 
 class SessionService:
     def __init__(
-        self,
-        store: SessionStore,
-        drivers: DriverStore,
-        settings: Settings,
-        clock: Clock,
-        wake: Callable[[], None],
+        self, store: SessionStore, drivers: DriverStore, settings: Settings, clock: Clock, wake: Callable[[], None]
     ) -> None:
-        self._store, self._drivers, self._settings, self._clock, self._wake = store, drivers, settings, clock, wake
+        self._store, self._drivers, self._settings, self._clock, self._wake = (store, drivers, settings, clock, wake)
 
     # ------------------------------------------------------------ sessions
 
@@ -69,6 +64,10 @@ class SessionService:
         )
         self._wake()
         return session
+
+    def look(self, ref: str) -> Session:
+        """As `find`, for somebody who only looks on: counts as nothing."""
+        return self._find(ref)
 
     def find(self, ref: str) -> Session:
         """By id (digits) or name; counts as the client's heartbeat. Raises NotFound."""
@@ -139,7 +138,11 @@ class SessionService:
 
     def statements(self, ref: str, start: int, size: int, *, newest_first: bool) -> tuple[int, list[Statement]]:
         """How many are kept, and those from position `start` on; `size` below 0 means all."""
-        return self._store.statements(self.find(ref).id, start, size, newest_first=newest_first)
+        return self.statements_of(self.find(ref).id, start, size, newest_first=newest_first)
+
+    def statements_of(self, session: int, start: int, size: int, *, newest_first: bool) -> tuple[int, list[Statement]]:
+        """As `statements`, for a session that was found already; counts as nothing."""
+        return self._store.statements(session, start, size, newest_first=newest_first)
 
     def cancel(self, ref: str, number: int) -> None:
         """Cancel a statement; nothing happens when there is none or it has ended. Raises SessionEnded."""

@@ -37,7 +37,8 @@ _SESSION = (
 def first_tables(db: sqlite_utils.Database) -> None:
     db.execute(
         "CREATE TABLE drivers (id TEXT PRIMARY KEY, state TEXT NOT NULL, target TEXT NOT NULL, folder TEXT NOT NULL,"
-        " options TEXT NOT NULL, app_id TEXT, ui_url TEXT, reason TEXT, created TEXT NOT NULL, launched TEXT, ended TEXT)"
+        " options TEXT NOT NULL, app_id TEXT, ui_url TEXT, reason TEXT, created TEXT NOT NULL, launched TEXT,"
+        " ended TEXT)"
     )
     db.execute("CREATE INDEX drivers_alive ON drivers (state) WHERE state <> 'gone'")
     db.execute(
@@ -54,7 +55,9 @@ def first_tables(db: sqlite_utils.Database) -> None:
         " created TEXT NOT NULL, started TEXT, completed TEXT, PRIMARY KEY (session, id))"
     )
     db.execute(f"CREATE INDEX statements_unfinished ON statements (session) WHERE state IN {_UNFINISHED}")
-    db.execute("CREATE UNIQUE INDEX statements_one_runs ON statements (session) WHERE state IN ('running', 'cancelling')")
+    db.execute(
+        "CREATE UNIQUE INDEX statements_one_runs ON statements (session) WHERE state IN ('running', 'cancelling')"
+    )
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,9 @@ class SessionStore:
             try:
                 db.run(
                     "INSERT INTO sessions (id, uuid, name, owner, proxy_user, kind, state, options, heartbeat_seconds,"
-                    " ttl, idle_timeout, driver, next_statement, created, heartbeat, activity) VALUES (:id, :uuid, :name,"
-                    " :owner, :proxy_user, :kind, 'starting', :options, :heartbeat_seconds, :ttl, :idle_timeout, :driver,"
-                    " 0, :now, :now, :now)",
+                    " ttl, idle_timeout, driver, next_statement, created, heartbeat, activity)"
+                    " VALUES (:id, :uuid, :name, :owner, :proxy_user, :kind, 'starting', :options, :heartbeat_seconds,"
+                    " :ttl, :idle_timeout, :driver, 0, :now, :now, :now)",
                     {
                         "id": number,
                         "uuid": uuid,
@@ -128,7 +131,9 @@ class SessionStore:
 
     def page(self, start: int, size: int) -> tuple[int, list[Session]]:
         """How many there are, and those from position `start` on, by rising id."""
-        rows = self._db.rows(f"{_SESSION} ORDER BY sessions.id LIMIT :size OFFSET :start", {"size": size, "start": start})
+        rows = self._db.rows(
+            f"{_SESSION} ORDER BY sessions.id LIMIT :size OFFSET :start", {"size": size, "start": start}
+        )
         return int(self._db.value("SELECT count(*) FROM sessions")), [Session.of(row) for row in rows]
 
     def live(self) -> list[Lease]:
@@ -170,7 +175,7 @@ class SessionStore:
             if ended is None:
                 return False
             self._finish_all(session, reason, now)
-            self._release(ended["driver"], now)
+            self._release(ended["driver"])
             events.record(self._db, now, "session", session, "dead", reason=reason)
         return True
 
@@ -181,7 +186,7 @@ class SessionStore:
             row = self._db.row("DELETE FROM sessions WHERE id = :id RETURNING driver", {"id": session})
             if row is None:
                 return None
-            self._release(row["driver"], now)
+            self._release(row["driver"])
             events.record(self._db, now, "session", session, "deleted", reason=reason)
         return str(row["driver"])
 
@@ -191,7 +196,7 @@ class SessionStore:
         )
         return [row["id"] for row in rows]
 
-    def _release(self, driver: str, now: datetime) -> None:
+    def _release(self, driver: str) -> None:
         self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
 
     def _finish_all(self, session: int, reason: str, now: datetime) -> None:
@@ -334,4 +339,3 @@ class SessionStore:
         )
         assert row is not None
         return Driver.of(row)
-

@@ -51,7 +51,7 @@ def _session_routes(service: SessionService) -> Blueprint:
     def create_session(asked: Document) -> Created:
         """Open a session: answers at once, Spark starts behind it"""
         session = service.open(livy.to_session_request(asked), ANONYMOUS)
-        return livy.session_document(session), 201, {"Location": f"/sessions/{session.id}"}
+        return (livy.session_document(session), 201, {"Location": f"/sessions/{session.id}"})
 
     @bp.get("/sessions/<ref>")
     @bp.response(200, schemas.SessionAnswer)

@@ -59,7 +59,7 @@ def _to_options(asked: dict[str, Any]) -> SparkOptions:
 
 
 def slice_of(start: int, size: int) -> tuple[int, int]:
-    """Livy's [max(0, from), from+size) as (position, length); nothing when from+size leaves 32 bits (contract §1.2)."""
+    """Livy's [max(0, from), from+size) as (position, length); none when from+size leaves 32 bits (contract §1.2)."""
     stop = start + size
     first = max(0, start)
     return first, 0 if stop > 2**31 - 1 else max(0, stop - first)

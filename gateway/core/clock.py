@@ -1,4 +1,4 @@
-"""Time, in the three forms the project uses: aware UTC in Python, ISO text in the store, milliseconds on Livy's wire."""
+"""Time in its three forms: aware UTC in Python, ISO text in the store, milliseconds on Livy's wire."""
 
 from __future__ import annotations
 

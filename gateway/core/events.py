@@ -17,13 +17,7 @@ def record(db: Database, at: datetime, subject: str, subject_id: object, name: s
     """Write one event. `subject` is a kind of record (session, statement, batch, driver), `name` what happened."""
     db.run(
         "INSERT INTO events (at, subject, subject_id, name, data) VALUES (:at, :subject, :subject_id, :name, :data)",
-        {
-            "at": to_text(at),
-            "subject": subject,
-            "subject_id": str(subject_id),
-            "name": name,
-            "data": json.dumps(data),
-        },
+        {"at": to_text(at), "subject": subject, "subject_id": str(subject_id), "name": name, "data": json.dumps(data)},
     )
 
 

@@ -91,7 +91,8 @@ class Settings:
     max_starting_drivers: int = _setting(2, "Drivers starting at the same time; further ones wait their turn.")
     driver_start_timeout: timedelta = _setting(timedelta(minutes=10), "A driver that is not ready by then is stopped.")
     session_idle_timeout: timedelta = _setting(
-        timedelta(hours=1), "A session without work for this long is deleted, unless it asked for another time; 0: never."
+        timedelta(hours=1),
+        "A session without work for this long is deleted, unless it asked for another time; 0: never.",
     )
     session_ttl: timedelta = _setting(
         timedelta(0), "A session this old is deleted, unless it asked for another time; 0: never."

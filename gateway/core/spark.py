@@ -86,7 +86,9 @@ def _check_sizes(options: SparkOptions) -> None:
     for name in ("driver_memory", "executor_memory"):
         size = getattr(options, name)
         if size is not None and not re.fullmatch(r"\d{1,12}([kmgtp]b?|b)?", size.strip(), re.IGNORECASE):
-            raise InvalidRequest(f"{_wire(name)} '{size}' is not a size: give a whole number and a unit, such as 512m or 2g")
+            raise InvalidRequest(
+                f"{_wire(name)} '{size}' is not a size: give a whole number and a unit, such as 512m or 2g"
+            )
     for name in ("driver_cores", "executor_cores", "num_executors"):
         number = getattr(options, name)
         if number is not None and not 0 <= number < 2**31:
@@ -130,7 +132,9 @@ def spark_home(settings: Settings) -> Path:
             raise Misconfigured("no Spark: install pyspark (pip install -r requirements.txt), or set spark_home")
         home = Path(next(iter(found.submodule_search_locations)))
     if not (home / "bin" / "spark-submit").exists():
-        raise Misconfigured(f"setting spark_home is '{home}': there is no bin/spark-submit in it; name a Spark installation")
+        raise Misconfigured(
+            f"setting spark_home is '{home}': there is no bin/spark-submit in it; name a Spark installation"
+        )
     return home
 
 
@@ -221,7 +225,9 @@ def write_properties(path: Path, conf: Mapping[str, str]) -> None:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only this user may read, whole or not at all."""
     part = path.with_name(path.name + ".part")
-    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="utf-8") as file:
+    with open(
+        os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="utf-8"
+    ) as file:
         file.write(text)
     part.rename(path)
 

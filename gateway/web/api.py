@@ -47,10 +47,7 @@ class Parser(FlaskParser):
     """Reads arguments with marshmallow. Unknown body members are refused, unknown query parameters ignored."""
 
     DEFAULT_VALIDATION_STATUS = 400
-    DEFAULT_UNKNOWN_BY_LOCATION = {
-        "json": marshmallow.RAISE,
-        "query": marshmallow.EXCLUDE,
-    }
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": marshmallow.RAISE, "query": marshmallow.EXCLUDE}
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
         return read_json(req)
@@ -68,9 +65,7 @@ class Api(flask_smorest.Api):
 
     def handle_http_exception(self, error: HTTPException) -> Response:
         response = Response(status=error.code)
-        response.headers.extend(
-            [header for header in error.get_headers() if header[0].lower() != "content-type"]
-        )
+        response.headers.extend([header for header in error.get_headers() if header[0].lower() != "content-type"])
         under_api = not request.path.startswith(("/ui", "/docs", "/redoc"))
         response.content_type = JSON_TYPE if under_api else "text/html;charset=utf-8"
         return response

@@ -48,7 +48,9 @@ def refuse_other_sites(req: Request) -> None:
     if origin is None or method_sent(req) in _SAFE:
         return
     if urlsplit(origin).netloc != req.host:
-        raise Forbidden(f"a page of {origin} may not do this here: requests that write must come from this host's pages")
+        raise Forbidden(
+            f"a page of {origin} may not do this here: requests that write must come from this host's pages"
+        )
 
 
 def _compress(response: Response) -> Response:

@@ -131,6 +131,7 @@ class KernelApp(IPKernelApp):  # type: ignore[misc]
 
     def init_profile_dir(self) -> None:
         """No profile: a driver may have no home to keep one in."""
+        self.profile_dir = None
 
     def init_config_files(self) -> None:
         """No configuration files of the user's own notebooks."""
