@@ -59,9 +59,13 @@ def migrate(settings: Settings) -> None:
 
 
 @main.command(name="settings")
+@click.option("--markdown", is_flag=True, help="Write the page of the docs instead, with the defaults.")
 @click.pass_obj
-def show_settings(settings: Settings) -> None:
+def show_settings(settings: Settings, markdown: bool) -> None:
     """Show every setting: its value here and what it means."""
+    if markdown:
+        click.echo(settings_module.page())
+        return
     for name, value, meaning in settings_module.describe(settings):
         click.echo(f"{name} = {value}\n    {meaning}")
 

@@ -13,12 +13,12 @@ def utc_now() -> datetime:
 
 
 def to_text(at: datetime) -> str:
-    """ISO text of fixed width in UTC, so that text order in the store is time order."""
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """ISO text of fixed width in UTC, so that order of text in the store is order of time."""
+    return at.astimezone(timezone.utc).isoformat(timespec="microseconds")
 
 
 def from_text(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(text)
 
 
 def from_text_or_none(text: str | None) -> datetime | None:

@@ -25,6 +25,18 @@ else:
     import tomli as tomllib
 
 PREFIX = "SPARK_GATEWAY_"
+_PAGE_HEAD = """# Settings
+
+Each can be given in the environment (`SPARK_GATEWAY_PORT=9000`) or in a TOML file (`port = 9000`): the file that
+`--config` or `SPARK_GATEWAY_CONFIG` names, else `~/.config/spark-gateway/gateway.toml`. The environment wins. An
+unknown or unfit setting stops the start with the field and the fix.
+
+Durations are a number with `ms`, `s`, `m`, `h` or `d`, such as `90s`. Lists are `a,b` in the environment and arrays in
+the file; pairs are `k=v,k2=v2` there and a table here. This page is written by
+`python -m gateway settings --markdown`.
+
+| setting | default | meaning |
+|---|---|---|"""
 FILE_VARIABLE = PREFIX + "CONFIG"
 
 
@@ -188,9 +200,22 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
     ]
 
 
+def page() -> str:
+    """The settings page of the docs."""
+    rows = [
+        f"| `{name}` | {f'`{_at_home(value)}`' if value else 'empty'} | {meaning} |"
+        for name, value, meaning in describe(Settings())
+    ]
+    return "\n".join([_PAGE_HEAD, *rows])
+
+
+def _at_home(text: str) -> str:
+    return text.replace(str(Path.home()), "~")
+
+
 def as_text(value: Any) -> str:
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
+        return _duration_text(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
@@ -198,6 +223,14 @@ def as_text(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(f"{key}={item}" for key, item in value.items())
     return str(value)
+
+
+def _duration_text(value: timedelta) -> str:
+    seconds = value.total_seconds()
+    for suffix, unit in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % unit == 0:
+            return f"{seconds / unit:g}{suffix}"
+    return f"{seconds:g}s"
 
 
 def _read_file(environ: Mapping[str, str], file: Path | None) -> dict[str, Any]:

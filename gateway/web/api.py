@@ -61,14 +61,13 @@ class Blueprint(flask_smorest.Blueprint):
 
 
 class Api(flask_smorest.Api):
-    """Errors that no protocol has taken (unrouted paths above all) are answered with an empty body."""
+    """Errors that no protocol has taken: an unrouted path or method has an empty body, as Livy's, others say why."""
 
     def handle_http_exception(self, error: HTTPException) -> Response:
-        response = Response(status=error.code)
-        response.headers.extend([header for header in error.get_headers() if header[0].lower() != "content-type"])
-        under_api = not request.path.startswith(("/ui", "/docs", "/redoc"))
-        response.content_type = JSON_TYPE if under_api else "text/html;charset=utf-8"
-        return response
+        says_why = error.code not in (404, 405)
+        body = json.dumps({"msg": error.description}, separators=(",", ":")) if says_why else ""
+        headers = [header for header in error.get_headers() if header[0].lower() != "content-type"]
+        return Response(body, error.code, headers, content_type=JSON_TYPE)
 
 
 def read_json(req: Request) -> Any:

@@ -1,0 +1,290 @@
+"""Records turned into what the pages show: rows, facts, statements, a stretch of a log. Knows no HTML and no HTTP.
+
+Everything is bounded here: how many records are listed, how many lines of a log are shown, how long a line may be.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+
+from batches.models import Batch
+from batches.states import BATCH_MOVES
+from gateway.console.outputs import Failure, Piece, Text, pieces_of, shortened
+from gateway.core import logs
+from gateway.core.spark import SparkOptions, redact
+from sessions.models import Session, Statement
+from sessions.states import UNFINISHED, SessionState, StatementState
+
+PAGE = 50  # records on a page
+LISTED = 1000  # newest records that pages reach and states are counted of
+STATEMENTS = 20  # on a page
+LOG_LINES = 1000  # on a page
+_LONGEST_LINE = 4000  # characters of a line of a log
+_CHUNK = 100  # lines of a log that a refreshed page keeps or replaces together
+_NOTE = "spark-gateway: "  # how the gateway's own lines of a log begin
+_NOTE_WITHIN = 200  # last lines of a log in which its reason is looked for
+
+Record = TypeVar("Record", Session, Batch)
+Facts = list[tuple[str, str]]
+
+
+# ---------------------------------------------------------------- lists
+
+
+@dataclass(frozen=True)
+class Pager:
+    """Page `number` of `pages`, both from 1."""
+
+    number: int
+    pages: int
+
+    @property
+    def newer(self) -> int | None:
+        return self.number - 1 if self.number > 1 else None
+
+    @property
+    def older(self) -> int | None:
+        return self.number + 1 if self.number < self.pages else None
+
+
+def pager(asked: int, total: int, size: int) -> Pager:
+    """The page asked for, or the nearest there is."""
+    pages = max(1, -(-total // size))
+    return Pager(min(max(1, asked), pages), pages)
+
+
+@dataclass(frozen=True)
+class Listing(Generic[Record]):
+    """`counts`: records by state. `unlisted`: how many older ones neither pages nor counts reach."""
+
+    records: list[Record]
+    counts: Mapping[str, int]
+    pager: Pager
+    total: int
+    unlisted: int
+    live: bool
+
+
+def newest(fetch: Callable[[int, int], tuple[int, list[Record]]], asked: int) -> Listing[Record]:
+    """Page `asked` of the records, newest first. `fetch` gives them by rising id, so the newest are its last."""
+    total, _ = fetch(0, 0)
+    _, rising = fetch(max(0, total - LISTED), LISTED)
+    records = rising[::-1]
+    place = pager(asked, len(records), PAGE)
+    first = (place.number - 1) * PAGE
+    return Listing(
+        records=records[first : first + PAGE],
+        counts=Counter(record.state.value for record in records),
+        pager=place,
+        total=total,
+        unlisted=max(0, total - LISTED),
+        live=any(is_live(record) for record in records),
+    )
+
+
+# ---------------------------------------------------------------- sessions and batches
+
+
+def is_live(record: Session | Batch) -> bool:
+    """Whether something about it may still change."""
+    if isinstance(record, Session):
+        return record.state is not SessionState.DEAD
+    return bool(BATCH_MOVES[record.state])
+
+
+def spark_ui(record: Session | Batch) -> str | None:
+    """The address of its Spark UI: only one that a page may link to, and only while there is a driver to serve it."""
+    url = record.ui_url
+    return url if url and is_live(record) and is_web_address(url) else None
+
+
+def is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def reason_of_end(record: Session | Batch) -> str | None:
+    """Why it ended: the last line that the gateway itself wrote into its log. None while it lives, or without one."""
+    if is_live(record):
+        return None
+    lines = logs.tail(record.log, _NOTE_WITHIN)
+    said = next((line for line in reversed(lines) if line.startswith(_NOTE)), None)
+    return said and shortened(said.removeprefix(_NOTE), _LONGEST_LINE).text
+
+
+def session_facts(session: Session) -> Facts:
+    """What was asked of the session, and by whom; facts that say nothing are left out."""
+    heartbeat = session.heartbeat_timeout
+    return _told(
+        ("Name", session.name),
+        ("Owner", session.owner),
+        ("Proxy user", session.proxy_user),
+        *_option_facts(session.options),
+        ("Ends when idle for", session.idle_timeout),
+        ("Ends at the age of", session.ttl),
+        ("Ends without a sign of life for", heartbeat and duration_text(heartbeat)),
+    )
+
+
+def batch_facts(batch: Batch) -> Facts:
+    request = batch.request
+    return _told(
+        ("Name", batch.name),
+        ("Owner", batch.owner),
+        ("Proxy user", batch.proxy_user),
+        ("File", request.file),
+        ("Class", request.class_name),
+        ("Arguments", " ".join(request.args)),
+        *_option_facts(request.options),
+        ("Exit code", None if batch.exit_code is None else str(batch.exit_code)),
+    )
+
+
+def conf_of(options: SparkOptions) -> Facts:
+    """The conf that was asked for, by key; values that look secret are hidden."""
+    return sorted(redact(options.conf).items())
+
+
+def _option_facts(options: SparkOptions) -> list[tuple[str, str | None]]:
+    return [
+        ("Driver memory", options.driver_memory),
+        ("Driver cores", str(options.driver_cores or "")),
+        ("Executor memory", options.executor_memory),
+        ("Executor cores", str(options.executor_cores or "")),
+        ("Executors", str(options.num_executors or "")),
+        ("Queue", options.queue),
+        ("Jars", ", ".join(options.jars)),
+        ("Python files", ", ".join(options.py_files)),
+        ("Files", ", ".join(options.files)),
+        ("Archives", ", ".join(options.archives)),
+    ]
+
+
+def _told(*facts: tuple[str, str | None]) -> Facts:
+    return [(name, value) for name, value in facts if value]
+
+
+def idle_since(session: Session, newest_statements: list[Statement]) -> datetime | None:
+    """When its last statement ended; None when it works, has never worked, or this is not known."""
+    if session.state is not SessionState.IDLE:
+        return None
+    return max((statement.completed for statement in newest_statements if statement.completed), default=None)
+
+
+# ---------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True)
+class StatementView:
+    """`percent` is None once it has ended; `duration` None before it starts."""
+
+    id: int
+    language: str
+    state: str
+    failed: bool
+    code: Text
+    pieces: list[Piece]
+    percent: int | None
+    started: datetime | None
+    completed: datetime | None
+    duration: str | None
+
+
+def statement_view(statement: Statement, now: datetime) -> StatementView:
+    unfinished = statement.state in UNFINISHED
+    until = statement.completed or now
+    pieces = [] if statement.output is None else pieces_of(statement.output)
+    return StatementView(
+        id=statement.id,
+        language=statement.kind.value,
+        state=statement.state.value,
+        failed=statement.state is StatementState.AVAILABLE and any(isinstance(piece, Failure) for piece in pieces),
+        code=shortened(statement.code),
+        pieces=pieces,
+        percent=round(100 * statement.progress) if unfinished else None,
+        started=statement.started,
+        completed=statement.completed,
+        duration=statement.started and duration_text(until - statement.started),
+    )
+
+
+def duration_text(duration: timedelta) -> str:
+    """As people say it: 340 ms, 3.4 s, 3 min 4 s, 2 h 5 min, 1 d 3 h."""
+    seconds = max(0.0, duration.total_seconds())
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+# ---------------------------------------------------------------- logs
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Lines that stay together when the page refreshes; `first` is the place of the first of them in the file."""
+
+    first: int
+    text: str
+
+
+@dataclass(frozen=True)
+class LogView:
+    """Lines `start` up to but not including `stop` of `total`. `older` and `newer` are where such pages start."""
+
+    chunks: list[Chunk]
+    start: int
+    stop: int
+    total: int
+
+    @property
+    def older(self) -> int | None:
+        return max(0, self.start - LOG_LINES) if self.start > 0 else None
+
+    @property
+    def newer(self) -> int | None:
+        return self.stop if self.stop < self.total else None
+
+    @property
+    def at_end(self) -> bool:
+        return self.stop >= self.total
+
+
+def log_view(path: Path, asked: int | None) -> LogView:
+    """A page of a log from line `asked` (from 0) on; None: the last lines."""
+    total = logs.count(path)
+    last = max(0, total - LOG_LINES)
+    start = last if asked is None else min(max(0, asked), max(0, total - 1))
+    lines = logs.read(path, start, start + LOG_LINES)
+    return LogView(_chunks(lines, start), start, start + len(lines), total)
+
+
+def _chunks(lines: list[str], start: int) -> list[Chunk]:
+    """Cut where line numbers are round, so that the same lines are the same chunk on every page."""
+    edges = [start, *range((start // _CHUNK + 1) * _CHUNK, start + len(lines), _CHUNK), start + len(lines)]
+    return [
+        Chunk(first, "".join(f"{_line(line)}\n" for line in lines[first - start : stop - start]))
+        for first, stop in zip(edges, edges[1:])
+        if first < stop
+    ]
+
+
+def _line(line: str) -> str:
+    shown = shortened(line, _LONGEST_LINE)
+    return shown.text if shown.of is None else f"{shown.text} … (the first {_LONGEST_LINE} of {shown.of} characters)"

@@ -1,0 +1,125 @@
+"""Drivers that die or cannot start: the session says so soon and says why, and nothing of the driver is left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gateway.core import processes
+from tests.integration.running_gateway import SOON, START, Gateway, Session, wait_until
+
+
+def temporary_files() -> set[str]:
+    return {entry.name for entry in Path("/tmp").iterdir() if entry.name.startswith(("spark-", "blockmgr-", "artifacts"))}
+
+
+def assert_nothing_left(session: Session) -> None:
+    folder = session.folder
+    wait_until(lambda: not processes.family(folder), SOON, "its processes are gone")
+    wait_until(lambda: [entry.name for entry in folder.iterdir()] == ["log"], SOON, f"only its log is left in {folder}")
+
+
+def jvm_of(session: Session) -> psutil.Process:
+    return next(one for one in processes.family(session.folder) if one.name() == "java")
+
+
+def test_code_that_ends_the_process_ends_the_session(gateway: Gateway) -> None:
+    before = temporary_files()
+    opened = gateway.new_session(kind="pyspark").wait_for("idle")
+    statement, behind = opened.submit("import os; os._exit(7)"), opened.submit("'never'")
+    opened.wait_for("dead", seconds=SOON)
+    assert "exit code 7" in opened.log
+    assert statement.document["output"]["evalue"].startswith("Interpreter died:")
+    assert "before this statement ran" in behind.document["output"]["evalue"]
+    assert_nothing_left(opened)
+    assert temporary_files() <= before
+
+
+def test_killed_jvm_ends_the_session(gateway: Gateway) -> None:
+    before = temporary_files()
+    opened = gateway.new_session(kind="pyspark").wait_for("idle")
+    statement = opened.submit("sc.parallelize([1]).map(lambda _: __import__('time').sleep(600)).count()").wait_running()
+    jvm_of(opened).kill()
+    opened.wait_for("dead", seconds=SOON)
+    assert "killed (signal 9)" in opened.log
+    assert statement.document["state"] == "available"
+    assert_nothing_left(opened)
+    assert temporary_files() <= before
+
+
+def test_driver_out_of_memory_ends_the_session_and_says_so(gateway: Gateway) -> None:
+    opened = gateway.new_session(kind="pyspark", driverMemory="512m").wait_for("idle")
+    statement = opened.submit(
+        "l = sc._jvm.java.util.ArrayList()\nwhile True: l.add(sc._jvm.java.nio.ByteBuffer.allocate(32 * 1024 * 1024))"
+    )
+    opened.wait_for("dead", seconds=START)
+    assert "ran out of memory; ask for more with driverMemory" in opened.log
+    assert statement.document["output"]["status"] == "error"
+    assert_nothing_left(opened)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"conf": {"spark.driver.memory": "1k"}}, "heap"),
+        ({"conf": {"spark.driver.memory": "300m"}}, "at least"),
+        ({"conf": {"spark.ui.port": "no number"}}, "spark.ui.port"),
+        ({"conf": {"spark.driver.extraJavaOptions": "-XX:+NoSuchOption"}}, "NoSuchOption"),
+        ({"jars": ["http://127.0.0.1:9/missing.jar"]}, "Connection refused"),
+    ],
+    ids=["heap of 1k", "heap below Spark's least", "bad conf", "bad Java option", "jar from nowhere"],
+)
+def test_driver_that_cannot_start_says_why(gateway: Gateway, asked: dict[str, Any], reason: str) -> None:
+    before = temporary_files()
+    opened = gateway.new_session(kind="pyspark", **asked)
+    waiting = opened.submit("1")
+    opened.wait_for("dead", seconds=START)
+    assert reason in opened.log
+    assert opened.log.splitlines()[-2].startswith("spark-gateway: ") or "spark-gateway: " in opened.log
+    assert waiting.document["output"]["status"] == "error"
+    assert_nothing_left(opened)
+    assert temporary_files() <= before
+
+
+def test_jar_that_is_not_there_is_refused_at_once(gateway: Gateway) -> None:
+    answer = gateway.call("POST", "/sessions", {"jars": ["/nowhere/missing.jar"]})
+    assert answer.status_code == 400
+    assert "there is no file /nowhere/missing.jar" in answer.json()["msg"]
+
+
+def test_python_without_ipykernel_says_so(start_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    opened = start_gateway(python=str(tmp_path / "bare" / "bin" / "python")).new_session(kind="pyspark")
+    opened.wait_for("dead", seconds=START)
+    assert "ipykernel" in opened.log
+    assert_nothing_left(opened)
+
+
+def test_python_that_is_not_there_says_so(start_gateway: Callable[..., Gateway]) -> None:
+    opened = start_gateway(python="/nowhere/python").new_session(kind="pyspark")
+    opened.wait_for("dead", seconds=START)
+    assert "/nowhere/python" in opened.log
+    assert_nothing_left(opened)
+
+
+def test_driver_that_is_not_ready_in_time_is_stopped(start_gateway: Callable[..., Gateway]) -> None:
+    opened = start_gateway(driver_start_timeout="1s").new_session(kind="pyspark")
+    opened.wait_for("dead", seconds=START)
+    assert "not ready after 1 s (setting driver_start_timeout)" in opened.log
+    assert_nothing_left(opened)
+
+
+def test_stopped_spark_can_be_started_again_in_the_session(gateway: Gateway, session: Session) -> None:
+    opened = gateway.new_session(kind="pyspark").wait_for("idle")
+    opened.text("spark.stop()")
+    assert opened.run("spark.range(1).count()")["status"] == "error"
+    opened.text("from pyspark.sql import SparkSession; spark = SparkSession.builder.getOrCreate()")
+    assert opened.text("spark.range(3).count()") == "3"
+    opened.delete()
+    assert session.text("'the other sessions are fine'")

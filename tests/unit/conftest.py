@@ -1,0 +1,166 @@
+"""What unit tests share: a clock that is moved by hand, a real store in a folder of the test's own, and the
+promise that no process a test has started is left when it ends."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from batches.models import Batch, BatchRequest
+from batches.store import BatchStore
+from gateway import stores
+from gateway.core.database import Database
+from gateway.core.processes import OWNER_VARIABLE
+from gateway.core.settings import Settings
+from gateway.core.spark import SparkOptions
+from sessions.driver_store import DriverStore
+from sessions.models import Driver, Kind, Session, SessionRequest
+from sessions.states import DriverState
+from sessions.store import SessionStore
+
+
+class FixedClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def db(settings: Settings) -> Database:
+    return stores.open_and_migrate(settings)
+
+
+@pytest.fixture
+def session_store(db: Database) -> SessionStore:
+    return SessionStore(db)
+
+
+@pytest.fixture
+def driver_store(db: Database) -> DriverStore:
+    return DriverStore(db)
+
+
+@pytest.fixture
+def batch_store(db: Database) -> BatchStore:
+    return BatchStore(db)
+
+
+AddSession = Callable[..., Session]
+
+
+@pytest.fixture
+def add_session(session_store: SessionStore, settings: Settings, clock: FixedClock) -> AddSession:
+    """Adds a session as the service does; keywords are fields of SessionRequest, `limit`, and `name`."""
+
+    def add(limit: int = 1000, name: str | None = None, **asked: Any) -> Session:
+        options = asked.pop("options", SparkOptions(name=name))
+        driver_id = uuid.uuid4().hex
+        driver = Driver(
+            id=driver_id,
+            state=DriverState.REQUESTED,
+            target=DriverState.READY,
+            folder=settings.data_dir / "drivers" / driver_id,
+            options=options,
+            reason=None,
+            created=clock(),
+            launched=None,
+        )
+        request = SessionRequest(**{"kind": Kind.PYSPARK, "options": options, **asked})
+        return session_store.add(request, driver, str(uuid.uuid4()), None, clock(), limit)
+
+    return add
+
+
+@pytest.fixture
+def make_ready(driver_store: DriverStore, session_store: SessionStore, clock: FixedClock) -> Callable[[Session], None]:
+    """Has the session's driver launched and ready, and the session idle."""
+
+    def ready(session: Session) -> None:
+        assert driver_store.launch(session.driver, clock())
+        assert driver_store.ready(session.driver, "local-1", "http://127.0.0.1:4040", clock())
+        assert session_store.become_idle(clock()) == [session.id]
+
+    return ready
+
+
+@pytest.fixture
+def idle_session(add_session: AddSession, make_ready: Callable[[Session], None]) -> Session:
+    session = add_session()
+    make_ready(session)
+    return session
+
+
+AddBatch = Callable[..., Batch]
+
+
+@pytest.fixture
+def add_batch(batch_store: BatchStore, settings: Settings, clock: FixedClock) -> AddBatch:
+    """Adds a batch as the service does."""
+
+    def add(file: str = "/bin/true", name: str | None = None, most_waiting: int = 1000, args: list[str] | None = None) -> Batch:
+        request = BatchRequest(file, args=args or [], options=SparkOptions(name=name))
+        number = uuid.uuid4()
+        folder = settings.data_dir / "batches" / number.hex
+        return batch_store.add(request, folder, str(number), None, clock(), most_waiting)
+
+    return add
+
+
+@pytest.fixture
+def no_process_left(tmp_path: Path) -> Iterator[None]:
+    """Kills what was started in folders of this test, however far down, and collects it."""
+    yield
+    for process in _started_below(tmp_path):
+        process.kill()
+    for child in psutil.Process().children():
+        if child.status() == psutil.STATUS_ZOMBIE or str(tmp_path) in " ".join(_command(child)):
+            _collect(child.pid)
+
+
+def _started_below(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(OWNER_VARIABLE, "").startswith(str(folder)):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _collect(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass

@@ -1,0 +1,189 @@
+"""Logs by line, in Livy's layout: pages, tails, and files that change while they are read."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from gateway.core import logs
+
+OUT, ERR = "stdout: ", "\nstderr: "
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def five(log: Path) -> Path:
+    log.write_text("a\nb\nc\nd\ne\n")
+    return log
+
+
+EVERYTHING = [OUT, "a", "b", "c", "d", "e", ERR]
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "begins", "lines"),
+    [
+        (0, 100, 0, EVERYTHING),
+        (0, 7, 0, EVERYTHING),
+        (0, 1, 0, [OUT]),
+        (0, 2, 0, [OUT, "a"]),
+        (1, 2, 1, ["a", "b"]),
+        (5, 2, 5, ["e", ERR]),
+        (6, 100, 6, [ERR]),
+        (7, 100, 7, []),
+        (1000, 100, 1000, []),
+        (2**31 - 1, 2**31 - 1, 2**31 - 1, []),
+        (-1, 3, 4, ["d", "e", ERR]),
+        (-1, 100, 0, EVERYTHING),
+        (-5, 1, 6, [ERR]),
+        (-1, 0, 7, []),
+        (0, 0, 0, []),
+        (3, 0, 3, []),
+        (0, -1, 0, EVERYTHING),
+        (-1, -1, 0, EVERYTHING),
+        (4, -1, 4, ["d", "e", ERR]),
+        (9, -1, 9, []),
+    ],
+)
+def test_a_page_is_what_livy_would_send(five: Path, start: int, size: int, begins: int, lines: list[str]) -> None:
+    assert logs.page(five, start, size) == logs.Page(begins, 7, lines)
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_log_has_the_two_markers(log: Path, empty: str | None) -> None:
+    if empty is not None:
+        log.write_text(empty)
+    assert logs.page(log, 0, 100) == logs.Page(0, 2, [OUT, ERR])
+    assert logs.page(log, -1, 1) == logs.Page(1, 2, [ERR])
+    assert logs.newest(log, 10) == [OUT, ERR]
+    assert logs.count(log) == 0 and logs.read(log, 0, 10) == [] and logs.tail(log, 10) == []
+
+
+def test_every_page_is_a_slice_of_the_whole(log: Path) -> None:
+    log.write_text("".join(f"line {n}\n" for n in range(2500)))
+    whole = logs.page(log, 0, -1).lines
+    assert len(whole) == 2502
+    chosen = random.Random(1)
+    for _ in range(200):
+        start, size = chosen.randrange(0, 2600), chosen.randrange(0, 2600)
+        page = logs.page(log, start, size)
+        assert page.lines == whole[start : start + size] and page.start == start and page.total == 2502
+
+
+def test_every_tail_is_the_end_of_the_whole(log: Path) -> None:
+    for lines in (0, 1, 8, 9, 10, 11, 2000):
+        log.write_text("".join(f"line {n}\n" for n in range(lines)))
+        whole = logs.page(log, 0, -1).lines
+        for size in (1, 2, 9, 10, 11, 12, 3000):
+            assert logs.newest(log, size) == whole[-size:]
+            assert logs.page(log, -1, size).lines == whole[-size:]
+            assert logs.tail(log, size) == whole[1:-1][-size:]
+    assert logs.tail(log, 0) == [] and logs.tail(log, -1) == []
+
+
+def test_a_growing_log_is_followed_by_offset(log: Path) -> None:
+    log.write_text("a\n")
+    assert logs.page(log, 0, 100).total == 3
+    with log.open("a") as file:
+        for n in range(3000):
+            file.write(f"{n}\n")
+            file.flush()
+            if n % 500 == 0:
+                assert logs.read(log, n + 1, n + 2) == [str(n)]
+    assert logs.read(log, 3000, 3001) == ["2999"]
+
+
+def test_a_line_is_shown_when_it_is_whole(log: Path) -> None:
+    log.write_text("a\nhal")
+    assert logs.page(log, 0, 100) == logs.Page(0, 3, [OUT, "a", ERR])
+    assert logs.newest(log, 10) == [OUT, "a", ERR]
+    with log.open("a") as file:
+        file.write("f\n")
+    assert logs.page(log, 2, 1).lines == ["half"]
+    assert logs.newest(log, 2) == ["half", ERR]
+
+
+def test_a_log_that_was_cut_is_read_anew(log: Path) -> None:
+    log.write_text("".join(f"{n}\n" for n in range(5000)))
+    assert logs.count(log) == 5000
+    log.write_text("x\ny\n")
+    assert logs.page(log, 0, 10).lines == [OUT, "x", "y", ERR]
+    log.unlink()
+    assert logs.page(log, 0, 10).lines == [OUT, ERR]
+
+
+def test_a_huge_line_is_served_whole_and_harms_no_other(log: Path) -> None:
+    huge = "x" * (3 << 20)
+    log.write_text(f"first\n{huge}\nlast\n")
+    assert logs.page(log, 1, 3).lines == ["first", huge, "last"]
+    assert logs.tail(log, 1) == ["last"]
+    assert logs.newest(log, 2) == ["last", ERR]
+
+
+def test_the_tail_of_a_huge_line_is_bounded(log: Path) -> None:
+    log.write_text("first\n" + "x" * (8 << 20) + "\n")
+    (shown,) = logs.tail(log, 1)
+    assert set(shown) == {"x"} and len(shown) <= logs.LONGEST_LINE + 65536
+
+
+def test_bytes_that_are_no_text_are_marked(log: Path) -> None:
+    log.write_bytes(b"ok\n\xff\xfe\n\xc3\xa9\n\x00\n")
+    assert logs.page(log, 0, 100).lines == [OUT, "ok", "\ufffd\ufffd", "é", "\x00", ERR]
+
+
+def test_windows_line_ends_are_no_part_of_a_line(log: Path) -> None:
+    log.write_bytes(b"a\r\nb\r\n")
+    assert logs.page(log, 0, 100).lines == [OUT, "a", "b", ERR]
+
+
+def test_other_separators_do_not_end_a_line(log: Path) -> None:
+    """A progress bar writes carriage returns; Unicode has line separators of its own."""
+    log.write_text("10%\r20%\r30%\na\x0bb\x0cc\x1cd\u2028e\x85f\n", newline="")
+    assert logs.read(log, 0, 10) == ["10%\r20%\r30%", "a\x0bb\x0cc\x1cd\u2028e\x85f"]
+    assert logs.tail(log, 10) == logs.read(log, 0, 10)
+
+
+def test_empty_lines_count(log: Path) -> None:
+    log.write_text("\n\na\n\n")
+    assert logs.page(log, 0, 100).lines == [OUT, "", "", "a", "", ERR]
+    assert logs.tail(log, 2) == ["a", ""]
+
+
+def test_many_logs_are_read_in_turn(tmp_path: Path) -> None:
+    paths = [tmp_path / str(n) for n in range(600)]
+    for path in paths:
+        path.write_text(f"{path.name}\n")
+    for path in paths + paths:
+        assert logs.read(path, 0, 1) == [path.name]
+
+
+def test_a_note_is_a_line_of_its_own(log: Path) -> None:
+    logs.note(log, "first")
+    with log.open("a") as file:
+        file.write("half")
+    logs.note(log, "second")
+    logs.note(log, "third \ud800")
+    assert logs.read(log, 0, 9) == [
+        "spark-gateway: first",
+        "half",
+        "spark-gateway: second",
+        "spark-gateway: third ?",
+    ]
+
+
+def test_a_note_of_several_lines_is_still_lines(log: Path) -> None:
+    logs.note(log, "one\ntwo")
+    assert logs.count(log) == 2
+
+
+def test_a_note_makes_the_folder_it_needs_private(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "log"
+    logs.note(path, "text")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700

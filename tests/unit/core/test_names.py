@@ -1,0 +1,36 @@
+"""How a path refers to a record: digits are an id, everything else a name."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core import names
+from gateway.core.errors import InvalidName, InvalidRequest
+
+
+@pytest.mark.parametrize(("ref", "expected"), [("0", 0), ("12", 12), ("007", 7), ("2147483647", 2**31 - 1)])
+def test_digits_are_an_id(ref: str, expected: int) -> None:
+    assert names.as_reference(ref) == expected
+
+
+@pytest.mark.parametrize("ref", ["nightly", "-1", "1a", " 1", "1.0", "", "٣", "²", "+1"])
+def test_everything_else_is_a_name(ref: str) -> None:
+    assert names.as_reference(ref) == ref
+
+
+@pytest.mark.parametrize("ref", ["2147483648", "99999999999", "9" * 5000])
+def test_a_number_too_large_for_an_id_is_refused_in_javas_words(ref: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        names.as_reference(ref)
+    assert str(refused.value) == f'For input string: "{ref}"'
+
+
+@pytest.mark.parametrize("name", ["", "0", "123"])
+def test_a_name_that_looks_like_an_id_is_refused(name: str) -> None:
+    with pytest.raises(InvalidName, match=f"^Invalid session name: {name}$"):
+        names.check("session", name)
+
+
+@pytest.mark.parametrize("name", [None, "a", "-1", "1a", "ünï", "a/b", "1 2"])
+def test_any_other_name_is_fine(name: str | None) -> None:
+    names.check("session", name)

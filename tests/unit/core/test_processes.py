@@ -1,0 +1,342 @@
+"""Processes that outlive the gateway, with real shells."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gateway.core import processes
+from gateway.core.processes import Process
+
+pytestmark = pytest.mark.usefixtures("no_process_left")
+
+FOREVER = ["sleep", "1000"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "driver one"  # the space is on purpose
+    path.mkdir()
+    return path
+
+
+def start(folder: Path, *command: str) -> Process:
+    return processes.start(folder, command, dict(os.environ))
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition; at most ten seconds."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.002)
+
+
+def end_of(process: Process) -> int | None:
+    until(lambda: not processes.is_alive(process))
+    return processes.exit_code(process.folder)
+
+
+def test_output_and_errors_go_to_the_log_in_order(folder: Path) -> None:
+    end_of(start(folder, "/bin/sh", "-c", "echo one; echo two >&2; echo three"))
+    assert (folder / "log").read_text() == "one\ntwo\nthree\n"
+
+
+def test_an_earlier_log_is_kept(folder: Path) -> None:
+    (folder / "log").write_text("before\n")
+    end_of(start(folder, "echo", "after"))
+    assert (folder / "log").read_text() == "before\nafter\n"
+
+
+def test_it_runs_in_its_folder_with_the_environment_it_was_given(folder: Path) -> None:
+    command = ["/bin/sh", "-c", 'pwd; echo "$COLOUR"; echo "$HOME"']
+    end_of(processes.start(folder, command, {"COLOUR": "deep blue", "PATH": os.environ["PATH"]}))
+    assert (folder / "log").read_text() == f"{folder}\ndeep blue\n\n"
+
+
+def test_arguments_arrive_as_they_are(folder: Path) -> None:
+    strange = ["a b", "$HOME", "`id`", '"', "'", "*", "", "-n", "\\n", "ü"]
+    end_of(start(folder, "printf", "%s\n", *strange))
+    assert (folder / "log").read_text().split("\n")[:-1] == strange
+
+
+def test_its_standard_input_is_empty(folder: Path) -> None:
+    assert end_of(start(folder, "cat")) == 0
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 255])
+def test_its_folder_tells_the_exit_code(folder: Path, code: int) -> None:
+    assert end_of(start(folder, "/bin/sh", "-c", f"exit {code}")) == code
+
+
+def test_a_signal_that_ended_it_is_in_the_exit_code(folder: Path) -> None:
+    assert end_of(start(folder, "/bin/sh", "-c", "kill -9 $$")) == 128 + 9
+
+
+def test_a_command_that_is_not_there_ends_with_a_word_in_the_log(folder: Path) -> None:
+    assert end_of(start(folder, "/no/such/command")) == 127
+    assert "/no/such/command" in (folder / "log").read_text()
+
+
+def test_while_it_runs_there_is_no_exit_code(folder: Path) -> None:
+    process = start(folder, *FOREVER)
+    assert processes.exit_code(folder) is None
+    assert processes.is_alive(process)
+
+
+def test_it_is_found_again_by_its_folder(folder: Path) -> None:
+    assert processes.find(folder) is None
+    process = start(folder, *FOREVER)
+    until(lambda: processes.find(folder) is not None)
+    assert processes.find(folder) == process
+
+
+def test_it_is_found_when_it_has_ended(folder: Path) -> None:
+    process = start(folder, "true")
+    end_of(process)
+    assert processes.find(folder) == process
+
+
+def test_a_folder_that_is_not_there_holds_no_process(tmp_path: Path) -> None:
+    assert processes.find(tmp_path / "none") is None
+    assert processes.exit_code(tmp_path / "none") is None
+    assert processes.family(tmp_path / "none") == []
+
+
+def test_a_second_start_does_nothing(folder: Path) -> None:
+    first = start(folder, "/bin/sh", "-c", "echo once; sleep 1000")
+    until(lambda: processes.find(folder))
+    second = start(folder, "/bin/sh", "-c", "echo twice")
+    assert end_of(second) is None
+    assert processes.find(folder) == first
+    until(lambda: (folder / "log").read_text() == "once\n")
+
+
+def test_a_second_start_after_the_end_does_nothing(folder: Path) -> None:
+    end_of(start(folder, "/bin/sh", "-c", "exit 7"))
+    assert end_of(start(folder, "/bin/sh", "-c", "echo again; exit 0")) == 7
+    assert "again" not in (folder / "log").read_text()
+
+
+def test_of_many_starts_at_once_one_runs(folder: Path) -> None:
+    started = [start(folder, "/bin/sh", "-c", "echo ran; sleep 1000") for _ in range(20)]
+    until(lambda: sum(map(processes.is_alive, started)) == 1)
+    until(lambda: "ran" in (folder / "log").read_text())
+    alive = next(filter(processes.is_alive, started))
+    assert processes.find(folder) == alive
+    assert (folder / "log").read_text().count("ran") == 1
+
+
+def test_a_killed_shell_leaves_no_exit_code(folder: Path) -> None:
+    process = start(folder, *FOREVER)
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: not processes.is_alive(process))
+    assert processes.exit_code(folder) is None
+
+
+def test_a_killed_shell_leaves_a_family_that_can_be_found_and_ended(folder: Path) -> None:
+    process = start(folder, *FOREVER)
+    until(lambda: len(processes.family(folder)) == 2)
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: len(processes.family(folder)) == 1)
+    processes.signal_all(folder, signal.SIGTERM)
+    until(lambda: processes.family(folder) == [])
+
+
+def test_a_pid_given_to_somebody_else_is_not_taken_for_ours(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    stranger = start(other, *FOREVER)
+    assert not processes.is_alive(Process(folder, stranger.pid))
+    assert processes.watch(Process(folder, stranger.pid)) is None
+
+
+def test_what_leaves_the_group_is_still_family(folder: Path) -> None:
+    """Spark starts its Python workers in sessions of their own."""
+    start(folder, "/bin/sh", "-c", "setsid sleep 1000 & setsid sh -c 'sleep 1001 & sleep 1002' & wait")
+    until(lambda: len([p for p in processes.family(folder) if p.name() == "sleep"]) == 3)
+    processes.signal_all(folder, signal.SIGKILL)
+    until(lambda: processes.family(folder) == [])
+
+
+def test_a_family_does_not_hold_its_neighbours(folder: Path, tmp_path: Path) -> None:
+    neighbour = tmp_path / "driver one and a half"
+    neighbour.mkdir()
+    start(folder, *FOREVER)
+    kept = start(neighbour, *FOREVER)
+    processes.signal_all(folder, signal.SIGKILL)
+    until(lambda: processes.family(folder) == [])
+    assert processes.is_alive(kept)
+
+
+def test_the_dead_that_nobody_has_collected_are_no_family(folder: Path) -> None:
+    process = start(folder, "true")
+    end_of(process)
+    assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+    assert processes.family(folder) == []
+    assert not processes.is_alive(process)
+
+
+def test_reaping_collects_the_dead_and_leaves_the_living(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    dead, living = start(folder, "true"), start(other, *FOREVER)
+    end_of(dead)
+    processes.reap()
+    assert not psutil.pid_exists(dead.pid)
+    assert processes.is_alive(living)
+
+
+def test_reaping_without_children_is_no_error() -> None:
+    processes.reap()
+
+
+def test_a_process_can_be_waited_for(folder: Path) -> None:
+    process = start(folder, *FOREVER)
+    descriptor = processes.watch(process)
+    assert descriptor is not None
+    assert not select.select([descriptor], [], [], 0)[0]
+    os.kill(process.pid, signal.SIGKILL)
+    assert select.select([descriptor], [], [], 10)[0]
+    os.close(descriptor)
+
+
+def test_a_process_that_has_ended_need_not_be_waited_for(folder: Path) -> None:
+    process = start(folder, "true")
+    end_of(process)
+    assert processes.watch(process) is None
+    processes.reap()
+    assert processes.watch(process) is None
+
+
+def test_ports_it_listens_on_are_known(folder: Path) -> None:
+    script = "import socket,time; s=socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
+    start(folder, "python3", "-c", script + "; time.sleep(1000)")
+    until(lambda: (folder / "log").read_text().endswith("\n"))
+    assert processes.listening_ports(folder) == [int((folder / "log").read_text())]
+
+
+def test_its_log_is_private(folder: Path) -> None:
+    end_of(start(folder, "true"))
+    assert (folder / "log").stat().st_mode & 0o077 == 0
+
+
+def test_it_survives_the_end_of_whoever_started_it(folder: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        start(folder, *FOREVER)
+        os._exit(0)
+    os.waitpid(child, 0)
+    until(lambda: processes.find(folder))
+    found = processes.find(folder)
+    assert found is not None and processes.is_alive(found)
+
+
+# ---------------------------------------------------------------- the watcher
+
+
+def watched(work: Callable[[processes.Watcher, asyncio.Event], Awaitable[None]]) -> None:
+    """Run an async function with a watcher in an event loop of its own."""
+
+    async def run() -> None:
+        awake = asyncio.Event()
+        await asyncio.wait_for(work(processes.Watcher(awake.set), awake), 10)
+
+    asyncio.run(run())
+
+
+def test_the_watcher_wakes_when_a_process_ends(folder: Path) -> None:
+    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
+        process = start(folder, *FOREVER)
+        watcher.add(process)
+        watcher.add(process)
+        await asyncio.sleep(0)
+        assert not awake.is_set() and watcher.ended_in(folder.parent) == []
+        os.kill(process.pid, signal.SIGKILL)
+        await awake.wait()
+        assert watcher.ended_in(folder.parent) == [folder.name]
+        assert watcher.ended_in(folder) == []
+
+    watched(work)
+
+
+def test_the_watcher_wakes_at_once_for_what_has_ended(folder: Path) -> None:
+    process = start(folder, "true")
+    end_of(process)
+
+    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
+        watcher.add(process)
+        assert awake.is_set() and watcher.ended_in(folder.parent) == [folder.name]
+
+    watched(work)
+
+
+def test_what_the_watcher_forgets_is_not_named_again(folder: Path) -> None:
+    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
+        watcher.add(start(folder, "true"))
+        await awake.wait()
+        watcher.forget(folder)
+        watcher.forget(folder)
+        assert watcher.ended_in(folder.parent) == []
+
+    watched(work)
+
+
+def test_forgetting_a_living_process_stops_the_watch(folder: Path) -> None:
+    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
+        process = start(folder, *FOREVER)
+        watcher.add(process)
+        watcher.forget(folder)
+        os.kill(process.pid, signal.SIGKILL)
+        until(lambda: not processes.is_alive(process))
+        await asyncio.sleep(0)
+        assert not awake.is_set() and watcher.ended_in(folder.parent) == []
+
+    watched(work)
+
+
+def test_the_end_of_a_second_start_is_not_the_end_of_the_first(folder: Path) -> None:
+    first = start(folder, *FOREVER)
+    until(lambda: processes.find(folder))
+
+    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
+        watcher.add(start(folder, *FOREVER))
+        await awake.wait()
+        assert watcher.renew(folder)
+        assert watcher.ended_in(folder.parent) == []
+        awake.clear()
+        os.kill(first.pid, signal.SIGKILL)
+        await awake.wait()
+        assert not watcher.renew(folder)
+        assert watcher.ended_in(folder.parent) == [folder.name]
+
+    watched(work)
+
+
+def test_watching_many_costs_no_wakeups_and_each_end_is_seen(tmp_path: Path) -> None:
+    folders = [tmp_path / str(n) for n in range(20)]
+    for folder in folders:
+        folder.mkdir()
+
+    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
+        for folder in folders:
+            watcher.add(start(folder, *FOREVER))
+        assert not awake.is_set()
+        for folder in folders[:10]:
+            processes.signal_all(folder, signal.SIGKILL)
+        while len(watcher.ended_in(tmp_path)) < 10:
+            awake.clear()
+            await awake.wait()
+        assert set(watcher.ended_in(tmp_path)) == {folder.name for folder in folders[:10]}
+        for folder in folders:
+            watcher.forget(folder)
+
+    watched(work)
