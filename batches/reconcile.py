@@ -42,7 +42,8 @@ class BatchPass:
         """Whether something is being stopped, so that the next pass should come soon."""
         now = self._clock()
         for batch in self._store.with_folders(self._watcher.ended_in(self._settings.data_dir / "batches")):
-            if not self._watcher.renew(batch.folder):
+            # One that is told to go has lost its shell first; the ladder below gives the rest its time.
+            if batch.target is Target.FINISHED and not self._watcher.renew(batch.folder):
                 self._end(batch, now)
         for batch in self._store.unwanted():
             self._stop(batch, now)
@@ -76,9 +77,7 @@ class BatchPass:
 
     def _end(self, batch: Batch, now: datetime) -> None:
         code = processes.exit_code(batch.folder)
-        if batch.target is not Target.FINISHED:
-            self._finish(batch, BatchState.KILLED, code, "killed by its user", now)
-        elif code == 0:
+        if code == 0:
             self._finish(batch, BatchState.SUCCESS, code, None, now)
         else:
             self._finish(batch, BatchState.DEAD, code, _reason(code), now)

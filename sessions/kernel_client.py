@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from gateway.core.clock import from_milliseconds
@@ -33,7 +34,8 @@ class Reply:
 
 class KernelClient:
     def __init__(self, connection_file: Path) -> None:
-        self._client = AsyncKernelClient()
+        # One context for all: a context has threads of its own.
+        self._client = AsyncKernelClient(context=zmq.asyncio.Context.instance())
         self._client.load_connection_file(str(connection_file))
 
     async def __aenter__(self) -> KernelClient:

@@ -50,7 +50,8 @@ class DriverPass:
         """
         now = self._clock()
         for driver in self._store.find_all(self._watcher.ended_in(self._settings.data_dir / "drivers")):
-            if not self._watcher.renew(driver.folder):
+            # One that is told to go has lost its shell first; the ladder below gives the rest its time.
+            if driver.target is DriverState.READY and not self._watcher.renew(driver.folder):
                 self._is_gone(driver, driver_process.reason_of_end(driver), now)
         moving = self._store.moving()
         starting = 0

@@ -17,11 +17,15 @@ LONGEST_TEXT = 20_000  # characters
 MOST_ROWS = 100
 MOST_COLUMNS = 50
 LONGEST_CELL = 500  # characters
+LONGEST_PARSED = 2_000_000  # characters of JSON; of a longer output only its beginning is looked at
 
 TEXT, JSON, PNG = "text/plain", "application/json", "image/png"
 TABLE = "application/vnd.livy.table.v1+json"
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# how an output begins (contract livy §3.1), up to the type of its first result; and the inside of a JSON string
+_BEGINNING = re.compile(r'\{"status": ?"ok", ?"execution_count": ?\d+, ?"data": ?\{"([^"\\]+)": ?(")?')
+_IN_QUOTES = re.compile(r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*')
 _TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
 
@@ -78,6 +82,8 @@ Piece = Text | Failure | Picture | Table | Unshown
 
 def pieces_of(output: str) -> list[Piece]:
     """What to show of an output envelope (contract livy §3.1), in order; text of another form is shown as it is."""
+    if len(output) > LONGEST_PARSED:
+        return [_first_of(output)]
     envelope = _read(output)
     if envelope is None:
         return [shortened(output)]
@@ -102,7 +108,24 @@ def picture_of(output: str) -> bytes | None:
 def shortened(text: str, limit: int = LONGEST_TEXT) -> Text:
     """`text` without the codes that colour a terminal, and no longer than `limit`."""
     shown = _TERMINAL_CODES.sub("", text[:limit])
-    return Text(shown, len(text) if len(text) > limit else None)
+    return Text(_encodable(shown), len(text) if len(text) > limit else None)
+
+
+def _encodable(text: str) -> str:
+    """Half of a surrogate pair, which JSON can spell, has no place in a page."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _first_of(output: str) -> Piece:
+    """The first result of an output too long to be read as a whole; its JSON when it is neither text nor a picture."""
+    found = _BEGINNING.match(output)
+    if found and found[1] == PNG:
+        return Picture()
+    if found and found[1] == TEXT and found[2]:
+        inside = _IN_QUOTES.match(output, found.end(), found.end() + LONGEST_TEXT)
+        if inside and inside[0]:
+            return Text(shortened(json.loads(f'"{inside[0]}"', strict=False)).text, len(output))
+    return shortened(output)
 
 
 def _read(output: str) -> dict[str, Any] | None:
@@ -155,7 +178,9 @@ def _table(value: Any) -> Table | None:
     width = min(len(heads), MOST_COLUMNS)
     shown = [row[:width] for row in rows[:MOST_ROWS]]
     columns = [
-        Column(_cell(head.get("name")) or "", _type(head.get("type")), _is_numeric(row[n] for row in shown if n < len(row)))
+        Column(
+            _cell(head.get("name")) or "", _type(head.get("type")), _is_numeric(row[n] for row in shown if n < len(row))
+        )
         for n, head in enumerate(heads[:width])
     ]
     return Table(columns, [[_cell(cell) for cell in row] for row in shown], list(_left_out(len(rows), len(heads))))
@@ -194,4 +219,4 @@ def _cell(value: Any) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
+    return _encodable(text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…")

@@ -49,8 +49,8 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
     def root() -> Response:
         return Response(status=302, headers={"Location": _site() + url_for("console.overview")})
 
-    @bp.get("/ui")
     @bp.get("/ui/")
+    @bp.get("/ui")
     def overview() -> str:
         """Sessions and batches, newest first"""
         all_sessions = views.newest(sessions.page, _number("page") or 1)
@@ -110,7 +110,9 @@ def _batch_routes(bp: Blueprint, batches: BatchService) -> None:
 
 def _statements(service: SessionService, session: Session, asked: int) -> tuple[int, list[Statement], views.Pager]:
     """A page of statements, newest first: how many there are, those, and which page it is."""
-    total, found = service.statements_of(session.id, (asked - 1) * views.STATEMENTS, views.STATEMENTS, newest_first=True)
+    total, found = service.statements_of(
+        session.id, (asked - 1) * views.STATEMENTS, views.STATEMENTS, newest_first=True
+    )
     place = views.pager(asked, total, views.STATEMENTS)
     if place.number != asked:
         return _statements(service, session, place.number)
@@ -130,7 +132,8 @@ def _statement(service: SessionService, session: Session, number: int) -> Statem
 def _log_page(noun: str, record: Any) -> str:
     asked = _number("from")
     log = views.log_view(record.log, asked)
-    return _page("log", live=views.is_live(record) and log.at_end, noun=noun, record=record, log=log, follow=asked is None)
+    live = views.is_live(record) and log.at_end
+    return _page("log", live=live, follow=live and asked is None, noun=noun, record=record, log=log)
 
 
 def _page(name: str, **shown: Any) -> str:
@@ -161,7 +164,8 @@ def _finish(response: Response) -> Response:
 
 def _site() -> str:
     """Scheme and host as the client knows them; a proxy that ends TLS says so in X-Forwarded-Proto."""
-    scheme = "https" if request.headers.get("X-Forwarded-Proto", "").lower() == "https" else request.scheme
+    forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+    scheme = "https" if forwarded == "https" else request.scheme
     return f"{scheme}://{request.host}"
 
 

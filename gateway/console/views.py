@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
@@ -131,7 +132,7 @@ def session_facts(session: Session) -> Facts:
         *_option_facts(session.options),
         ("Ends when idle for", session.idle_timeout),
         ("Ends at the age of", session.ttl),
-        ("Ends without a sign of life for", heartbeat and duration_text(heartbeat)),
+        ("Ends without a sign of life for", duration_text(heartbeat) if heartbeat else None),
     )
 
 
@@ -213,7 +214,7 @@ def statement_view(statement: Statement, now: datetime) -> StatementView:
         percent=round(100 * statement.progress) if unfinished else None,
         started=statement.started,
         completed=statement.completed,
-        duration=statement.started and duration_text(until - statement.started),
+        duration=duration_text(until - statement.started) if statement.started else None,
     )
 
 
@@ -280,7 +281,7 @@ def _chunks(lines: list[str], start: int) -> list[Chunk]:
     edges = [start, *range((start // _CHUNK + 1) * _CHUNK, start + len(lines), _CHUNK), start + len(lines)]
     return [
         Chunk(first, "".join(f"{_line(line)}\n" for line in lines[first - start : stop - start]))
-        for first, stop in zip(edges, edges[1:])
+        for first, stop in pairwise(edges)
         if first < stop
     ]
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,10 @@ class Database:
 
     def _open(self) -> sqlite_utils.Database:
         # SQLite gives its -wal and -shm files the mode of the file itself: made private before the first byte.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        # Only a file that is not there may be opened here: closing one that is would drop the locks of all other
+        # connections of this process, and the next process to close the store would take their -wal file away.
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         db = sqlite_utils.Database(str(self.path))
         db.conn.isolation_level = None
         db.conn.execute("PRAGMA busy_timeout = 15000")

@@ -75,10 +75,14 @@ def exit_code(folder: Path) -> int | None:
 
 
 def is_alive(process: Process) -> bool:
-    """Whether its shell runs. The folder in the command line guards against a pid given to somebody else."""
+    """Whether its shell runs. The folder in the command line guards against a pid given to somebody else.
+
+    The command line is empty for a moment after `start`: the system shows it only once the shell is in place.
+    """
     try:
         shell = psutil.Process(process.pid)
-        return shell.status() not in _ENDED and str(process.folder) in shell.cmdline()
+        words = shell.cmdline()
+        return shell.status() not in _ENDED and (not words or str(process.folder) in words)
     except psutil.Error:
         return False
 

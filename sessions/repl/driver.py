@@ -19,6 +19,7 @@ from . import process
 from .interrupts import Interrupts
 from .namespace import fill
 from .output import Stream
+from .preload import warm_jvm
 from .python import PythonInterpreter, new_main
 from .ready import tell
 from .service import KernelService
@@ -74,6 +75,7 @@ class Driver:
         statements.serve()
 
     def _start(self) -> tuple[Application, Statements]:
+        warm_jvm()
         import pyspark.sql  # noqa: F401 - before the kernel's own imports compete for the interpreter
 
         kernel = KernelService(self._options.connection_file, self.leave_soon)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
@@ -19,14 +19,14 @@ from .output import TEXT
 from .statements import Request, Result, Statements
 
 
-class GatewayKernel(Kernel):  # type: ignore[misc]
+class GatewayKernel(Kernel):
     """A kernel whose statements run on the main thread while it answers on its own."""
 
     implementation = "spark-gateway"
     implementation_version = "1"
     banner = "Spark Gateway"
-    language_info = {"name": "python", "mimetype": "text/x-python", "file_extension": ".py"}
-    control_msg_types = [*Kernel.control_msg_types, "cancel_request", "progress_request", "forget_request"]
+    language_info: ClassVar[dict[str, object]] = {"name": "python", "mimetype": "text/x-python", "file_extension": ".py"}
+    control_msg_types: ClassVar[list[str]] = [*Kernel.control_msg_types, "cancel_request", "progress_request", "forget_request"]
 
     # Jupyter's pause before a reply lets stream messages go first; our replies hold all there is.
     _execute_sleep = 0.0
@@ -61,11 +61,11 @@ class GatewayKernel(Kernel):  # type: ignore[misc]
             text = output.get("data", {}).get(TEXT)
             content = {key: output[key] for key in ("ename", "evalue", "traceback")}
             if text:
-                self.send_response(self.iopub_socket, "stream", {"name": "stdout", "text": f"{text}\n"})
-            self.send_response(self.iopub_socket, "error", content)
+                self._show("stream", {"name": "stdout", "text": f"{text}\n"})
+            self._show("error", content)
         elif output["data"] != {TEXT: ""}:
             content = {"execution_count": result.statement, "data": output["data"], "metadata": {}}
-            self.send_response(self.iopub_socket, "execute_result", content)
+            self._show("execute_result", content)
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """Nothing: a failed statement says nothing about those queued behind it."""
@@ -102,7 +102,11 @@ class GatewayKernel(Kernel):  # type: ignore[misc]
         return {"status": "ok", "restart": restart}
 
     def _answer(self, stream: Any, ident: Any, parent: Any, kind: str, content: dict[str, Any]) -> None:
-        self.session.send(stream, kind, content, parent, ident=ident)
+        session: Any = self.session
+        session.send(stream, kind, content, parent, ident=ident)
+
+    def _show(self, kind: str, content: dict[str, Any]) -> None:
+        self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]
 
 
 def reply(result: Result) -> dict[str, Any]:
@@ -124,7 +128,7 @@ def reply(result: Result) -> dict[str, Any]:
     return content
 
 
-class KernelApp(IPKernelApp):  # type: ignore[misc]
+class KernelApp(IPKernelApp):
     """ipykernel's application without IPython's shell, profile and stream capture."""
 
     kernel_class = GatewayKernel
@@ -145,6 +149,9 @@ class KernelApp(IPKernelApp):  # type: ignore[misc]
     def init_crash_handler(self) -> None:
         """Python's own."""
 
+    def log_connection_info(self) -> None:
+        """Not in the user's log: only the gateway connects."""
+
     def init_poller(self) -> None:
         """A driver outlives whoever launched it."""
 
@@ -159,5 +166,5 @@ class KernelApp(IPKernelApp):  # type: ignore[misc]
 def bind(connection_file: str) -> KernelApp:
     """The kernel with its sockets bound. Its `start` must be called on the same thread."""
     app = KernelApp.instance(connection_file=connection_file)
-    app.initialize([])
+    app.initialize([])  # type: ignore[no-untyped-call]
     return app

@@ -21,6 +21,8 @@ Data = dict[str, Any]
 class UnknownMagic(Exception):
     """A percent line that names no magic."""
 
+    __module__ = "__main__"  # so that tracebacks show the bare name, as the contract does
+
 
 def is_magic(chunk: str) -> bool:
     """True for a chunk that is a magic line."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import warnings
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,7 @@ def fill(module: ModuleType, session: Any) -> None:
     from pyspark.sql import SQLContext
 
     offer_cloudpickle()
+    hush_to_json()
     names = {
         "spark": session,
         "sc": session.sparkContext,
@@ -29,6 +31,11 @@ def fill(module: ModuleType, session: Any) -> None:
         except (ImportError, AttributeError):
             continue
     vars(module).update(names)
+
+
+def hush_to_json() -> None:
+    """Keep Spark 4.3's advice on toJSON out of outputs: notebooks print its rows and parse all that is printed."""
+    warnings.filterwarnings("ignore", "The return type of DataFrame.toJSON", UserWarning)
 
 
 def offer_cloudpickle() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any, TextIO
+import threading
+from typing import Any, ClassVar, TextIO
 
 Envelope = dict[str, Any]
 
@@ -92,8 +93,11 @@ class Stream(io.TextIOBase):
     One object for the driver's whole life, because loggers and threads keep the stream they first saw.
     """
 
-    encoding = "utf-8"  # type: ignore[assignment]
-    errors = "backslashreplace"  # type: ignore[assignment]
+    # Threads of the driver's own, whose warnings are no statement's output.
+    kept_out: ClassVar[set[int | None]] = set()
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
 
     def __init__(self, name: str, log: TextIO) -> None:
         self.name = f"<{name}>"
@@ -111,7 +115,7 @@ class Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         capture = self.capture
-        if capture is not None:
+        if capture is not None and threading.get_ident() not in self.kept_out:
             capture.write(self._part, text)
         else:
             self._log.write(readable(text))

@@ -123,7 +123,7 @@ def columns_as_text(frame: Any, fields: list[dict[str, Any]]) -> Any:
 
 def _unknown_to_python(kind: Any) -> bool:
     if isinstance(kind, str):
-        return kind.startswith("interval") or kind == "variant" or kind.startswith("time(")
+        return kind.startswith(("interval", "time(")) or kind == "variant"
     parts = [kind.get("elementType"), kind.get("keyType"), kind.get("valueType")]
     parts += [field["type"] for field in kind.get("fields", [])]
     return any(_unknown_to_python(part) for part in parts if part is not None)

@@ -10,6 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .output import Stream
+from .preload import warm_imports
+
 if TYPE_CHECKING:
     from .kernel import KernelApp
     from .statements import Statements
@@ -35,16 +38,19 @@ class KernelService(threading.Thread):
             return
         finally:
             self._bound.set()
+        warm_imports()
         self._go.wait()
         app.kernel.statements, app.kernel.leave = self._statements, self._leave
-        app.start()
+        app.start()  # type: ignore[no-untyped-call]
 
     def _bind(self) -> KernelApp:
         # Imported here because it takes as long as a tenth of Spark's own start, and runs beside it.
         from .kernel import bind
 
         asyncio.set_event_loop(asyncio.new_event_loop())
-        return bind(self._connection_file)
+        app = bind(self._connection_file)
+        Stream.kept_out |= {self.ident, app.control_thread.ident, app.iopub_thread.thread.ident}
+        return app
 
     def serve(self, statements: Statements) -> None:
         """Answer requests with `statements`. Raises what kept the sockets from being bound."""

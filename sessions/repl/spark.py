@@ -5,6 +5,7 @@ The only file that starts Spark or talks to its context. Refuses to know what co
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any
@@ -18,6 +19,8 @@ class Application:
     def __init__(self) -> None:
         from pyspark.sql import SparkSession
 
+        # py4j reports every interrupt as an error on stderr, which would be part of the statement's output.
+        logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
         self._started = SparkSession.builder.getOrCreate()
         self._progress: tuple[int, Progress] | None = None
 

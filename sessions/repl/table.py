@@ -31,8 +31,7 @@ def table(value: Any) -> dict[str, Any]:
 
 def _rows(value: Any) -> tuple[list[Any], list[Row]]:
     if is_spark_frame(value):
-        rows = [list(row) for row in value.limit(SPARK_ROWS).collect()]
-        return _named(list(value.columns), rows)
+        return _named(list(value.columns), value.limit(SPARK_ROWS).collect())
     if is_pandas_frame(value):
         return _named(list(value.columns), value.itertuples(index=False, name=None))
     values = value if isinstance(value, (list, tuple)) and not is_row(value) else [value]

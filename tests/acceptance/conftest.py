@@ -9,27 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.program import ROOT, Program, eventually
-from tests.acceptance.rest import Rest
+from tests.acceptance.program import ROOT, Program
+from tests.acceptance.rest import Rest, running
 
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """The program that all tests share. Not to be killed: `test_kills` has one of its own."""
     yield from running(tmp_path_factory.mktemp("gateway"))
-
-
-def running(folder: Path) -> Iterator[Program]:
-    """A program that serves, and the check that nothing is left of it when it is not needed any more."""
-    program = Program(folder)
-    try:
-        program.start()
-        yield program
-        Rest(program).delete_everything()
-        eventually(lambda: not program.drivers(), within=15, what="all drivers are gone")
-        program.stop()
-    finally:
-        program.reap()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -108,3 +110,16 @@ class Session:
 
     def delete(self) -> None:
         self._rest.delete(self.path)
+
+
+def running(folder: Path) -> Iterator[Program]:
+    """A program that serves, and the check that nothing is left of it when it is not needed any more."""
+    program = Program(folder)
+    try:
+        program.start()
+        yield program
+        Rest(program).delete_everything()
+        eventually(lambda: not program.drivers(), within=15, what="all drivers are gone")
+        program.stop()
+    finally:
+        program.reap()

@@ -67,7 +67,12 @@ class Gateway:
         self.url = f"http://127.0.0.1:{port}"
         file = home / "gateway.toml"
         file.write_text(_toml({**DEFAULTS, "data_dir": str(self.data), "port": port, **changed}), "utf-8")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(settings.PREFIX)}
+        # The cache is the one thing worth sharing: the class archive in it makes drivers start sooner.
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(settings.PREFIX) or name == f"{settings.PREFIX}CACHE_DIR"
+        }
         self._environ = {**kept, settings.FILE_VARIABLE: str(file)}
         self.settings = settings.load(self._environ)
         self.http = requests.Session()

@@ -93,9 +93,9 @@ def test_sql_result_says_that_it_was_cut(session: Session) -> None:
 
 
 def test_error_has_name_text_and_traceback_and_keeps_what_was_printed(session: Session) -> None:
-    output = session.run("print('before')\n1 / 0")
+    output = session.run("def divide():\n    return 1 / 0\nprint('before')\ndivide()")
     assert (output["status"], output["ename"], output["evalue"]) == ("error", "ZeroDivisionError", "division by zero")
-    assert any("line 2" in line for line in output["traceback"]), output
+    assert any("line 2, in divide" in line for line in output["traceback"]), output["traceback"]
     assert output["data"] == {"text/plain": "before"}
 
 

@@ -1,0 +1,381 @@
+"""A real driver: Spark, kernel and interpreters under spark-submit, asked as the gateway asks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from driver_process import Client, DriverProcess, wait_until  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "default::DeprecationWarning")
+
+numbers = count()
+TEXT = "text/plain"
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DriverProcess]:
+    folder = tmp_path_factory.mktemp("d")
+    os.mkfifo(folder / "wakeup")
+    listener = os.open(folder / "wakeup", os.O_RDONLY | os.O_NONBLOCK)
+    driver = DriverProcess(folder, wakeup="wakeup", output_limit=60_000_000, sql_rows=10)
+    try:
+        driver.ready()
+        driver.woken = wait_until(lambda: readable(listener), 5)  # type: ignore[attr-defined]
+        yield driver
+    finally:
+        driver.close()
+        os.close(listener)
+
+
+def readable(listener: int) -> bytes:
+    try:
+        return os.read(listener, 10)
+    except BlockingIOError:
+        return b""
+
+
+@pytest.fixture
+def client(driver: DriverProcess) -> Iterator[Client]:
+    client = Client(driver.connection_file)
+    yield client
+    client.close()
+
+
+def text(client: Client, code: str) -> str:
+    output = client.run(next(numbers), code)["output"]
+    assert output["status"] == "ok", output
+    return str(output["data"][TEXT])
+
+
+def sql(client: Client, code: str) -> dict[str, Any]:
+    output = client.run(next(numbers), code, "sql")["output"]
+    assert output["status"] == "ok", output
+    return dict(output["data"]["application/json"])
+
+
+def test_ready_file(driver: DriverProcess) -> None:
+    said = driver.ready()
+    assert said["app_id"].startswith("local-")
+    assert said["ui_url"].startswith("http://")
+    assert said["spark_version"][0] in "34"
+    assert said["python_version"].startswith("3.")
+    os.kill(said["pid"], 0)
+    assert stat.S_IMODE((driver.folder / "ready.json").stat().st_mode) == 0o600
+    assert driver.woken == b"\0"  # type: ignore[attr-defined]
+
+
+def test_reply_has_the_envelope_and_the_drivers_times(client: Client) -> None:
+    before = time.time() * 1000
+    statement = next(numbers)
+    reply = client.run(statement, "1+1")
+    assert reply["output"] == {"status": "ok", "execution_count": statement, "data": {TEXT: "2"}}
+    assert (reply["status"], reply["execution_count"]) == ("ok", statement)
+    assert before - 1 <= reply["started"] <= reply["completed"] <= time.time() * 1000 + 1
+
+
+def test_namespace(client: Client) -> None:
+    assert "SparkSession" in text(client, "spark")
+    assert text(client, "sqlContext.sparkSession is spark and sc is spark.sparkContext") == "True"
+    assert text(client, "HiveContext.__name__, StreamingContext.__name__") == "('HiveContext', 'StreamingContext')"
+    assert text(client, "import cloudpickle as c\nc is cloudpickle and c.loads(c.dumps(3))") == "3"
+    assert text(client, "spark.range(1)") == "DataFrame[id: bigint]"
+    assert text(client, "type(spark.getActiveSession()) is type(spark)") == "True"
+    assert (
+        text(
+            client,
+            "import os\nfrom pyspark import SparkFiles\nos.getcwd() == os.path.realpath(SparkFiles.getRootDirectory())",
+        )
+        == "True"
+    )
+    assert client.run(next(numbers), "import magics")["output"]["ename"] == "ModuleNotFoundError"
+    assert client.run(next(numbers), "input()")["output"]["ename"] == "EOFError"
+
+
+def test_classes_and_functions_reach_the_executors(client: Client) -> None:
+    code = "class A:\n  def __init__(self, x): self.x = x\ndef f(x): return A(x * k)\nk = 3\n"
+    assert text(client, code + "sc.parallelize(range(4), 2).map(f).map(lambda a: a.x).sum()") == "18"
+
+
+def test_job_group_and_description(client: Client) -> None:
+    statement = next(numbers)
+    reply = client.run(statement, "\n# count\nspark.range(3).count()\nsc.getLocalProperty('spark.jobGroup.id')")
+    assert reply["output"]["data"][TEXT] == f"'statement-{statement}'"
+    assert text(client, "# first line\nsc.getLocalProperty('spark.job.description')") == "'# first line'"
+
+
+def test_sql(client: Client) -> None:
+    result = sql(client, "-- a comment\n\n/* another */ select 1 as a, cast(1.50 as decimal(4,2)) as d;\n")
+    assert result["data"] == [[1, 1.5]]
+    assert [field["name"] for field in result["schema"]["fields"]] == ["a", "d"]
+    assert sql(client, "create or replace temp view v as select 2 b") == {
+        "schema": {"type": "struct", "fields": []},
+        "data": [],
+    }
+    assert text(client, "spark.table('v').count()") == "1"
+    assert sql(client, "select a.b, c.b from v a, v c")["data"] == [[2, 2]]
+    assert "truncated" not in sql(client, "select * from range(10)")
+    assert sql(client, "select * from range(11)")["truncated"] is True
+
+
+def test_sql_values(client: Client) -> None:
+    sql(client, "set spark.sql.session.timeZone=Asia/Tokyo")
+    query = """select timestamp'2020-01-02 03:04:05.678', timestamp_ntz'2020-01-02 03:04:05', date'2020-01-02', X'00ff',
+        double('NaN'), double('-Infinity'), float(0.1), map(1, 'a'), array(null, 1), named_struct('a', 1), interval '1' day,
+        cast('12345678901234567890.12345678901234567' as decimal(38, 17))"""
+    reply = client.run(next(numbers), query, "sql")
+    sql(client, "reset")
+    expected = ["2020-01-01T18:04:05Z", "2020-01-02T03:04:05", "2020-01-02", [0, -1],
+                None, "-Infinity", 0.1, {"1": "a"}, [None, 1], {"a": 1}, "INTERVAL '1' DAY"]  # fmt: skip
+    assert reply["output"]["data"]["application/json"]["data"][0][:-1] == expected
+    assert ",12345678901234567890.12345678901234567]" in reply["output_json"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [("select nope", "nope"), ("selec 1", "selec"), ("", "PARSE_EMPTY_STATEMENT"), ("select 1; select 2", "SYNTAX"),
+     ("select raise_error('boom')", "boom")],
+)  # fmt: skip
+def test_sql_errors(client: Client, query: str, message: str) -> None:
+    output = client.run(next(numbers), query, "sql")["output"]
+    assert (output["status"], output["ename"]) == ("error", "Error")
+    assert message in output["evalue"]
+    assert "\tat " not in output["evalue"]
+    assert output["traceback"] and not any(frame.startswith("\t") for frame in output["traceback"])
+
+
+def test_big_output_and_its_limit(client: Client) -> None:
+    assert len(text(client, "print('x' * 50_000_000)")) == 50_000_000
+    assert text(client, "print('x' * 70_000_000)").endswith("\n[output cut: the limit is 60000000 bytes]")
+
+
+def test_child_output_goes_to_the_log(client: Client, driver: DriverProcess) -> None:
+    assert text(client, "import os, subprocess, sys\nos.system('echo from-a-child')") == "0"
+    assert (
+        text(client, "print('mine')\nsubprocess.run(['echo', 'another-child'], stdout=sys.stdout).returncode")
+        == "mine\n0"
+    )
+    assert text(client, "1+1") == "2"
+    wait_until(lambda: "from-a-child" in driver.log() and "another-child" in driver.log(), 5)
+
+
+def test_a_forked_child_prints_to_the_log(client: Client, driver: DriverProcess) -> None:
+    code = (
+        "import os\npid = os.fork()\nif pid == 0:\n  print('forked', flush=True)\n  os._exit(0)\n_ = os.waitpid(pid, 0)"
+    )
+    assert text(client, code) == ""
+    wait_until(lambda: "forked" in driver.log(), 5)
+
+
+def cancel(client: Client, statement: int, reply_id: str) -> tuple[dict[str, Any], float]:
+    """Cancel as the gateway does, every 0.3 s until it ends: the reply and the seconds it took."""
+    start = time.monotonic()
+    while time.monotonic() - start < 20:
+        client.ask("cancel_request", statement=statement)
+        if reply := client.reply(reply_id, 0.3):
+            return reply, time.monotonic() - start
+    raise AssertionError("not cancelled")
+
+
+def started(client: Client, code: str, kind: str = "pyspark") -> tuple[int, str]:
+    """A statement that has begun."""
+    statement = next(numbers)
+    message = client.send(statement, code, kind)
+    wait_until(lambda: client.ask("cancel_request", statement=-1) == {"running": False})
+    return statement, message
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "kept = 5\nwhile True: pass",
+        "import time\ntime.sleep(100)",
+        "import time\nseen = []\nwhile True:\n  try: time.sleep(100)\n  except KeyboardInterrupt:\n    if seen: raise\n    seen.append(1)",
+        "sc._jvm.java.lang.Thread.sleep(100_000)",
+        "while True:\n  try: spark.range(10).count()\n  except Exception: pass",
+        "import os\nos.system('sleep 100; true')",
+        "import threading\nthreading.Event().wait()",
+        "class A:\n  def __repr__(self):\n    while True: pass\nA()",
+        "class E(Exception):\n  def __str__(self):\n    while True: pass\nraise E",
+    ],
+)  # fmt: skip
+def test_cancel_of_code(client: Client, code: str) -> None:
+    text(client, "kept = 5")
+    statement, message = started(client, f"open('/tmp/{os.getpid()}-go', 'w').close()\n" + code)
+    wait_until(lambda: Path(f"/tmp/{os.getpid()}-go").exists())
+    reply, seconds = cancel(client, statement, message)
+    os.unlink(f"/tmp/{os.getpid()}-go")
+    assert seconds < 2
+    assert reply["output"]["execution_count"] == statement
+    assert text(client, "kept, spark.range(7).count()") == "(5, 7)"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("spark.range(10**13).selectExpr('sum(sqrt(id))').collect()", "pyspark"),
+        ("sc.parallelize(range(8), 8).foreach(lambda x: __import__('time').sleep(100))", "pyspark"),
+        ("select sum(sqrt(id)) from range(10000000000000)", "sql"),
+    ],
+)
+def test_cancel_of_spark_jobs(client: Client, code: str, kind: str) -> None:
+    before = int(text(client, "len(sc.statusTracker().getActiveJobsIds())"))
+    assert before == 0
+    statement, message = started(client, code, kind)
+    assert client.reply(message, 3) is None
+    reply, seconds = cancel(client, statement, message)
+    assert seconds < 2
+    assert "cancelled" in reply["output"]["evalue"]
+    assert text(client, "len(sc.statusTracker().getActiveJobsIds())") == "0"
+    assert sql(client, "select count(*) from range(7)")["data"] == [[7]]
+
+
+def test_cancel_of_what_does_not_run(client: Client) -> None:
+    statement = next(numbers)
+    assert client.ask("cancel_request", statement=statement) == {"running": False}
+    client.run(statement, "1")
+    assert client.ask("cancel_request", statement=statement) == {"running": False}
+    assert text(client, "2") == "2"
+
+
+def test_progress_rises(client: Client) -> None:
+    statement, message = started(
+        client, "sc.parallelize(range(12), 12).foreach(lambda x: __import__('time').sleep(0.2))"
+    )
+    seen = []
+    while (reply := client.reply(message, 0.1)) is None:
+        seen.append(client.ask("progress_request", statement=statement)["progress"])
+    assert reply["status"] == "ok"
+    assert seen == sorted(seen)
+    assert any(0.0 < share < 1.0 for share in seen)
+    assert client.ask("progress_request", statement=statement) == {"progress": 1.0}
+    assert client.ask("progress_request", statement=statement + 1) == {"progress": 0.0}
+
+
+def test_a_statement_sent_again_runs_once(client: Client, driver: DriverProcess) -> None:
+    text(client, "runs = 0")
+    code = "runs += 1\nimport time\ntime.sleep(1)\nruns"
+    statement = next(numbers)
+    client.send(statement, code)
+    second = Client(driver.connection_file)
+    try:
+        assert second.run(statement, code)["output"]["data"] == {TEXT: "1"}
+        assert second.run(statement, code)["output"]["data"] == {TEXT: "1"}
+        assert second.run(statement - 1, code)["output"]["ename"] == "AlreadyRan"
+        assert second.ask("forget_request", statement=statement) == {}
+        assert second.run(statement, code)["ename"] == "AlreadyRan"
+    finally:
+        second.close()
+    assert text(client, "runs") == "1"
+
+
+def test_a_killed_client_loses_nothing(client: Client, driver: DriverProcess) -> None:
+    statement = next(numbers)
+    code = "import time\nprint('a' * 1_000_000)\ntime.sleep(1)"
+    script = (
+        f"import sys; sys.path[:0] = {sys.path!r}\nfrom pathlib import Path\nfrom driver_process import Client\n"
+        f"client = Client(Path({str(driver.connection_file)!r}))\nclient.send({statement}, {code!r})\n"
+        f"while client.ask('progress_request', statement={statement - 1})['progress'] < 1.0: pass\n"
+        "client.ask('kernel_info_request')\nprint('sent', flush=True)\nclient.reply('never', 60)"
+    )
+    sender = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert sender.stdout is not None
+    try:
+        assert sender.stdout.readline() == "sent\n"
+        os.kill(sender.pid, signal.SIGKILL)
+    finally:
+        sender.kill()
+        sender.wait()
+        sender.stdout.close()
+    reply = client.run(statement, code)
+    assert len(reply["output"]["data"][TEXT]) == 1_000_000
+
+
+def test_failure_does_not_abort_what_is_queued(client: Client) -> None:
+    messages = [client.send(next(numbers), code) for code in ("1/0", "1+1", "2+2")]
+    replies = [client.reply(message) for message in messages]
+    assert [reply and reply["status"] for reply in replies] == ["error", "ok", "ok"]
+
+
+def test_control_answers_from_many_clients_while_code_runs(client: Client, driver: DriverProcess) -> None:
+    statement, message = started(
+        client, "n = 0\nimport time\nend = time.time() + 2\nwhile time.time() < end: n += spark.range(5).count()"
+    )
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        own = Client(driver.connection_file)
+        try:
+            for _ in range(30):
+                assert 0.0 <= own.ask("progress_request", statement=statement)["progress"] <= 1.0
+                assert own.ask("cancel_request", statement=statement + 1) == {"running": False}
+        except BaseException as exc:
+            failures.append(exc)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reply = client.reply(message)
+    assert reply is not None and reply["status"] == "ok"
+    assert failures == []
+
+
+def test_jupyter_requests_work(client: Client) -> None:
+    assert client.ask("kernel_info_request")["implementation"] == "spark-gateway"
+    statement, message = started(client, "import time\ntime.sleep(100)")
+    wait_until(lambda: client.ask("interrupt_request")["status"] == "ok" and client.reply(message, 0.3))
+
+
+def test_plots(client: Client) -> None:
+    pytest.importorskip("matplotlib")
+    data = client.run(next(numbers), "import matplotlib.pyplot as plt\nl = plt.plot([1, 2])\n%matplot plt")["output"][
+        "data"
+    ]
+    assert list(data) == ["image/png"]
+    assert text(client, "plt.get_backend().lower(), plt.get_fignums()") == "('agg', [])"
+
+
+def test_tables_of_spark_values(client: Client) -> None:
+    code = "df = spark.sql(\"select 1 b, 'x' a\")\nrows = df.collect()\n"
+    kind = "application/vnd.livy.table.v1+json"
+    by_name = client.run(next(numbers), code + "%table rows")["output"]["data"][kind]
+    in_order = client.run(next(numbers), "%table df")["output"]["data"][kind]
+    assert [header["name"] for header in by_name["headers"]] == ["a", "b"]
+    assert (in_order["headers"][0], in_order["data"]) == ({"name": "b", "type": "INT_TYPE"}, [[1, "x"]])
+    assert client.run(next(numbers), "%json rows")["output"]["data"] == {"application/json": [{"b": 1, "a": "x"}]}
+
+
+def test_user_code_may_stop_and_restart_spark(client: Client) -> None:
+    assert text(client, "spark.stop()") == ""
+    assert "has been stopped" in client.run(next(numbers), "select 1", "sql")["output"]["evalue"]
+    assert text(client, "6 * 7") == "42"
+    text(
+        client,
+        "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\nsc = spark.sparkContext",
+    )
+    assert text(client, "spark.range(4).count()") == "4"
+    assert sql(client, "select 1")["data"] == [[1]]
+
+
+def test_shutdown_request_ends_the_driver(client: Client, driver: DriverProcess) -> None:
+    """Last in this module: it ends the shared driver."""
+    client.send(next(numbers), "while True: pass")
+    assert client.ask("shutdown_request", restart=False)["status"] == "ok"
+    assert driver.process.wait(15) == 0

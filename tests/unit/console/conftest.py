@@ -1,0 +1,60 @@
+"""The console on its own: its pages over real services and a real store, in a Flask application without the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from batches.service import BatchService
+from batches.store import BatchStore
+from gateway.console.routes import console_blueprint
+from gateway.core.clock import Clock
+from gateway.core.settings import Settings
+from gateway.web import headers
+from sessions.driver_store import DriverStore
+from sessions.models import Session, Statement
+from sessions.service import SessionService
+from sessions.store import SessionStore
+
+
+@pytest.fixture
+def console(
+    settings: Settings, session_store: SessionStore, driver_store: DriverStore, batch_store: BatchStore, clock: Clock
+) -> FlaskClient:
+    app = Flask("console under test", static_folder=None)
+    app.url_map.merge_slashes = False
+    headers.register(app, settings)
+    sessions = SessionService(session_store, driver_store, settings, clock, lambda: None)
+    app.register_blueprint(console_blueprint(sessions, BatchService(batch_store, settings, clock, lambda: None)))
+    return app.test_client()
+
+
+@pytest.fixture
+def submit(session_store: SessionStore, clock: Clock) -> Callable[..., Statement]:
+    """Sends code to a session; it waits."""
+
+    def one(session: Session, code: str = "1+1") -> Statement:
+        sent = session_store.submit(session.id, code, "pyspark", clock(), most_unfinished=1000, retained=1000)
+        assert sent is not None
+        return sent
+
+    return one
+
+
+@pytest.fixture
+def run(submit: Callable[..., Statement], session_store: SessionStore, clock: Clock) -> Callable[..., Statement]:
+    """Sends code to an idle session and stores what it gave: `data`, in a good envelope unless `envelope` says more."""
+
+    def one(session: Session, data: dict[str, Any] | None = None, code: str = "1+1", **envelope: Any) -> Statement:
+        sent = submit(session, code)
+        assert [claimed.id for claimed in session_store.claim(clock())] == [sent.id]
+        output = {"status": "ok", "execution_count": sent.id, "data": data or {}} | envelope
+        assert session_store.finish(session.id, sent.id, json.dumps(output), clock(), clock())
+        return sent
+
+    return one

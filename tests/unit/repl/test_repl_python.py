@@ -1,0 +1,246 @@
+"""Python text and its envelope: the tables of contract livy §3.2, and what Livy's interpreter died of."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+import pytest
+
+from sessions.repl.output import Stream
+from sessions.repl.python import PythonInterpreter, new_main
+
+HEADER = "Traceback (most recent call last):\n"
+Run = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def run(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Run:
+    streams = [Stream("stdout", log), Stream("stderr", log)]
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    interpreter = PythonInterpreter(new_main(), streams, output_limit=10_000)
+
+    def execute(code: str) -> dict[str, Any]:
+        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+            envelope = interpreter.execute(code, 7)
+        assert envelope["execution_count"] == 7
+        json.dumps(envelope, allow_nan=False).encode("utf-8")
+        return envelope
+
+    return execute
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("x=5", ""),
+        ("", ""),
+        ("  \n ", ""),
+        ("# comment", ""),
+        ("None", ""),
+        ("1+1", "2"),
+        ("1;", "1"),
+        ('print("trail  \\n\\n")', "trail"),
+        ('print("hi")\n1+1', "hi\n2"),
+        ('import sys\nsys.stderr.write("err\\n")\nprint("out")\n7', "out\n7\nerr"),
+        ("1\n2\n3", "3"),
+        ("for i in range(2):\n  i", "0\n1"),
+        ('"str"', "'str'"),
+        ("1\r\n2\r\n", "2"),
+        ("10\n_ = 3\n_", "3"),
+        ("x = 41\nx + 1", "42"),
+        ("__name__", "'__main__'"),
+        ("10 %\\\n3", "1"),
+        ("import asyncio\nasyncio.run(asyncio.sleep(0, 5))", "5"),
+        ("print('\\ud800')", "\\ud800"),
+        ("'\\U0001f600 é'", "'\U0001f600 é'"),
+        ("import sys\nsys.stdout.buffer.write(b'bytes\\n')\nNone", "bytes"),
+        ("import sys\nsys.stdout.close()\nprint('still')", "still"),
+        ("from __future__ import annotations\ndef f(x: nowhere): pass\nf.__annotations__", "{'x': 'nowhere'}"),
+    ],
+)
+def test_text_of_good_code(run: Run, code: str, text: str) -> None:
+    assert run(code) == {"status": "ok", "execution_count": 7, "data": {"text/plain": text}}
+
+
+@pytest.mark.parametrize(
+    ("code", "ename", "evalue", "traceback"),
+    [
+        ("1/0", "ZeroDivisionError", "division by zero", [HEADER, "ZeroDivisionError: division by zero\n"]),
+        (
+            "def f():\n  1/0\nf()",
+            "ZeroDivisionError",
+            "division by zero",
+            [HEADER, '  File "<stdin>", line 2, in f\n', "ZeroDivisionError: division by zero\n"],
+        ),
+        ("{}['a']", "KeyError", "'a'", [HEADER, "KeyError: 'a'\n"]),
+        ("import sys\nsys.exit(3)", "SystemExit", "3", [HEADER, "SystemExit: 3\n"]),
+        ("raise SystemExit", "SystemExit", "", [HEADER, "SystemExit\n"]),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt", "", [HEADER, "KeyboardInterrupt\n"]),
+        ("raise BaseException('b')", "BaseException", "b", [HEADER, "BaseException: b\n"]),
+        ("input()", "EOFError", "EOF when reading a line", [HEADER, "EOFError: EOF when reading a line\n"]),
+        (
+            "try:\n  1/0\nexcept Exception as e:\n  raise ValueError('v') from e",
+            "ValueError",
+            "v",
+            [HEADER, "ValueError: v\n"],
+        ),
+        ("%foo x", "UnknownMagic", "unknown magic command 'foo'", ["UnknownMagic: unknown magic command 'foo'\n"]),
+        (
+            "%%json x",
+            "UnknownMagic",
+            "unknown magic command '%json'",
+            ["UnknownMagic: unknown magic command '%json'\n"],
+        ),
+        ("%", "UnknownMagic", "magic command not specified", ["UnknownMagic: magic command not specified\n"]),
+    ],
+)
+def test_failures(run: Run, code: str, ename: str, evalue: str, traceback: list[str]) -> None:
+    expected = {"status": "error", "execution_count": 7, "ename": ename, "evalue": evalue, "traceback": traceback}
+    assert run(code) == expected
+    assert run("1")["data"] == {"text/plain": "1"}
+
+
+@pytest.mark.parametrize(
+    "code", ["(", "x = = 1", "if True:", "return 1", "await f()", "a = '\x00'", "  1", "nonlocal x"]
+)
+def test_syntax_errors_have_no_header_and_run_nothing(run: Run, code: str) -> None:
+    envelope = run(code)
+    assert envelope["ename"] in {"SyntaxError", "IndentationError", "ValueError"}
+    assert HEADER not in envelope["traceback"]
+    assert envelope["traceback"][-1].startswith(envelope["ename"])
+
+
+def test_shape_of_a_syntax_error(run: Run) -> None:
+    lines = run("(")["traceback"]
+    assert lines[:3] == ['  File "<stdin>", line 1\n', "    (\n", "    ^\n"]
+
+
+def test_nothing_runs_when_the_text_does_not_compile(run: Run) -> None:
+    run("y = 1\nreturn")
+    assert run("y")["ename"] == "NameError"
+
+
+@pytest.mark.parametrize(
+    ("code", "ename"),
+    [
+        ("def f(): f()\nf()", "RecursionError"),
+        ("raise MemoryError", "MemoryError"),
+        ("class A:\n  def __repr__(self): raise ValueError('r')\nA()", "ValueError"),
+        ("class E(Exception):\n  def __str__(self): raise ValueError('s')\nraise E", "E"),
+        ("class E(Exception):\n  def __str__(self): raise SystemExit\nraise E", "E"),
+        ("10**5000", "ValueError"),
+        ("class A:\n  def __repr__(self): raise SystemExit(1)\nA()", "SystemExit"),
+        ("raise ValueError('\\ud801')", "ValueError"),
+    ],
+)
+def test_hostile_code_is_answered(run: Run, code: str, ename: str) -> None:
+    envelope = run(code)
+    assert (envelope["status"], envelope["ename"]) == ("error", ename)
+    assert isinstance(envelope["evalue"], str)
+
+
+def test_output_before_a_failure_is_kept(run: Run) -> None:
+    envelope = run("print('before')\n1/0")
+    assert envelope["data"] == {"text/plain": "before"}
+    assert envelope["evalue"] == "division by zero"
+
+
+def test_output_is_cut_with_a_visible_last_line(run: Run) -> None:
+    text = run("print('é' * 20_000)\nprint('more')")["data"]["text/plain"]
+    assert text.splitlines()[-1] == "[output cut: the limit is 10000 bytes]"
+    assert len(text.encode()) < 10_100
+
+
+def test_a_huge_message_is_cut_too(run: Run) -> None:
+    assert len(run("raise ValueError('x' * 50_000)")["evalue"]) < 10_100
+
+
+def test_printing_after_the_statement_goes_to_the_log(run: Run, log: io.StringIO) -> None:
+    run("import threading\ngo, done = threading.Event(), threading.Event()")
+    run("import sys\nout = sys.stdout")
+    run("def late():\n  go.wait()\n  print('late', file=out)\n  done.set()\nthreading.Thread(target=late).start()")
+    sys.modules["__main__"].__dict__["go"].set()
+    assert sys.modules["__main__"].__dict__["done"].wait(5)
+    assert log.getvalue() == "late\n"
+    assert run("1")["data"] == {"text/plain": "1"}
+
+
+def test_a_logger_keeps_working_in_later_statements(run: Run) -> None:
+    run("import logging, sys\nlog = logging.Logger('l')\nlog.addHandler(logging.StreamHandler(sys.stdout))")
+    assert run("log.error('seen')")["data"] == {"text/plain": "seen"}
+
+
+def test_future_statements_last(run: Run) -> None:
+    run("from __future__ import annotations")
+    assert run("def f(x: nowhere): pass")["status"] == "ok"
+
+
+def test_classes_belong_to_main(run: Run) -> None:
+    assert run("class A: pass\nimport pickle\ntype(pickle.loads(pickle.dumps(A()))) is A")["data"] == {
+        "text/plain": "True"
+    }
+
+
+def test_last_value_is_underscore(run: Run) -> None:
+    run("6 * 7")
+    assert run("_")["data"] == {"text/plain": "42"}
+
+
+@pytest.mark.parametrize(
+    ("code", "data"),
+    [
+        ("x = {'a': 1}\n%json x", {"application/json": {"a": 1}}),
+        ("print('p')\nx = 1\n%json x", {"application/json": 1, "text/plain": "p"}),
+        ("x = 1\n%json x\nx", {"text/plain": "1"}),
+        (
+            "x = [1]\n%json x\n%table x",
+            {"application/vnd.livy.table.v1+json": {"headers": [{"name": "0", "type": "INT_TYPE"}], "data": [[1]]}},
+        ),
+        ("x = [1]\n%json x  ", {"application/json": [1]}),
+        ("x = 1\n%json [x, x + 1]", {"application/json": [1, 2]}),
+    ],
+)
+def test_magics(run: Run, code: str, data: dict[str, Any]) -> None:
+    assert run(code)["data"] == data
+
+
+@pytest.mark.parametrize("magic", ["json", "table", "matplot"])
+def test_magics_do_not_end_the_interpreter(run: Run, magic: str) -> None:
+    undefined = run(f"%{magic} x")
+    assert (undefined["ename"], undefined["evalue"]) == ("NameError", "name 'x' is not defined")
+    missing = run(f"%{magic}")
+    assert (missing["ename"], missing["evalue"]) == (
+        "TypeError",
+        f"%{magic} needs the name of a variable, as in: %{magic} x",
+    )
+    assert run("a = []\na.append(a)\n%json a")["ename"] == "ValueError"
+    assert run("big = 1 << 20_000\n%json big")["ename"] == "ValueError"
+    assert run("long = 'x' * 20_000\n%json long")["ename"] == "ValueError"
+    assert run("plt = 1\n%matplot plt")["ename"] == "TypeError"
+    assert run("1")["data"] == {"text/plain": "1"}
+
+
+def test_line_numbers_survive_magics(run: Run) -> None:
+    code = "x = 1\n%json x\ndef f():\n  1/0\nf()"
+    assert '  File "<stdin>", line 4, in f\n' in run(code)["traceback"]
+
+
+def test_matplot_sends_the_figure_once(run: Run) -> None:
+    run(
+        "class Pyplot:\n  closed = []\n  def gcf(self): return self\n"
+        "  def savefig(self, f, format): f.write(format.encode())\n  def close(self, fig): self.closed.append(fig)\n"
+        "plt = Pyplot()"
+    )
+    assert run("%matplot plt")["data"] == {"image/png": "cG5n"}
+    assert run("plt.closed == [plt]")["data"] == {"text/plain": "True"}

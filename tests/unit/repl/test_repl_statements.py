@@ -1,0 +1,215 @@
+"""Which requests run and which do not, and what an interrupt may hit. No Spark, no sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from sessions.repl.interrupts import Interrupts, interruptible
+from sessions.repl.output import Envelope, ok
+from sessions.repl.progress import Progress
+from sessions.repl.statements import Request, Result, Statements
+
+
+class Spark:
+    """A Spark application that does nothing and notes what it was asked to cancel."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[int] = []
+
+    def enter(self, statement: int, code: str) -> None: ...
+
+    def renew(self) -> None: ...
+
+    def cancel(self, statement: int) -> None:
+        self.cancelled.append(statement)
+
+    def progress(self, statement: int) -> float:
+        return 0.5
+
+
+class Interpreter:
+    """Runs a Python function registered under the code's text."""
+
+    def __init__(self) -> None:
+        self.ran: list[int] = []
+        self.does: dict[str, Callable[[], Any]] = {}
+
+    def execute(self, code: str, statement: int) -> Envelope:
+        self.ran.append(statement)
+        try:
+            return ok(statement, {"text/plain": str(interruptible(self.does.get(code, lambda: code)))})
+        except KeyboardInterrupt:
+            return ok(statement, {"text/plain": "interrupted"})
+
+
+@pytest.fixture
+def interpreter() -> Interpreter:
+    return Interpreter()
+
+
+@pytest.fixture
+def spark() -> Spark:
+    return Spark()
+
+
+@pytest.fixture
+def statements(interpreter: Interpreter, spark: Spark) -> Iterator[Statements]:
+    before = signal.getsignal(signal.SIGINT)
+    yield Statements({"pyspark": interpreter}, Interrupts(), spark)  # type: ignore[arg-type]
+    signal.signal(signal.SIGINT, before)
+
+
+def finish(statements: Statements, future: Future[Result]) -> Result:
+    while not future.done():
+        statements._run_next()
+    return future.result()
+
+
+def test_each_statement_runs_once(statements: Statements, interpreter: Interpreter) -> None:
+    first = statements.submit(Request("a", statement=3))
+    again = statements.submit(Request("a", statement=3))
+    assert finish(statements, first) is again.result(0)
+    assert statements.submit(Request("a", statement=3)).result(0) is first.result()
+    assert interpreter.ran == [3]
+    assert first.result().started <= first.result().completed
+
+
+def test_lower_and_forgotten_statements_are_refused(statements: Statements, interpreter: Interpreter) -> None:
+    finish(statements, statements.submit(Request("a", statement=3)))
+    statements.forget(3)
+    for statement in (2, 3):
+        assert statements.submit(Request("a", statement=statement)).result(0).output["ename"] == "AlreadyRan"
+    assert interpreter.ran == [3]
+    assert finish(statements, statements.submit(Request("b", statement=4))).statement == 4
+
+
+def test_a_request_without_number_gets_the_next(statements: Statements) -> None:
+    finish(statements, statements.submit(Request("a", statement=3)))
+    assert finish(statements, statements.submit(Request("b"))).statement == 4
+
+
+def test_forgetting_another_or_a_running_statement_does_nothing(statements: Statements) -> None:
+    future = statements.submit(Request("a", statement=3))
+    statements.forget(3)
+    finish(statements, future)
+    statements.forget(2)
+    assert statements.submit(Request("a", statement=3)).result(0).output["status"] == "ok"
+
+
+def test_unknown_kind_is_an_answer(statements: Statements) -> None:
+    result = finish(statements, statements.submit(Request("a", kind="cobol", statement=0)))
+    assert result.output["ename"] == "InterpreterError"
+
+
+def test_progress(statements: Statements, interpreter: Interpreter) -> None:
+    assert statements.progress(1) == 0.0
+    interpreter.does["look"] = lambda: statements.progress(1)
+    result = finish(statements, statements.submit(Request("look", statement=1)))
+    assert result.output["data"] == {"text/plain": "0.5"}
+    assert statements.progress(1) == 1.0
+
+
+def stubborn(times: int) -> Callable[[], str]:
+    def loop() -> str:
+        for _ in range(times):
+            try:
+                spin()
+            except KeyboardInterrupt:
+                continue
+        return spin()
+
+    return loop
+
+
+def spin() -> str:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        pass
+    return "never stopped"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [spin, lambda: time.sleep(10), stubborn(2), lambda: threading.Event().wait(10), lambda: os.system("sleep 10; :")],
+)
+def test_cancel_stops_plain_code(
+    statements: Statements, interpreter: Interpreter, spark: Spark, code: Callable[[], Any]
+) -> None:
+    interpreter.does["code"] = code
+    future = statements.submit(Request("code", statement=1))
+    canceller = threading.Thread(target=cancel_until_done, args=(statements, future))
+    canceller.start()
+    start = time.monotonic()
+    finish(statements, future)
+    canceller.join()
+    assert time.monotonic() - start < 5
+    assert set(spark.cancelled) == {1}
+    assert finish(statements, statements.submit(Request("fine", statement=2))).output["data"] == {"text/plain": "fine"}
+
+
+def cancel_until_done(statements: Statements, future: Future[Result]) -> None:
+    while not future.done():
+        statements.cancel(1)
+        time.sleep(0.05)  # the gateway's own pace, faster
+
+
+def test_cancel_hits_no_other_statement(statements: Statements, interpreter: Interpreter, spark: Spark) -> None:
+    interpreter.does["cancel"] = lambda: statements.cancel(5) or statements.cancel(7)
+    result = finish(statements, statements.submit(Request("cancel", statement=6)))
+    assert result.output["data"] == {"text/plain": "False"}
+    assert not statements.cancel(6)
+    assert not statements.cancel(None)
+    assert spark.cancelled == []
+
+
+def test_a_storm_of_cancels_never_escapes_the_guard(statements: Statements, interpreter: Interpreter) -> None:
+    """Cancels as fast as possible while short statements begin and end: every one is answered, none is lost."""
+    stop = threading.Event()
+
+    def storm() -> None:
+        while not stop.is_set():
+            statements.cancel(None)
+
+    canceller = threading.Thread(target=storm)
+    canceller.start()
+    try:
+        for statement in range(300):
+            result = finish(statements, statements.submit(Request("x", statement=statement)))
+            assert result.output["data"]["text/plain"] in ("x", "interrupted")
+    finally:
+        stop.set()
+        canceller.join()
+
+
+def test_foreign_sigint_is_ignored(statements: Statements, interpreter: Interpreter) -> None:
+    interpreter.does["hit"] = lambda: os.kill(os.getpid(), signal.SIGINT) or "unharmed"
+    result = finish(statements, statements.submit(Request("hit", statement=0)))
+    assert result.output["data"] == {"text/plain": "unharmed"}
+
+
+class Tracker:
+    """A status tracker with one finished and one running job."""
+
+    def getJobIdsForGroup(self, group: str) -> list[int]:
+        return [1, 2, 3]
+
+    def getJobInfo(self, job: int) -> Any:
+        info = type("Info", (), {"status": "SUCCEEDED" if job == 1 else "RUNNING", "stageIds": [job]})
+        return info if job < 3 else None
+
+    def getStageInfo(self, stage: int) -> Any:
+        return type("Stage", (), {"numTasks": 4, "numCompletedTasks": 2})
+
+
+def test_share_of_finished_tasks() -> None:
+    progress = Progress("g")
+    assert progress.share(Tracker()) == 6 / 8
+    assert progress.share(Tracker()) == 6 / 8

@@ -1,0 +1,473 @@
+"""The supervisor's passes over drivers and sessions, with real processes of tiny drivers named after their faults."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.core import logs, processes
+from gateway.core.database import Database
+from gateway.core.errors import Misconfigured
+from gateway.core.processes import Process
+from gateway.core.settings import Settings
+from sessions.driver_store import DriverStore
+from sessions.models import Driver, Session
+from sessions.reconcile import DriverPass, SessionPass, reason_of_expiry
+from sessions.states import SessionState, StatementState
+from sessions.store import Lease, SessionStore
+
+pytestmark = pytest.mark.usefixtures("no_process_left")
+
+SAY_READY = 'echo \'{"app_id": "local-1", "ui_url": "http://h:4040"}\' > ready.part; mv ready.part ready.json; '
+
+# tiny drivers, named after their fault
+HEALTHY = SAY_READY + "exec sleep 1000"
+SLOW_TO_START = "exec sleep 1000"
+DIES_BEFORE_READY = "echo 'Exception: no memory'; exit 3"
+SAYS_WHY_AND_DIES = """echo '{"error": "the master is not there"}' > ready.json; exit 1"""
+RUNS_OUT_OF_MEMORY = "echo 'java.lang.OutOfMemoryError: Java heap space'; exit 3"
+IGNORES_TERM = "trap '' TERM; " + SAY_READY + "while :; do sleep 1000; done"
+TAKES_ITS_LEAVE = "trap 'echo bye; sleep 0.1; echo gone; exit 143' TERM; " + SAY_READY + "while :; do sleep 0.01; done"
+LEAVES_CHILDREN = SAY_READY + "setsid sleep 1000 & setsid sleep 1000 & exec sleep 1000"
+DIES_WHEN_READY = SAY_READY + "exit 9"
+
+
+class FakeLauncher:
+    """Starts a shell script in the place of Spark. `fault` is raised instead, if there is one."""
+
+    def __init__(self) -> None:
+        self.script = HEALTHY
+        self.fault: Exception | None = None
+        self.launched: list[str] = []
+
+    def launch(self, driver: Driver) -> Process:
+        if self.fault is not None:
+            raise self.fault
+        if (started := processes.find(driver.folder)) is not None:
+            return started
+        self.launched.append(driver.id)
+        driver.folder.mkdir(parents=True, exist_ok=True)
+        return processes.start(driver.folder, ["/bin/sh", "-c", self.script], dict(os.environ))
+
+
+class Supervisor:
+    """The passes over one store in one event loop; `again` is what a restart makes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, db: Database, settings: Settings, clock) -> None:
+        self.launcher, self.clock, self.settings = FakeLauncher(), clock, settings
+        self.drivers, self.sessions = DriverStore(db), SessionStore(db)
+        self._loop = loop
+        self.again()
+
+    def again(self) -> None:
+        """A new supervisor takes over; the old one is no more."""
+        self.wakes = 0
+        self.watcher = processes.Watcher(self._wake)
+        self.driver_pass = DriverPass(self.drivers, self.launcher, self.settings, self.clock, self.watcher)  # type: ignore[arg-type]
+        self.session_pass = SessionPass(self.sessions, self.settings, self.clock)
+        self.run(self.driver_pass.adopt)
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def run(self, work: Callable[[], object]) -> object:
+        async def inside() -> object:
+            await asyncio.sleep(0)
+            return work()
+
+        return self._loop.run_until_complete(inside())
+
+    def step(self) -> bool:
+        soon = bool(self.run(self.driver_pass))
+        self.session_pass()
+        return soon
+
+    def until(self, condition: Callable[[], object], advance: float = 0) -> None:
+        """Pass after pass until the condition holds; at most ten seconds."""
+        end = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < end, "it never came true"
+            self.step()
+            self.clock.advance(seconds=advance)
+            time.sleep(0.002)
+
+    def state(self, session: Session) -> str:
+        found = self.sessions.find(session.id)
+        return found.state.value if found else "forgotten"
+
+    def driver_state(self, session: Session) -> str:
+        row = self.drivers._select("id = :id", {"id": session.driver})
+        return row[0].state.value if row else "forgotten"
+
+
+@pytest.fixture
+def supervisor(db: Database, settings: Settings, clock) -> Iterator[Supervisor]:
+    loop = asyncio.new_event_loop()
+    yield Supervisor(loop, db, settings, clock)
+    loop.close()
+
+
+@pytest.fixture
+def running(supervisor: Supervisor, add_session) -> Session:
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "idle")
+    return session
+
+
+def lines(session: Session) -> list[str]:
+    return logs.read(session.log, 0, 100)
+
+
+def notes(session: Session) -> list[str]:
+    return [line for line in lines(session) if line.startswith("spark-gateway: ")]
+
+
+# ---------------------------------------------------------------- starting
+
+
+def test_a_healthy_driver_makes_its_session_idle(supervisor: Supervisor, running: Session) -> None:
+    found = supervisor.sessions.find(running.id)
+    assert found is not None and (found.app_id, found.ui_url) == ("local-1", "http://h:4040")
+    assert supervisor.step() is False, "a ready driver asks for nothing"
+
+
+def test_drivers_start_in_order_and_only_some_at_a_time(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = SLOW_TO_START
+    sessions = []
+    for _ in range(5):
+        sessions.append(add_session())
+        supervisor.clock.advance(milliseconds=1)
+    supervisor.step(), supervisor.step()
+    assert supervisor.launcher.launched == [session.driver for session in sessions[:2]]
+    supervisor.sessions.remove(0, "", supervisor.clock())
+    supervisor.until(lambda: len(supervisor.launcher.launched) == 3)
+    assert supervisor.launcher.launched[2] == sessions[2].driver
+
+
+def test_a_driver_that_is_ready_makes_room_for_the_next(supervisor: Supervisor, add_session) -> None:
+    sessions = [add_session() for _ in range(5)]
+    supervisor.until(lambda: all(supervisor.state(session) == "idle" for session in sessions))
+
+
+def test_a_driver_that_dies_before_it_is_ready(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = DIES_BEFORE_READY
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "dead")
+    reason = "the driver ended by itself with exit code 3; its log says more"
+    assert lines(session) == ["Exception: no memory", f"spark-gateway: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (SAYS_WHY_AND_DIES, "Spark did not start: the master is not there"),
+        (RUNS_OUT_OF_MEMORY, "the driver ran out of memory; ask for more with driverMemory"),
+        ("kill -9 $$", "the driver was killed (signal 9); if nobody did that, the machine ran out of memory"),
+        ("kill -11 $$", "the driver was ended by signal 11"),
+        (DIES_WHEN_READY, "the driver ended by itself with exit code 9; its log says more"),
+    ],
+)
+def test_the_log_says_why_a_driver_ended(script: str, reason: str, supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = script
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "dead")
+    assert notes(session) == [f"spark-gateway: {reason}"]
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), Misconfigured("no Spark")])
+def test_a_driver_that_cannot_be_started(fault: Exception, supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.fault = fault
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "dead")
+    assert notes(session) == [f"spark-gateway: the driver could not be started: {fault}"]
+
+
+def test_a_driver_that_is_slow_to_start_is_given_up(supervisor: Supervisor, add_session, settings: Settings) -> None:
+    supervisor.launcher.script = SLOW_TO_START
+    session = add_session()
+    supervisor.step()
+    supervisor.clock.now += settings.driver_start_timeout
+    supervisor.step()
+    assert supervisor.driver_state(session) == "launching"
+    supervisor.clock.advance(seconds=1)
+    supervisor.until(lambda: supervisor.state(session) == "dead", advance=0.1)
+    assert notes(session) == ["spark-gateway: the driver was not ready after 600 s (setting driver_start_timeout)"]
+    assert processes.family(session.folder) == []
+
+
+def test_what_waits_for_its_turn_is_not_slow_to_start(supervisor: Supervisor, add_session, settings: Settings) -> None:
+    supervisor.launcher.script = SLOW_TO_START
+    first, second, third = (add_session() for _ in range(3))
+    supervisor.step()
+    supervisor.clock.advance(hours=1)
+    supervisor.until(lambda: supervisor.state(first) == "dead", advance=0.1)
+    supervisor.launcher.script = HEALTHY
+    supervisor.until(lambda: supervisor.state(third) == "idle")
+
+
+def test_statements_of_a_driver_that_died_say_so(supervisor: Supervisor, running: Session) -> None:
+    supervisor.sessions.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
+    supervisor.sessions.claim(supervisor.clock())
+    processes.signal_all(running.folder, signal.SIGKILL)
+    supervisor.until(lambda: supervisor.state(running) == "dead")
+    statement = supervisor.sessions.statement(running.id, 0)
+    assert statement is not None and statement.state is StatementState.AVAILABLE
+    assert "Interpreter died" in json.loads(statement.output or "")["evalue"]
+
+
+# ---------------------------------------------------------------- ending
+
+
+def test_a_deleted_session_leaves_no_process_and_no_folder(supervisor: Supervisor, running: Session) -> None:
+    supervisor.sessions.remove(running.id, "", supervisor.clock())
+    assert supervisor.step() is True, "somebody waits for the end"
+    supervisor.until(lambda: supervisor.driver_state(running) == "forgotten")
+    assert processes.family(running.folder) == []
+    assert not running.folder.exists()
+    assert supervisor.step() is False
+
+
+def test_a_stopped_session_keeps_its_log_alone(supervisor: Supervisor, running: Session) -> None:
+    supervisor.sessions.end(running.id, "stopped by its user", supervisor.clock())
+    supervisor.until(lambda: supervisor.driver_state(running) == "gone")
+    assert [file.name for file in running.folder.iterdir()] == ["log"]
+
+
+def test_a_session_that_was_asked_to_end_blames_nobody(supervisor: Supervisor, running: Session) -> None:
+    supervisor.sessions.end(running.id, "stopped by its user", supervisor.clock())
+    supervisor.until(lambda: supervisor.driver_state(running) == "gone")
+    assert notes(running) == []
+
+
+def test_a_driver_gets_the_time_to_take_its_leave(supervisor: Supervisor, add_session) -> None:
+    """Spark tells its cluster manager, a user's code puts its things away."""
+    supervisor.launcher.script = TAKES_ITS_LEAVE
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "idle")
+    supervisor.sessions.end(session.id, "stopped by its user", supervisor.clock())
+    supervisor.until(lambda: supervisor.driver_state(session) == "gone")
+    assert lines(session)[-1] == "gone" and "bye" in lines(session)
+
+
+def test_a_driver_that_ignores_the_polite_signal_is_killed(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = IGNORES_TERM
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "idle")
+    supervisor.sessions.end(session.id, "", supervisor.clock())
+    supervisor.step()
+    supervisor.clock.advance(seconds=2)
+    for _ in range(5):
+        supervisor.step()
+    assert processes.family(session.folder), "it still has its three seconds"
+    supervisor.until(lambda: supervisor.driver_state(session) == "gone", advance=0.1)
+    assert processes.family(session.folder) == []
+
+
+def test_children_that_left_the_group_end_too(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = LEAVES_CHILDREN
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "idle" and len(processes.family(session.folder)) == 4)
+    supervisor.sessions.remove(session.id, "", supervisor.clock())
+    supervisor.until(lambda: supervisor.driver_state(session) == "forgotten")
+    assert processes.family(session.folder) == []
+
+
+def test_children_of_a_driver_that_died_end_too(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = SAY_READY + "setsid sleep 1000 & sleep 1000"
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "idle" and len(processes.family(session.folder)) == 4)
+    os.kill(processes.find(session.folder).pid, signal.SIGKILL)  # type: ignore[union-attr]
+    supervisor.until(lambda: supervisor.state(session) == "dead")
+    supervisor.until(lambda: processes.family(session.folder) == [])
+
+
+def test_a_session_deleted_before_its_turn_never_starts(supervisor: Supervisor, add_session) -> None:
+    session = add_session()
+    supervisor.sessions.remove(session.id, "", supervisor.clock())
+    supervisor.until(lambda: supervisor.driver_state(session) == "forgotten")
+    assert supervisor.launcher.launched == []
+
+
+def test_a_session_deleted_while_it_starts_leaves_nothing(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = SLOW_TO_START
+    session = add_session()
+    supervisor.step()
+    supervisor.sessions.remove(session.id, "", supervisor.clock())
+    supervisor.until(lambda: supervisor.driver_state(session) == "forgotten")
+    assert processes.family(session.folder) == [] and not session.folder.exists()
+
+
+# ---------------------------------------------------------------- restarts
+
+
+def test_a_restarted_supervisor_goes_on_with_a_ready_driver(supervisor: Supervisor, running: Session) -> None:
+    supervisor.again()
+    supervisor.step()
+    assert supervisor.state(running) == "idle" and supervisor.launcher.launched == [running.driver]
+    processes.signal_all(running.folder, signal.SIGKILL)
+    supervisor.until(lambda: supervisor.state(running) == "dead")
+
+
+def test_a_driver_that_died_while_nobody_watched_is_noticed(supervisor: Supervisor, running: Session) -> None:
+    processes.signal_all(running.folder, signal.SIGKILL)
+    supervisor.again()
+    supervisor.until(lambda: supervisor.state(running) == "dead")
+    assert len(notes(running)) == 1
+
+
+def test_a_driver_whose_folder_is_gone_is_noticed(supervisor: Supervisor, running: Session) -> None:
+    (running.folder / "pid").unlink()
+    supervisor.again()
+    supervisor.until(lambda: supervisor.state(running) == "dead")
+    assert processes.family(running.folder) == []
+
+
+def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_session) -> None:
+    """The supervisor was killed between the two."""
+    session = add_session()
+    assert supervisor.drivers.launch(session.driver, supervisor.clock())
+    supervisor.again()
+    supervisor.until(lambda: supervisor.state(session) == "idle")
+    assert supervisor.launcher.launched == [session.driver]
+
+
+def test_a_driver_that_is_starting_is_taken_up_and_not_started_twice(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = "sleep 0.2; " + HEALTHY
+    session = add_session()
+    supervisor.step()
+    supervisor.until(lambda: processes.find(session.folder))
+    supervisor.again()
+    supervisor.until(lambda: supervisor.state(session) == "idle")
+    assert supervisor.launcher.launched == [session.driver]
+
+
+def test_a_driver_that_died_while_starting_and_nobody_watched(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = DIES_BEFORE_READY
+    session = add_session()
+    supervisor.step()
+    supervisor.until(lambda: processes.exit_code(session.folder) is not None or supervisor.state(session) == "dead")
+    supervisor.again()
+    supervisor.until(lambda: supervisor.state(session) == "dead")
+    assert supervisor.launcher.launched == [session.driver]
+
+
+def test_a_row_whose_process_was_never_started_and_is_not_wanted_is_not_started(
+    supervisor: Supervisor, add_session
+) -> None:
+    session = add_session()
+    supervisor.drivers.launch(session.driver, supervisor.clock())
+    supervisor.sessions.remove(session.id, "", supervisor.clock())
+    supervisor.again()
+    supervisor.until(lambda: supervisor.driver_state(session) == "forgotten")
+    assert supervisor.launcher.launched == []
+
+
+def test_a_stop_that_was_begun_is_finished_by_the_next_supervisor(supervisor: Supervisor, running: Session) -> None:
+    supervisor.sessions.remove(running.id, "", supervisor.clock())
+    supervisor.again()
+    supervisor.until(lambda: supervisor.driver_state(running) == "forgotten")
+    assert processes.family(running.folder) == []
+
+
+# ---------------------------------------------------------------- expiry
+
+
+@pytest.fixture
+def lease(session_store: SessionStore, idle_session: Session) -> Lease:
+    (found,) = session_store.live()
+    return found
+
+
+def expires(lease: Lease, settings: Settings, after: float, activity: float = 0, **changes: object) -> bool:
+    """Whether a session with these changes must go `after` seconds, its last activity having been at `activity`."""
+    session = dataclasses.replace(lease.session, **changes)  # type: ignore[arg-type]
+    begun = session.created
+    moved = Lease(session, begun + timedelta(seconds=activity))
+    return reason_of_expiry(moved, settings, begun + timedelta(seconds=after)) is not None
+
+
+def test_a_quiet_session_expires_after_the_settings_time(lease: Lease, settings: Settings) -> None:
+    assert not expires(lease, settings, 3600)
+    assert expires(lease, settings, 3601)
+    assert not expires(lease, settings, 3601, activity=1800)
+
+
+def test_a_sessions_own_idle_timeout_wins(lease: Lease, settings: Settings) -> None:
+    assert expires(lease, settings, 11, idle_timeout="10s")
+    assert not expires(lease, settings, 7200, idle_timeout="3h")
+    assert not expires(lease, settings, 10**8, idle_timeout="0")
+
+
+def test_an_idle_timeout_of_zero_is_never(lease: Lease, settings: Settings) -> None:
+    assert not expires(lease, dataclasses.replace(settings, session_idle_timeout=timedelta(0)), 10**8)
+
+
+@pytest.mark.parametrize("state", [SessionState.BUSY, SessionState.STARTING])
+def test_a_session_that_works_or_starts_is_never_idle(state: SessionState, lease: Lease, settings: Settings) -> None:
+    assert not expires(lease, settings, 10**8, state=state, idle_timeout="1s")
+
+
+def test_a_ttl_ends_even_a_busy_session(lease: Lease, settings: Settings) -> None:
+    assert expires(lease, settings, 61, activity=61, ttl="1m", state=SessionState.BUSY)
+    assert not expires(lease, settings, 60, activity=60, ttl="1m")
+    assert expires(lease, dataclasses.replace(settings, session_ttl=timedelta(minutes=1)), 61, activity=61)
+    assert not expires(lease, settings, 10**8, activity=10**8), "by default there is none"
+
+
+def test_a_client_that_is_gone_ends_its_session(lease: Lease, settings: Settings) -> None:
+    minute = timedelta(seconds=60)
+    assert expires(lease, settings, 61, activity=61, heartbeat_timeout=minute, state=SessionState.BUSY)
+    assert not expires(lease, settings, 60, activity=60, heartbeat_timeout=minute)
+    assert not expires(lease, settings, 3000, activity=3000, heartbeat_timeout=None)
+
+
+def test_an_expired_session_is_forgotten_and_the_outbox_says_why(
+    supervisor: Supervisor, running: Session, db: Database
+) -> None:
+    supervisor.clock.advance(hours=1, seconds=1)
+    supervisor.session_pass.expire()
+    assert supervisor.state(running) == "forgotten"
+    data = db.value("SELECT data FROM events WHERE subject = 'session' AND name = 'deleted'")
+    assert json.loads(data) == {"reason": "no work for more than 3600 s (idleTimeout)"}
+    supervisor.until(lambda: supervisor.driver_state(running) == "forgotten")
+
+
+def test_a_running_statement_keeps_its_session(supervisor: Supervisor, running: Session) -> None:
+    supervisor.sessions.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
+    supervisor.sessions.claim(supervisor.clock())
+    supervisor.clock.advance(days=3)
+    supervisor.session_pass.expire()
+    assert supervisor.state(running) == "busy"
+    supervisor.sessions.finish(running.id, 0, "{}", supervisor.clock(), supervisor.clock())
+    supervisor.session_pass.expire()
+    assert supervisor.state(running) == "idle"
+
+
+def test_an_ended_session_is_kept_for_the_retention_time(
+    supervisor: Supervisor, running: Session, settings: Settings
+) -> None:
+    supervisor.sessions.end(running.id, "", supervisor.clock())
+    supervisor.clock.now += settings.retention
+    supervisor.session_pass.expire()
+    assert supervisor.state(running) == "dead"
+    supervisor.clock.advance(seconds=1)
+    supervisor.session_pass.expire()
+    assert supervisor.state(running) == "forgotten"
+
+
+def test_folders_of_forgotten_drivers_are_removed(supervisor: Supervisor, running: Session, tmp_path: Path) -> None:
+    supervisor.sessions.end(running.id, "", supervisor.clock())
+    supervisor.until(lambda: supervisor.driver_state(running) == "gone")
+    assert running.folder.exists()
+    supervisor.sessions.remove(running.id, "", supervisor.clock())
+    supervisor.step()
+    assert not running.folder.exists() and supervisor.driver_state(running) == "forgotten"
