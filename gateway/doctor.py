@@ -1,4 +1,4 @@
-"""Is this machine fit to serve? Each check says what it found and what to do. Changes nothing."""
+"""Is this machine fit to serve? Each check says what it found and what to do. Makes only the data folder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from gateway.core import java, spark
-from gateway.core.database import Database
+from gateway.core import java, lease, spark
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.settings import Settings
-from gateway.stores import MIGRATIONS
-from gateway.supervisor import is_running
 
 _DRIVER_MEMORY = 2**30  # bytes that one local session takes at least, with some room
 
@@ -73,7 +70,7 @@ def _spark(settings: Settings) -> str:
 
 
 def _address(settings: Settings) -> str:
-    return f"{settings.host}:{settings.port} is served already" if is_running(settings) else _free_port(settings)
+    return f"{settings.host}:{settings.port} is served already" if lease.is_held(settings.lease_path) else _free_port(settings)
 
 
 def _free_port(settings: Settings) -> str:
@@ -104,6 +101,10 @@ def _data_folder(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> str:
+    # Here, because a `serve` that only checks the port should not carry the store's modules for the rest of its life.
+    from gateway.core.database import Database
+    from gateway.stores import MIGRATIONS
+
     if not settings.store_path.exists():
         return f"{settings.store_path} will be made"
     db = Database(settings.store_path)
@@ -114,7 +115,7 @@ def _store(settings: Settings) -> str:
 
 
 def _supervisor(settings: Settings) -> str:
-    return "runs" if is_running(settings) else "does not run (`serve` starts it)"
+    return "runs" if lease.is_held(settings.lease_path) else "does not run (`serve` starts it)"
 
 
 def _memory(settings: Settings) -> str:

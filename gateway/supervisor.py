@@ -7,19 +7,16 @@ folders: killed at any moment, its successor goes on from there.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from batches.reconcile import BatchPass
 from batches.store import BatchStore
 from batches.submit import Submitter
 from gateway import stores
-from gateway.core import class_archive, events, java, processes, spark, wakeup
+from gateway.core import class_archive, events, java, lease, processes, spark, wakeup
 from gateway.core.clock import utc_now
 from gateway.core.database import Database
 from gateway.core.settings import Settings
@@ -131,40 +128,10 @@ class Supervisor:
 
 
 def run(settings: Settings) -> None:
-    """Be the supervisor of this store; wait for our turn if it has one. Returns after SIGTERM or SIGINT."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(lease_path(settings), "a") as lease:
-        # A file lock is the lease: the system gives it back in the moment its holder dies, however it dies.
-        _take(lease.fileno())
-        db = stores.open_and_migrate(settings)
-        asyncio.run(_supervise(settings, db))
+    """Be the supervisor of this store, once it has no other. Returns after SIGTERM or SIGINT."""
+    with lease.held(settings.lease_path):
+        asyncio.run(_supervise(settings, stores.open_and_migrate(settings)))
 
 
 async def _supervise(settings: Settings, db: Database) -> None:
     await Supervisor(settings, db).run()
-
-
-def _take(descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        log.info("another supervisor holds the lease; waiting", extra={"action": "wait"})
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
-def lease_path(settings: Settings) -> Path:
-    return settings.data_dir / "supervisor.lock"
-
-
-def is_running(settings: Settings) -> bool:
-    """Whether some process holds the lease of this store."""
-    if not lease_path(settings).exists():
-        return False
-    descriptor = os.open(lease_path(settings), os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)

@@ -142,9 +142,11 @@ def _page(name: str, **shown: Any) -> str:
 
 def _refusal(error: GatewayError) -> tuple[str, int]:
     """A number that no id can be is as unknown as one that none is."""
-    status = 404 if isinstance(error, InvalidRequest) else error.status
-    said = "There is no such session or batch." if isinstance(error, InvalidRequest) else str(error)
-    return _page("error", live=False, title="Not found" if status == 404 else "That did not work", said=said), status
+    unknown = isinstance(error, InvalidRequest)
+    status = 404 if unknown else error.status
+    said = "There is no such session or batch." if unknown else str(error)
+    title = "Not found" if status == 404 else "That did not work"
+    return _page("error", live=False, gone=status == 404, title=title, said=said), status
 
 
 def _no_such_page(error: NoSuchPage) -> tuple[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
@@ -25,8 +25,17 @@ class GatewayKernel(Kernel):
     implementation = "spark-gateway"
     implementation_version = "1"
     banner = "Spark Gateway"
-    language_info: ClassVar[dict[str, object]] = {"name": "python", "mimetype": "text/x-python", "file_extension": ".py"}
-    control_msg_types: ClassVar[list[str]] = [*Kernel.control_msg_types, "cancel_request", "progress_request", "forget_request"]
+    language_info = {  # noqa: RUF012 - the base class says so
+        "name": "python",
+        "mimetype": "text/x-python",
+        "file_extension": ".py",
+    }
+    control_msg_types = [  # noqa: RUF012 - the base class says so
+        *Kernel.control_msg_types,
+        "cancel_request",
+        "progress_request",
+        "forget_request",
+    ]
 
     # Jupyter's pause before a reply lets stream messages go first; our replies hold all there is.
     _execute_sleep = 0.0

@@ -36,7 +36,7 @@ def _initialise_classes() -> None:
         for name in SLOW_CLASSES:
             gateway.jvm.java.lang.Class.forName(name)
         gateway.close()
-    except Exception:  # another Spark version, another py4j: nothing is lost but time
+    except Exception:  # noqa: BLE001 - another Spark version, another py4j: nothing is lost but time
         return
 
 
@@ -45,5 +45,5 @@ def warm_imports() -> None:
     try:
         if importlib.util.find_spec("pandas") is not None:
             importlib.import_module("pyspark.testing.utils")
-    except Exception:
+    except Exception:  # noqa: BLE001 - Spark itself will say what is wrong
         return

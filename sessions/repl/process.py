@@ -37,7 +37,7 @@ def close_stdin() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    sys.stdin = open(0, closefd=False)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for the whole life
     if "PYSPARK_GATEWAY_PORT" in os.environ and stat.S_ISFIFO(os.fstat(held).st_mode):
         threading.Thread(target=_leave_with, args=(held,), name="jvm-watch", daemon=True).start()
 

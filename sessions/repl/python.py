@@ -5,7 +5,6 @@ the namespace comes filled.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -46,7 +45,7 @@ class PythonInterpreter:
             if text or not data:
                 data[TEXT] = text
             return ok(statement, data)
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - also sys.exit() is an ordinary failure
             return self._failure(exc, statement, capture)
         finally:
             for stream in self._streams:
@@ -77,8 +76,8 @@ class PythonInterpreter:
         last = self._compile(ast.Interactive(tree.body[-1:]), "single")
 
         def run(namespace: dict[str, Any]) -> None:
-            exec(body, namespace)
-            exec(last, namespace)
+            exec(body, namespace)  # noqa: S102 - that is the job
+            exec(last, namespace)  # noqa: S102
 
         return run
 
@@ -92,7 +91,7 @@ class PythonInterpreter:
         try:
             # The text of an exception is the user's code too: it may fail, hang or be interrupted.
             evalue, lines = interruptible(describe, exc)
-        except BaseException as second:
+        except BaseException as second:  # noqa: BLE001
             evalue, lines = f"<exception str() failed: {type(second).__name__}>", [HEADER, f"{name}\n"]
         evalue = shortened(evalue, self._limit)
         return error(statement, name, evalue, [shortened(line, self._limit) for line in lines], capture.text())

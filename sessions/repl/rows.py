@@ -15,6 +15,8 @@ from .exact import json_number
 from .output import readable
 from .values import key_text
 
+UTC = datetime.timezone.utc  # noqa: UP017 - datetime.UTC is Python 3.11
+
 Write = Callable[[Any], Any]
 
 INTEGERS = {"byte", "short", "integer", "long", "boolean"}
@@ -85,7 +87,7 @@ def _float(value: float) -> Any:
 
 def _timestamp(value: datetime.datetime) -> str:
     """The instant in UTC. Spark hands it over in the driver's own zone, whatever the session's zone is."""
-    return f"{_seconds(value.astimezone(datetime.timezone.utc).replace(tzinfo=None))}Z"
+    return f"{_seconds(value.astimezone(UTC).replace(tzinfo=None))}Z"
 
 
 def _seconds(value: datetime.datetime) -> str:

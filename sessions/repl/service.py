@@ -33,7 +33,7 @@ class KernelService(threading.Thread):
     def run(self) -> None:
         try:
             app = self._bind()
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - told by `serve`
             self._failure = exc
             return
         finally:

@@ -61,7 +61,7 @@ class Application:
         lines = code.strip().splitlines() or [""]
         try:
             self.context.setJobGroup(group(statement), lines[0][:200], True)
-        except Exception:
+        except Exception:  # noqa: BLE001
             # User code has stopped Spark: what needs no Spark still runs, the rest will say so itself.
             return
 
@@ -70,7 +70,7 @@ class Application:
         try:
             session = self.session()
             session._jvm.SparkSession.setActiveSession(session._jsparkSession)
-        except Exception:
+        except Exception:  # noqa: BLE001
             return
 
     def cancel(self, statement: int) -> None:
@@ -79,7 +79,7 @@ class Application:
             context = self.context
             cancel_all = getattr(context, "cancelJobGroupAndFutureJobs", None) or context.cancelJobGroup
             cancel_all(group(statement))
-        except Exception:
+        except Exception:  # noqa: BLE001
             return
 
     def progress(self, statement: int) -> float:
@@ -88,7 +88,7 @@ class Application:
             self._progress = (statement, Progress(group(statement)))
         try:
             return self._progress[1].share(self.context.statusTracker())
-        except Exception:
+        except Exception:  # noqa: BLE001
             return 0.0
 
     def stop(self) -> None:

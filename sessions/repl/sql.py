@@ -28,10 +28,10 @@ class SqlInterpreter:
         """Run `code`; `data` of the result has "truncated": true beside its rows exactly when rows were left out."""
         try:
             return ok(statement, {JSON: interruptible(self._run, code)})
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - every failure is an answer
             try:
                 evalue, frames = interruptible(describe, exc)
-            except BaseException:
+            except BaseException:  # noqa: BLE001
                 evalue, frames = type(exc).__name__, []
             return error(statement, "Error", evalue, frames)
 

@@ -130,7 +130,7 @@ class Statements:
             return error(statement, "InterpreterError", f"Fail to start interpreter: not one of {known}", [])
         try:
             return interpreter.execute(request.code, statement)
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001
             # An interpreter promises to raise nothing; a broken promise must not end the driver.
             traceback.print_exc()
             return error(statement, type(exc).__name__, str(exc), [])

@@ -11,7 +11,14 @@ from decimal import Decimal
 from typing import Any
 
 from .output import readable
-from .values import is_pandas_frame, is_row, is_spark_frame, jsonable, key_text, unwrapped
+from .values import (
+    is_pandas_frame,
+    is_row,
+    is_spark_frame,
+    jsonable,
+    key_text,
+    unwrapped,
+)
 
 SPARK_ROWS = 1000  # as many rows of a Spark DataFrame as SQL results have
 

@@ -72,13 +72,14 @@ def _examine(operation: Any, mode: GenerationMode) -> str:
 
 
 def _aim_at_what_exists(case: Any) -> None:
-    """Made-up names hit nothing. Short ones stand for the session that lasts, where it is not ended by the call."""
+    """Made-up names hit nothing. Short ones stand for the session that lasts, unless the call would end it."""
     parameters = case.path_parameters or {}
+    if not case.path.startswith("/sessions/") or len(str(parameters.get("ref", "long name"))) >= 4:
+        return
     ends = case.method == "DELETE" or ENDS.search(case.path)
-    if case.path.startswith("/sessions/") and not ends and len(str(parameters.get("ref", "long name"))) < 4:
-        parameters["ref"] = KEPT
-        if "number" in parameters and len(str(parameters["number"])) < 4:
-            parameters["number"] = "0"
+    parameters["ref"] = "nobody" if ends else KEPT
+    if "number" in parameters:
+        parameters["number"] = "0"
 
 
 def test_session_that_lasts_has_survived(narrow: Gateway) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import pyspark
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
-import pyspark
 from sessions.repl import launch
 
 LAUNCH = launch.__file__

@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from driver_process import Client, DriverProcess, wait_until  # noqa: E402
+from driver_process import Client, DriverProcess, wait_until
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "default::DeprecationWarning")
 
@@ -322,7 +322,7 @@ def test_control_answers_from_many_clients_while_code_runs(client: Client, drive
             for _ in range(30):
                 assert 0.0 <= own.ask("progress_request", statement=statement)["progress"] <= 1.0
                 assert own.ask("cancel_request", statement=statement + 1) == {"running": False}
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001
             failures.append(exc)
         finally:
             own.close()
@@ -339,7 +339,7 @@ def test_control_answers_from_many_clients_while_code_runs(client: Client, drive
 
 def test_jupyter_requests_work(client: Client) -> None:
     assert client.ask("kernel_info_request")["implementation"] == "spark-gateway"
-    statement, message = started(client, "import time\ntime.sleep(100)")
+    _, message = started(client, "import time\ntime.sleep(100)")
     wait_until(lambda: client.ask("interrupt_request")["status"] == "ok" and client.reply(message, 0.3))
 
 

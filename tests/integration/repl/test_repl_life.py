@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from driver_process import Client, DriverProcess, wait_until  # noqa: E402
+from driver_process import Client, DriverProcess, wait_until
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "default::DeprecationWarning")
 

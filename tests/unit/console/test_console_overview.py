@@ -229,3 +229,12 @@ def test_an_unchanged_page_is_not_sent_again(console: FlaskClient, add_session: 
     assert (again.status_code, again.data) == (304, b"")
     add_session()
     assert console.get("/ui", headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_addresses_keep_the_prefix_a_server_is_mounted_at(console: FlaskClient, idle_session: Session) -> None:
+    mounted = {"SCRIPT_NAME": "/livy"}
+    assert console.get("/", environ_overrides=mounted).headers["Location"] == "http://localhost/livy/ui"
+    page = console.get("/ui", environ_overrides=mounted).text
+    own = [address for address in re.findall(r'(?:href|src)="([^"]*)"', page) if address.startswith("/")]
+    assert own
+    assert all(address.startswith("/livy/") for address in own)

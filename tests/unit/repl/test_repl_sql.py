@@ -13,7 +13,7 @@ from sessions.repl.exact import ExactNumber, exact_json
 from sessions.repl.rows import converter
 from sessions.repl.sql import SqlInterpreter, java_frames
 
-UTC = datetime.timezone.utc
+UTC = datetime.timezone.utc  # noqa: UP017
 
 
 @pytest.mark.parametrize(

@@ -206,11 +206,14 @@ def test_a_driver_that_is_slow_to_start_is_given_up(supervisor: Supervisor, add_
 
 def test_what_waits_for_its_turn_is_not_slow_to_start(supervisor: Supervisor, add_session, settings: Settings) -> None:
     supervisor.launcher.script = SLOW_TO_START
-    first, second, third = (add_session() for _ in range(3))
+    first = add_session()
+    for _ in range(2):
+        supervisor.clock.advance(milliseconds=1)
+        third = add_session()
     supervisor.step()
     supervisor.clock.advance(hours=1)
-    supervisor.until(lambda: supervisor.state(first) == "dead", advance=0.1)
     supervisor.launcher.script = HEALTHY
+    supervisor.until(lambda: supervisor.state(first) == "dead", advance=0.1)
     supervisor.until(lambda: supervisor.state(third) == "idle")
 
 

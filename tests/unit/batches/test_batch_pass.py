@@ -1,0 +1,286 @@
+"""The supervisor's pass over batches, with real processes named after their faults in the place of spark-submit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from batches.models import Batch
+from batches.reconcile import BatchPass
+from batches.store import BatchStore
+from gateway.core import logs, processes
+from gateway.core.errors import Misconfigured
+from gateway.core.processes import Process
+from gateway.core.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("no_process_left")
+
+SUCCEEDS = "echo done"
+FAILS = "echo 'Traceback'; exit 1"
+RUNS_ON = "exec sleep 1000"
+IGNORES_TERM = "trap '' TERM; touch deaf; while :; do sleep 1000; done"
+TAKES_ITS_LEAVE = "trap 'echo bye; exit 143' TERM; touch polite; while :; do sleep 0.01; done"
+LEAVES_CHILDREN = "setsid sleep 1000 & setsid sleep 1000 & echo left"
+ENDS_WITHOUT_A_NEWLINE = "printf 'the answer is 42'"
+
+
+class FakeSubmitter:
+    """Runs a batch's file as a shell script's text. `fault` is raised instead, if there is one."""
+
+    def __init__(self) -> None:
+        self.fault: Exception | None = None
+        self.started: list[int] = []
+
+    def start(self, batch: Batch) -> Process:
+        if self.fault is not None:
+            raise self.fault
+        if (found := processes.find(batch.folder)) is not None:
+            return found
+        self.started.append(batch.id)
+        batch.folder.mkdir(parents=True, exist_ok=True)
+        return processes.start(batch.folder, ["/bin/sh", "-c", batch.request.file], dict(os.environ))
+
+
+class Supervisor:
+    """The pass over one store in one event loop; `again` is what a restart makes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: BatchStore, settings: Settings, clock) -> None:
+        self.submitter, self.store, self.settings, self.clock, self._loop = FakeSubmitter(), store, settings, clock, loop
+        self.again()
+
+    def again(self) -> None:
+        self.watcher = processes.Watcher(lambda: None)
+        self.batch_pass = BatchPass(self.store, self.submitter, self.settings, self.clock, self.watcher)  # type: ignore[arg-type]
+        self.run(self.batch_pass.adopt)
+
+    def run(self, work: Callable[[], object]) -> object:
+        async def inside() -> object:
+            await asyncio.sleep(0)
+            return work()
+
+        return self._loop.run_until_complete(inside())
+
+    def step(self) -> bool:
+        return bool(self.run(self.batch_pass))
+
+    def until(self, condition: Callable[[], object], advance: float = 0) -> None:
+        """Pass after pass until the condition holds; at most twenty seconds."""
+        end = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < end, "it never came true"
+            self.step()
+            self.clock.advance(seconds=advance)
+            time.sleep(0.002)
+
+    def state(self, batch: Batch) -> str:
+        found = self.store._select("id = :id", {"id": batch.id})
+        return found[0].state.value if found else "forgotten"
+
+    def until_state(self, batch: Batch, state: str, advance: float = 0) -> None:
+        self.until(lambda: self.state(batch) == state, advance)
+
+
+@pytest.fixture
+def supervisor(batch_store: BatchStore, settings: Settings, clock) -> Iterator[Supervisor]:
+    loop = asyncio.new_event_loop()
+    yield Supervisor(loop, batch_store, settings, clock)
+    loop.close()
+
+
+def lines(batch: Batch) -> list[str]:
+    return logs.read(batch.log, 0, 100)
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "log"),
+    [
+        (SUCCEEDS, "success", ["done"]),
+        (FAILS, "dead", ["Traceback", "spark-gateway: the batch ended with exit code 1"]),
+        ("kill -9 $$", "dead", None),
+        ("exit 143", "dead", ["spark-gateway: the batch was ended by signal 15"]),
+        ("/no/such/program", "dead", None),
+    ],
+)
+def test_how_a_batch_ends_is_told(script: str, state: str, log: list[str] | None, supervisor, add_batch) -> None:
+    batch = add_batch(script)
+    supervisor.until_state(batch, state)
+    if log is not None:
+        assert lines(batch) == log
+    assert not (batch.folder / "tmp").exists()
+
+
+def test_a_batch_that_runs_is_running(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(RUNS_ON)
+    assert supervisor.step() is False
+    for _ in range(5):
+        supervisor.step()
+    assert supervisor.state(batch) == "running"
+
+
+def test_a_batch_killed_from_outside(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(RUNS_ON)
+    supervisor.step()
+    supervisor.until(lambda: processes.find(batch.folder))
+    os.kill(processes.find(batch.folder).pid, signal.SIGKILL)  # type: ignore[union-attr]
+    supervisor.until_state(batch, "dead")
+    assert lines(batch)[-1] == "spark-gateway: the batch's processes were killed from outside"
+    supervisor.until(lambda: processes.family(batch.folder) == [])
+
+
+def test_the_last_line_of_a_batch_is_shown_though_it_has_no_end(supervisor: Supervisor, add_batch) -> None:
+    """print(..., end="") as the last words of a script."""
+    batch = add_batch(ENDS_WITHOUT_A_NEWLINE)
+    supervisor.until_state(batch, "success")
+    assert lines(batch) == ["the answer is 42"]
+
+
+@pytest.mark.parametrize("fault", [OSError(7, "Argument list too long"), Misconfigured("no Spark")])
+def test_a_batch_that_cannot_be_started_is_dead_with_the_reason(fault: Exception, supervisor, add_batch) -> None:
+    supervisor.submitter.fault = fault
+    batch = add_batch()
+    supervisor.until_state(batch, "dead")
+    assert lines(batch) == [f"spark-gateway: the batch could not be started: {fault}"]
+
+
+def test_what_a_batch_leaves_running_ends_with_it(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(LEAVES_CHILDREN)
+    supervisor.until_state(batch, "success")
+    supervisor.until(lambda: processes.family(batch.folder) == [])
+
+
+def test_a_hundred_batches_run_in_order_and_only_some_at_a_time(supervisor: Supervisor, add_batch) -> None:
+    batches = [add_batch("exit 0") for _ in range(100)]
+    most = 0
+
+    def finished() -> bool:
+        nonlocal most
+        most = max(most, len(supervisor.store.running()))
+        return all(batch.state.value == "success" for batch in supervisor.store.page(0, 100)[1])
+
+    supervisor.until(finished)
+    assert supervisor.submitter.started == [batch.id for batch in batches]
+    assert most == supervisor.settings.max_batches_running
+
+
+# ---------------------------------------------------------------- deletion
+
+
+def test_a_deleted_batch_leaves_no_process_and_no_folder(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(RUNS_ON)
+    supervisor.step()
+    supervisor.store.delete(batch.id)
+    assert supervisor.step() is True, "somebody waits for the end"
+    supervisor.until_state(batch, "forgotten", advance=0.1)
+    assert processes.family(batch.folder) == [] and not batch.folder.exists()
+    assert supervisor.step() is False
+
+
+def test_a_waiting_batch_that_is_deleted_never_starts(supervisor: Supervisor, add_batch) -> None:
+    for _ in range(4):
+        add_batch(RUNS_ON)
+    waiting = add_batch(SUCCEEDS)
+    supervisor.step()
+    supervisor.store.delete(waiting.id)
+    supervisor.until_state(waiting, "forgotten")
+    assert waiting.id not in supervisor.submitter.started and not waiting.folder.exists()
+
+
+def test_an_ended_batch_that_is_deleted_takes_its_log_along(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(SUCCEEDS)
+    supervisor.until_state(batch, "success")
+    assert batch.log.exists()
+    supervisor.store.delete(batch.id)
+    supervisor.until_state(batch, "forgotten")
+    assert not batch.folder.exists()
+
+
+def test_a_deleted_batch_gets_the_time_to_take_its_leave(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(TAKES_ITS_LEAVE)
+    supervisor.step()
+    supervisor.until((batch.folder / "polite").exists)
+    with open(batch.log) as log:
+        supervisor.store.delete(batch.id)
+        supervisor.until_state(batch, "forgotten")
+        assert "bye" in log.read()
+
+
+def test_a_batch_that_ignores_the_polite_signal_is_killed(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(IGNORES_TERM)
+    supervisor.step()
+    supervisor.until((batch.folder / "deaf").exists)
+    supervisor.store.delete(batch.id)
+    supervisor.step()
+    supervisor.clock.advance(seconds=4)
+    for _ in range(5):
+        supervisor.step()
+    assert processes.family(batch.folder), "it still has its five seconds"
+    supervisor.until_state(batch, "forgotten", advance=0.1)
+    assert processes.family(batch.folder) == []
+
+
+def test_an_expired_batch_is_forgotten(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(SUCCEEDS)
+    supervisor.until_state(batch, "success")
+    supervisor.clock.now += supervisor.settings.retention
+    supervisor.batch_pass.expire()
+    assert supervisor.store.find(batch.id) is not None
+    supervisor.clock.advance(seconds=1)
+    supervisor.batch_pass.expire()
+    supervisor.until_state(batch, "forgotten")
+    assert not batch.folder.exists()
+
+
+# ---------------------------------------------------------------- restarts
+
+
+def test_a_running_batch_is_taken_up_and_not_started_twice(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(RUNS_ON)
+    supervisor.step()
+    supervisor.until(lambda: processes.find(batch.folder))
+    supervisor.again()
+    supervisor.step()
+    assert supervisor.state(batch) == "running" and supervisor.submitter.started == [batch.id]
+
+
+def test_a_batch_that_ended_while_nobody_watched_tells_its_code(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(FAILS)
+    supervisor.step()
+    supervisor.until(lambda: processes.exit_code(batch.folder) is not None or supervisor.state(batch) == "dead")
+    supervisor.again()
+    supervisor.until_state(batch, "dead")
+    assert lines(batch)[-1] == "spark-gateway: the batch ended with exit code 1"
+
+
+def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_batch) -> None:
+    """The supervisor was killed between the two."""
+    batch = add_batch(SUCCEEDS)
+    assert supervisor.store.start(batch.id, supervisor.clock())
+    supervisor.again()
+    supervisor.until_state(batch, "success")
+    assert supervisor.submitter.started == [batch.id]
+
+
+def test_a_row_whose_process_was_never_started_and_that_was_deleted_is_not_started(
+    supervisor: Supervisor, add_batch
+) -> None:
+    batch = add_batch(RUNS_ON)
+    supervisor.store.start(batch.id, supervisor.clock())
+    supervisor.store.delete(batch.id)
+    supervisor.again()
+    supervisor.until_state(batch, "forgotten", advance=0.1)
+    assert supervisor.submitter.started == []
+
+
+def test_a_deletion_that_was_begun_is_finished_by_the_next_supervisor(supervisor: Supervisor, add_batch) -> None:
+    batch = add_batch(RUNS_ON)
+    supervisor.step()
+    supervisor.store.delete(batch.id)
+    supervisor.step()
+    supervisor.again()
+    supervisor.until_state(batch, "forgotten", advance=0.1)
+    assert processes.family(batch.folder) == []

@@ -1,0 +1,94 @@
+"""What one may do with batches, by the service's verbs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from batches import service as service_module
+from batches.models import BatchRequest
+from batches.service import BatchService
+from batches.store import BatchStore
+from gateway.core import logs
+from gateway.core.database import Database
+from gateway.core.errors import DuplicateName, InvalidRequest, LimitReached, NotFound
+from gateway.core.identity import ANONYMOUS, Principal
+from gateway.core.settings import Settings
+from gateway.core.spark import SparkOptions
+
+
+@pytest.fixture
+def service(batch_store: BatchStore, settings: Settings, clock) -> BatchService:
+    """Its supervisor forgets what is not wanted as soon as it is nudged."""
+
+    def wake() -> None:
+        for batch in batch_store.unwanted():
+            batch_store.remove(batch.id, clock())
+
+    return BatchService(batch_store, settings, clock, wake)
+
+
+REQUEST = BatchRequest("/bin/true")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (BatchRequest(""), "requirement failed: File is required."),
+        (BatchRequest("rel.py"), "requirement failed: Path 'rel.py' is not absolute."),
+        (BatchRequest("/none.py"), "file: there is no file /none.py on the gateway's host"),
+        (BatchRequest("/bin/true", options=SparkOptions(name="")), "Invalid session name: "),
+        (BatchRequest("/bin/true", options=SparkOptions(jars=["a.jar"])), "requirement failed: Path 'a.jar'"),
+        (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is -1"),
+    ],
+)
+def test_a_wrong_request_leaves_nothing_behind(wrong: BatchRequest, said: str, service, db: Database) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        service.submit(wrong, ANONYMOUS)
+    assert str(refused.value).startswith(said)
+    assert [db.value(f"SELECT count(*) FROM {table}") for table in ("batches", "events", "ids")] == [0, 0, 0]
+
+
+def test_a_submitted_batch_is_found_by_id_and_name(service: BatchService) -> None:
+    batch = service.submit(BatchRequest("/bin/true", options=SparkOptions(name="n")), Principal("alice"))
+    assert service.find("0") == service.find("n") == batch and batch.owner == "alice"
+    with pytest.raises(DuplicateName):
+        service.submit(BatchRequest("/bin/true", options=SparkOptions(name="n")), ANONYMOUS)
+
+
+def test_a_proxy_user_is_dropped_without_impersonation(service, batch_store, settings, clock) -> None:
+    asked = BatchRequest("/bin/true", options=SparkOptions(proxy_user="bob"))
+    batch = service.submit(asked, ANONYMOUS)
+    assert batch.proxy_user is None and batch.request.options.proxy_user is None
+    here = dataclasses.replace(settings, impersonation=True)
+    assert BatchService(batch_store, here, clock, lambda: None).submit(asked, ANONYMOUS).proxy_user == "bob"
+
+
+def test_too_many_waiting_are_refused(batch_store, settings, clock) -> None:
+    here = dataclasses.replace(settings, max_batches_waiting=1)
+    service = BatchService(batch_store, here, clock, lambda: None)
+    service.submit(REQUEST, ANONYMOUS)
+    with pytest.raises(LimitReached):
+        service.submit(REQUEST, ANONYMOUS)
+
+
+def test_a_deleted_batch_is_forgotten(service: BatchService) -> None:
+    service.submit(REQUEST, ANONYMOUS)
+    service.delete("0")
+    for again in (service.find, service.delete):
+        with pytest.raises(NotFound, match="'0' not found"):
+            again("0")
+
+
+def test_a_delete_does_not_wait_for_ever(batch_store, settings, clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "_DELETE_PATIENCE", 0.05)
+    service = BatchService(batch_store, settings, clock, lambda: None)
+    service.submit(REQUEST, ANONYMOUS)
+    service.delete("0")
+    assert service.page(0, 9) == (0, [])
+
+
+def test_the_log_of_a_waiting_batch_is_empty(service: BatchService) -> None:
+    service.submit(REQUEST, ANONYMOUS)
+    assert service.log("0", 0, 100)[1].lines == [logs.STDOUT, logs.STDERR]

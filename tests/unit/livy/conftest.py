@@ -1,0 +1,127 @@
+"""The web application through Flask's test client; the test plays the supervisor, through the stores."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from batches.states import BatchState
+from batches.store import BatchStore
+from gateway import app as app_module
+from gateway.app import create_app
+from gateway.core.clock import utc_now
+from gateway.core.database import Database
+from gateway.core.settings import Settings
+from sessions.driver_store import DriverStore
+from sessions.store import SessionStore
+
+
+class Gateway:
+    """A client and a supervisor that does what it is told; what is to go it lets go at each nudge."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.db = Database(settings.store_path)
+        self.sessions, self.drivers, self.batches = SessionStore(self.db), DriverStore(self.db), BatchStore(self.db)
+        self.client: FlaskClient
+
+    # the client's side
+
+    def send(self, method: str, path: str, body: Any = None, **more: Any) -> TestResponse:
+        data = body if isinstance(body, (str, bytes, type(None))) else json.dumps(body)
+        return self.client.open(path, method=method, data=data, **more)
+
+    def get(self, path: str, **more: Any) -> Any:
+        response = self.send("GET", path, **more)
+        assert response.status_code == 200, response.text
+        return response.json
+
+    def open(self, **asked: Any) -> dict[str, Any]:
+        """A session, starting."""
+        response = self.send("POST", "/sessions", {"kind": "pyspark", **asked})
+        assert response.status_code == 201, response.text
+        return dict(response.json)
+
+    def open_idle(self, **asked: Any) -> int:
+        number = int(self.open(**asked)["id"])
+        self.make_idle()
+        return number
+
+    def run(self, session: int, code: str = "1+1", **asked: Any) -> dict[str, Any]:
+        response = self.send("POST", f"/sessions/{session}/statements", {"code": code, **asked})
+        assert response.status_code == 201, response.text
+        return dict(response.json)
+
+    def submit(self, **asked: Any) -> dict[str, Any]:
+        response = self.send("POST", "/batches", {"file": "/bin/true", **asked})
+        assert response.status_code == 201, response.text
+        return dict(response.json)
+
+    # the supervisor's side
+
+    def nudged(self, _: Path) -> None:
+        for driver in self.drivers.moving():
+            if driver.target.value == "gone":
+                self.drivers.gone(driver.id, None, utc_now())
+        for batch in self.batches.unwanted():
+            self.batches.remove(batch.id, utc_now())
+
+    def make_idle(self) -> None:
+        for driver in self.drivers.moving():
+            self.drivers.launch(driver.id, utc_now())
+            self.drivers.ready(driver.id, "local-1795225518313", "http://127.0.0.1:4040", utc_now())
+        self.sessions.become_idle(utc_now())
+
+    def answer(self, session: int, **output: Any) -> int:
+        """Run the next statement of a session to its end; its number."""
+        (statement,) = (one for one in self.sessions.claim(utc_now()) if one.session == session)
+        envelope = {"status": "ok", "execution_count": statement.id, "data": {"text/plain": "2"}, **output}
+        text = json.dumps(envelope, separators=(",", ":"))
+        self.sessions.finish(session, statement.id, text, utc_now(), utc_now())
+        return statement.id
+
+    def lose_driver(self, session: int, reason: str = "the machine ran out of memory") -> None:
+        found = self.sessions.find(session)
+        assert found is not None
+        self.drivers.gone(found.driver, reason, utc_now())
+        for number, why in self.sessions.without_driver():
+            self.sessions.end(number, why, utc_now())
+
+    def log_of(self, session: int, text: str) -> None:
+        found = self.sessions.find(session)
+        assert found is not None
+        found.log.parent.mkdir(parents=True, exist_ok=True)
+        found.log.write_text(text)
+
+    def end_batch(self, batch: int, state: str) -> None:
+        self.batches.start(batch, utc_now())
+        self.batches.end(batch, BatchState(state), 0, None, utc_now())
+
+
+MakeGateway = Callable[..., Gateway]
+
+
+@pytest.fixture
+def make_gateway(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> MakeGateway:
+    """A gateway with these settings changed."""
+
+    def make(**changes: Any) -> Gateway:
+        changed = dataclasses.replace(settings, **changes)
+        gateway = Gateway(changed)
+        monkeypatch.setattr(app_module.wakeup, "nudge", gateway.nudged)
+        gateway.client = create_app(changed).test_client()
+        return gateway
+
+    return make
+
+
+@pytest.fixture
+def gateway(make_gateway: MakeGateway) -> Gateway:
+    return make_gateway()
