@@ -28,7 +28,7 @@ help: ## show this list
 run: setup ## serve on http://127.0.0.1:8998
 	@exec $(RUN) -m gateway serve
 
-test: lint clients ## format check, lint, types, then every test
+test: setup lint clients ## format check, lint, types, then every test
 	@$(RUN) -m gateway.core.java --install --jdk
 	@$(RUN) -m pytest tests/unit tests/integration tests/acceptance
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+import gateway
 from gateway.core import settings as settings_module
 from gateway.core.errors import GatewayError
 from gateway.core.settings import FILE_VARIABLE, Settings
@@ -16,7 +17,7 @@ from gateway.core.settings import FILE_VARIABLE, Settings
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file of settings.")
-@click.version_option(package_name=None, version=__import__("gateway").__version__, prog_name="spark-gateway")
+@click.version_option(gateway.__version__, prog_name="spark-gateway")
 @click.pass_context
 def main(context: click.Context, config: Path | None) -> None:
     """One HTTP door to Apache Spark."""

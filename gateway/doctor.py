@@ -70,7 +70,11 @@ def _spark(settings: Settings) -> str:
 
 
 def _address(settings: Settings) -> str:
-    return f"{settings.host}:{settings.port} is served already" if lease.is_held(settings.lease_path) else _free_port(settings)
+    return (
+        f"{settings.host}:{settings.port} is served already"
+        if lease.is_held(settings.lease_path)
+        else _free_port(settings)
+    )
 
 
 def _free_port(settings: Settings) -> str:

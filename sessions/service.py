@@ -129,9 +129,7 @@ class SessionService:
     def statement(self, ref: str, number: int) -> Statement:
         """One statement. A poll that comes just before its end is held a moment, and so has the answer."""
         session = self.find(ref)
-        statement = self._store.statement(session.id, number)
-        if statement is None:
-            raise NotFound("statement", number)
+        statement = self.statement_of(session.id, number)
         if session.state is SessionState.BUSY and self._clock() - statement.created < _HOLD_AGE:
             statement = self._hold(statement)
         return statement
@@ -140,9 +138,21 @@ class SessionService:
         """How many are kept, and those from position `start` on; `size` below 0 means all."""
         return self.statements_of(self.find(ref).id, start, size, newest_first=newest_first)
 
-    def statements_of(self, session: int, start: int, size: int, *, newest_first: bool) -> tuple[int, list[Statement]]:
-        """As `statements`, for a session that was found already; counts as nothing."""
-        return self._store.statements(session, start, size, newest_first=newest_first)
+    def statements_of(
+        self, session: int, start: int, size: int, *, newest_first: bool, output_limit: int | None = None
+    ) -> tuple[int, list[Statement]]:
+        """As `statements`, for a session that was found already; counts as nothing.
+
+        Of each output no more than `output_limit` characters are given.
+        """
+        return self._store.statements(session, start, size, newest_first=newest_first, output_limit=output_limit)
+
+    def statement_of(self, session: int, number: int) -> Statement:
+        """One statement of a session that was found already; counts as nothing. Raises NotFound."""
+        statement = self._store.statement(session, number)
+        if statement is None:
+            raise NotFound("statement", number)
+        return statement
 
     def cancel(self, ref: str, number: int) -> None:
         """Cancel a statement; nothing happens when there is none or it has ended. Raises SessionEnded."""

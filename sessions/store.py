@@ -250,12 +250,18 @@ class SessionStore:
         )
         return None if row is None else Statement.of(row)
 
-    def statements(self, session: int, start: int, size: int, *, newest_first: bool) -> tuple[int, list[Statement]]:
-        """How many are kept, and those from position `start` on; `size` below 0 means all of them."""
+    def statements(
+        self, session: int, start: int, size: int, *, newest_first: bool, output_limit: int | None = None
+    ) -> tuple[int, list[Statement]]:
+        """How many are kept, and those from position `start` on; `size` below 0 means all of them.
+
+        Of each output no more than `output_limit` characters are read.
+        """
+        output = "output" if output_limit is None else "substr(output, 1, :output_limit) AS output"
         rows = self._db.rows(
-            f"SELECT * FROM statements WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'}"
-            " LIMIT :size OFFSET :start",
-            {"session": session, "size": size, "start": start},
+            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed FROM statements"
+            f" WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
+            {"session": session, "size": size, "start": start, "output_limit": output_limit},
         )
         total = self._db.value("SELECT count(*) FROM statements WHERE session = :session", {"session": session})
         return int(total), [Statement.of(row) for row in rows]

@@ -37,7 +37,6 @@ def _session_routes(service: SessionService) -> Blueprint:
     bp = Blueprint("sessions", __name__, description="Interactive sessions, as Livy serves them")
 
     @bp.get("/sessions")
-    @bp.get("/sessions/")
     @bp.arguments(schemas.PageQuery, location="query")
     @bp.response(200, schemas.SessionsAnswer)
     def list_sessions(query: Document) -> Document:
@@ -45,7 +44,6 @@ def _session_routes(service: SessionService) -> Blueprint:
         return _listing(query, service.page, livy.session_document)
 
     @bp.post("/sessions")
-    @bp.post("/sessions/")
     @bp.arguments(schemas.CreateSession)
     @bp.response(201, schemas.SessionAnswer)
     def create_session(asked: Document) -> Created:
@@ -90,7 +88,7 @@ def _session_routes(service: SessionService) -> Blueprint:
     @bp.post("/sessions/<ref>/interrupt")
     @bp.response(200, schemas.Message)
     def interrupt_session(ref: str) -> Document:
-        """The same as stop, whatever its name says (contract §1.6)"""
+        """The same as stop, whatever its name says"""
         service.stop(ref)
         return {"msg": "interrupted"}
 
@@ -154,7 +152,6 @@ def _batch_routes(service: BatchService) -> Blueprint:
     bp = Blueprint("batches", __name__, description="Batches, as Livy serves them")
 
     @bp.get("/batches")
-    @bp.get("/batches/")
     @bp.arguments(schemas.PageQuery, location="query")
     @bp.response(200, schemas.BatchesAnswer)
     def list_batches(query: Document) -> Document:
@@ -162,7 +159,6 @@ def _batch_routes(service: BatchService) -> Blueprint:
         return _listing(query, service.page, livy.batch_document)
 
     @bp.post("/batches")
-    @bp.post("/batches/")
     @bp.arguments(schemas.CreateBatch)
     @bp.response(201, schemas.BatchAnswer)
     def create_batch(asked: Document) -> Created:
@@ -205,7 +201,6 @@ def _version_route() -> Blueprint:
     bp = Blueprint("version", __name__, description="Which Livy this speaks like")
 
     @bp.get("/version")
-    @bp.get("/version/")
     @bp.response(200, schemas.VersionAnswer)
     def get_version() -> Document:
         """The version of the protocol, in the form Livy's clients compare"""

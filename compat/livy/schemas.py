@@ -115,7 +115,7 @@ class SparkRequest(_Request):
 
 
 class CreateSession(SparkRequest):
-    kind = KindField(load_default=Kind.SHARED)
+    kind = KindField(load_default=None, metadata={"default": "shared"})
     heartbeatTimeoutInSecond = Whole(load_default=0)
     ttl = Text(load_default=None, metadata={"example": "8h"})
     idleTimeout = Text(load_default=None, metadata={"example": "1h"})

@@ -31,7 +31,7 @@ _TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x0
 
 @dataclass(frozen=True)
 class Text:
-    """`of` is how many characters there are in all (`about` so many), None when `text` is all of them."""
+    """`of` is how many characters there are in all (with `about`: more than that), None when `text` is all of them."""
 
     kind: ClassVar[str] = "text"
     text: str
@@ -125,7 +125,7 @@ def _first_of(output: str) -> Piece:
     if found and found[1] == TEXT and found[2]:
         inside = _IN_QUOTES.match(output, found.end(), found.end() + LONGEST_TEXT)
         if inside and inside[0]:
-            return Text(shortened(json.loads(f'"{inside[0]}"', strict=False)).text, len(output), about=True)
+            return Text(shortened(json.loads(f'"{inside[0]}"', strict=False)).text, LONGEST_PARSED, about=True)
     return shortened(output)
 
 

@@ -91,8 +91,8 @@ def _session_routes(bp: Blueprint, sessions: SessionService) -> None:
     @bp.get("/ui/session/<ref>/statement/<int:number>/image.png")
     def picture(ref: str, number: int) -> Response:
         """The picture a statement drew, which the policy does not let a page carry within itself"""
-        statement = _statement(sessions, sessions.look(ref), number)
-        data = outputs.picture_of(statement.output) if statement and statement.output else None
+        statement = sessions.statement_of(sessions.look(ref).id, number)
+        data = outputs.picture_of(statement.output) if statement.output else None
         if data is None:
             abort(404)
         return Response(data, mimetype="image/png")
@@ -111,22 +111,16 @@ def _batch_routes(bp: Blueprint, batches: BatchService) -> None:
 def _statements(service: SessionService, session: Session, asked: int) -> tuple[int, list[Statement], views.Pager]:
     """A page of statements, newest first: how many there are, those, and which page it is."""
     total, found = service.statements_of(
-        session.id, (asked - 1) * views.STATEMENTS, views.STATEMENTS, newest_first=True
+        session.id,
+        (asked - 1) * views.STATEMENTS,
+        views.STATEMENTS,
+        newest_first=True,
+        output_limit=outputs.LONGEST_PARSED + 1,
     )
     place = views.pager(asked, total, views.STATEMENTS)
     if place.number != asked:
         return _statements(service, session, place.number)
     return total, found, place
-
-
-def _statement(service: SessionService, session: Session, number: int) -> Statement | None:
-    """By its number. Numbers have no gaps among the newest, so its distance from the newest is its position."""
-    _, newest = service.statements_of(session.id, 0, 1, newest_first=True)
-    if not newest or number > newest[0].id:
-        return None
-    # one more, because another statement may have come since
-    _, near = service.statements_of(session.id, newest[0].id - number, 2, newest_first=True)
-    return next((statement for statement in near if statement.id == number), None)
 
 
 def _log_page(noun: str, record: Any) -> str:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -90,6 +91,7 @@ def build(cache_dir: Path, java: Java, spark_home: Path, python: str) -> Path:
     except OSError as error:
         raise ArchiveNotBuilt(f"{shelf} cannot be written: {error.strerror or error}") from error
     _remove_older(archive.parent)
+    _remove_abandoned(shelf)
     return archive
 
 
@@ -225,6 +227,13 @@ def _remove_older(kept: Path) -> None:
     """Archives for what was at the same places before. A JVM that still uses one keeps what it has mapped."""
     for folder in kept.parent.glob(f"{kept.name.rpartition('-')[0]}-*"):
         if folder != kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(shelf: Path) -> None:
+    """What builds have left that were killed."""
+    for folder in shelf.glob("build-*"):
+        if folder.stat().st_mtime < time.time() - 4 * _PATIENCE:
             shutil.rmtree(folder, ignore_errors=True)
 
 

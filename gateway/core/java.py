@@ -71,7 +71,7 @@ def find(java_home: str | None = None, environ: Mapping[str, str] = os.environ, 
         if isinstance(found, Java):
             return found
         reasons.append(f"{place.name}: {found}")
-    raise JavaMissing(_sentence(reasons, compiler))
+    raise JavaMissing(_sentence(reasons, java_home, compiler))
 
 
 def probe(home: Path) -> Java | str:
@@ -129,9 +129,9 @@ def _usual_homes(environ: Mapping[str, str]) -> list[Path]:
     """Installations in the usual folders, each once, oldest first: the older ones are what Spark is tested with."""
     user = environ.get("HOME", "/nonexistent")
     found: dict[Path, None] = {}
-    for pattern in _FOLDERS:
-        pattern = pattern.replace("~", user)
-        found.update(dict.fromkeys(path.resolve() for path in Path("/").glob(pattern.lstrip("/"))))
+    for folder in _FOLDERS:
+        pattern = folder.replace("~", user).lstrip("/")
+        found.update(dict.fromkeys(path.resolve() for path in Path("/").glob(pattern)))
     homes = [home for home in found if _is_program(home / "bin" / "java")]
     return sorted(homes, key=lambda home: _major(_released_version(home)) or 0)
 
@@ -197,11 +197,13 @@ def _apt_get(*words: str) -> bool:
     return done.returncode == 0
 
 
-def _sentence(reasons: list[str], compiler: bool) -> str:
-    looked = "; ".join(reasons) or f"JAVA_HOME is not set, no java on the PATH, none in {', '.join(_FOLDERS)}"
-    what = f"A Java {OLDEST} or newer with its compiler" if compiler else f"Java {OLDEST} or newer"
-    package = _package(_INSTALLABLE[0], compiler)
-    return f"{what} is needed and was not found ({looked}): as root run `apt-get install {package}`, or set JAVA_HOME."
+def _sentence(reasons: list[str], java_home: str | None, compiler: bool) -> str:
+    what = f"Java {OLDEST} or newer" + (" with its compiler" if compiler else "")
+    looked = "; ".join(reasons) or f"JAVA_HOME, the PATH, {', '.join(_FOLDERS)}"
+    fix = f"as root run `apt-get install {_package(_INSTALLABLE[0], compiler)}`, or set JAVA_HOME"
+    if java_home:
+        fix = "name another one there, or leave java_home empty to have one found"
+    return f"{what} is needed and was not found (looked in {looked}): {fix}."
 
 
 def main(arguments: list[str]) -> int:

@@ -59,8 +59,8 @@ class SparkOptions:
 
 
 def redact(conf: Mapping[str, str]) -> dict[str, str]:
-    """The conf as it may be shown: values of keys that name a secret are hidden, as Spark's own UI does."""
-    return {key: _REDACTED if _SECRET.search(key) else value for key, value in conf.items()}
+    """The conf as it may be shown: a value is hidden if it or its key names a secret, as in Spark's own UI."""
+    return {key: _REDACTED if _SECRET.search(key) or _SECRET.search(value) else value for key, value in conf.items()}
 
 
 # ---------------------------------------------------------------- checks

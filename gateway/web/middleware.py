@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 _OVERRIDE_HEADERS = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD", "HTTP_X_METHOD_OVERRIDE")
+# Served with and without a slash at the end, never by a redirect: clients do not repeat a POST there (rule 13).
+_WITH_SLASH = ("/sessions/", "/batches/", "/version/", "/ui/")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -19,18 +21,16 @@ class Front:
         self._app, self._prefix = app, prefix
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ["PATH_INFO"] = self._path(environ)
+        # Livy's Python client joins its base and /sessions as text, which may double the slash.
+        path = re.sub("^/+", "/", environ.get("PATH_INFO", ""))
+        if self._prefix and (path == self._prefix or path.startswith(self._prefix + "/")):
+            environ["SCRIPT_NAME"] = self._prefix
+            path = re.sub("^/+", "/", path[len(self._prefix) :]) or "/"
+        environ["PATH_INFO"] = path.rstrip("/") if path in _WITH_SLASH else path
         if environ["REQUEST_METHOD"] == "POST" and (method := _override(environ)):
             environ["spark_gateway.method"] = "POST"  # what was really sent, for the checks of writes
             environ["REQUEST_METHOD"] = method
         return self._app(environ, start_response)
-
-    def _path(self, environ: dict[str, Any]) -> str:
-        # Livy's Python client joins its base and /sessions as text, which may double the slash.
-        path = re.sub("^/+", "/", environ.get("PATH_INFO", ""))
-        if self._prefix and (path == self._prefix or path.startswith(self._prefix + "/")):
-            path = re.sub("^/+", "/", path[len(self._prefix) :]) or "/"
-        return path
 
 
 def _override(environ: dict[str, Any]) -> str | None:

@@ -102,11 +102,8 @@ class Driver:
         timer.start()
 
     def _leave(self, code: int) -> None:
-        process.leave(code, self._stop, STOP_PATIENCE)
-
-    def _stop(self) -> None:
-        if self._spark is not None:
-            self._spark.stop()
+        spark = self._spark
+        process.leave(code, lambda: spark.stop(code) if spark is not None else None, STOP_PATIENCE)
 
 
 def main(options_file: str) -> NoReturn:

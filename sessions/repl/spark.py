@@ -91,10 +91,13 @@ class Application:
         except Exception:  # noqa: BLE001
             return 0.0
 
-    def stop(self) -> None:
-        """Stop Spark; may take as long as Spark takes."""
+    def stop(self, code: int) -> None:
+        """Stop Spark and end its JVM, and with that spark-submit, with exit `code`; may take as long as Spark takes."""
         if self.context is not None:
             self.context.stop()
+        # The JVM would go by itself only when no thread of the user's libraries keeps it. It cannot answer this call.
+        logging.disable()
+        self._started._jvm.java.lang.System.exit(code)
 
 
 def group(statement: int) -> str:

@@ -67,14 +67,18 @@ def fitting(rows: list[list[Any]], limit: int) -> list[list[Any]]:
 def describe(exc: BaseException) -> tuple[str, list[str]]:
     """The message of a failed query, and the Java frames it brought along."""
     if hasattr(exc, "java_exception"):
-        return java_message(exc.java_exception) or str(exc), java_frames(str(exc))
-    message = getattr(exc, "_desc", None) or str(exc) or type(exc).__name__
-    return message, java_frames(getattr(exc, "_stackTrace", None) or "")
+        return java_message(exc.java_exception), java_frames(str(exc))
+    # Spark 4 has underscores before these names, Spark 3.5 has not.
+    message = getattr(exc, "_desc", None) or getattr(exc, "desc", None) or str(exc) or type(exc).__name__
+    stack = getattr(exc, "_stackTrace", None) or getattr(exc, "stackTrace", None) or ""
+    return message, java_frames(stack)
 
 
 def java_message(exception: Any) -> str:
-    """The message of a Java exception, its class if it has none."""
-    return str(exception.getMessage() or exception.toString())
+    """The message of a Java exception, its class if it has none; without the stacks Spark 3.5 puts into it."""
+    message = str(exception.getMessage() or exception.toString())
+    lines = [line for line in message.split("\n") if not line.startswith("\tat ")]
+    return "\n".join(lines).removesuffix("Driver stacktrace:").rstrip()
 
 
 def java_frames(stack: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ CELL = 120  # seconds a cell may take
 
 
 async def run(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """Cell name to the outputs that a notebook would save."""
+    """Cell name to the outputs that a notebook would save and the seconds it took."""
     nodes = [nbformat.v4.new_code_cell(cell["source"]) for cell in cells]
     client = NotebookClient(
         nbformat.v4.new_notebook(cells=nodes),
@@ -28,20 +29,23 @@ async def run(cells: list[dict[str, Any]]) -> dict[str, Any]:
         allow_errors=True,
         force_raise_errors=False,
     )
+    shown = {}
     async with client.async_setup_kernel():
-        for index, (cell, node) in enumerate(zip(cells, nodes)):
+        for index, (cell, node) in enumerate(zip(cells, nodes, strict=True)):
+            begun = time.monotonic()
             running = asyncio.create_task(client.async_execute_cell(node, index))
             if cell["interrupt"]:
-                await until(Path(cell["interrupt"]), running)
+                await asyncio.to_thread(wait_for, Path(cell["interrupt"]), running)
                 await client.km.interrupt_kernel()
             await running
-    return {cell["name"]: node.outputs for cell, node in zip(cells, nodes)}
+            shown[cell["name"]] = {"outputs": node.outputs, "seconds": round(time.monotonic() - begun, 2)}
+    return shown
 
 
-async def until(path: Path, running: asyncio.Task[Any]) -> None:
+def wait_for(path: Path, running: asyncio.Task[Any]) -> None:
     """Wait for the file; not for ever, as the cell that makes it may have failed."""
     while not path.exists() and not running.done():
-        await asyncio.sleep(0.05)
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ SUBMIT = """
 import json, sys
 from livy import LivyBatch
 url, file, *args = sys.argv[1:]
-batch = LivyBatch.create(url, file=file, args=args, name="by-livy", driver_memory="512m", spark_conf={"spark.ui.enabled": False})
+conf = {"spark.ui.enabled": False}
+batch = LivyBatch.create(url, file=file, args=args, name="by-livy", driver_memory="512m", spark_conf=conf)
 state = batch.wait()
 print(json.dumps({"state": state.value, "log": batch.log(from_=0, size=1000)}))
 batch.kill()
@@ -45,10 +46,10 @@ def test_its_own_integration_suite_passes(
 ) -> None:
     suite = clients_python.parent.parent / "livy-0.8.0"
     assert (suite / SUITE).exists(), f"{suite} is missing: run `make clients`"
-    deselected = [word for name in CANNOT for word in ("--deselect", name)]
+    options = ["-p", "no:cacheprovider", "-rA", "-W", "ignore::FutureWarning", "--integration", program.url]
+    options += [word for name in CANNOT for word in ("--deselect", name)]
     ran = subprocess.run(
-        [clients_python, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "-W", "ignore::FutureWarning"]
-        + [SUITE, "--integration", program.url, *deselected],
+        [clients_python, "-m", "pytest", SUITE, *options],
         cwd=suite,
         env=clients_environ,
         capture_output=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,8 @@ CELLS = {
     "logs": "%%logs",
     "an error": "def half(x):\n    return 1 / x\nprint('before')\nhalf(0)",
     "a syntax error": "if True print(1)",
-    "make local things": "%%local\nimport pandas\ntext = 'it is \"λ\"'\nframe = pandas.DataFrame({'a': [1, 2], 'b': ['x', 'ü']})",
+    "make local text": "%%local\ntext = 'it is \"λ\"'",
+    "make local frame": "%%local\nimport pandas\nframe = pandas.DataFrame({'a': [1, 2], 'b': ['x', 'ü']})",
     "send text": "%%send_to_spark -i text -t str -n sent",
     "text arrived": "print(sent)",
     "send frame": "%%send_to_spark -i frame -t df",
@@ -54,7 +54,9 @@ CELLS = {
     "configured": "print(sc.getConf().get('spark.driver.memory'), spark.conf.get('spark.sql.shuffle.partitions'))",
     "nothing kept": "kept",
     "delete own": "%%delete -f -s OWN",
+    "info with other": "%%info",
     "delete other": "%%delete -f -s OTHER",
+    "info without other": "%%info",
     "cleanup": "%%cleanup -f",
 }
 
@@ -90,22 +92,131 @@ def notebook(
         timeout=300,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    shown: dict[str, Outputs] = json.loads(ran.stdout)
-    print(json.dumps(shown, indent=1, ensure_ascii=False)[:20000], file=sys.stderr)  # for whoever reads a failure
-    return shown
+    shown = json.loads(ran.stdout)
+    for name, cell in shown.items():  # for whoever reads a failure
+        print(f"{cell['seconds']:6.2f} s  {name}: {json.dumps(cell['outputs'], ensure_ascii=False)[-500:]}")
+    assert list(shown) == list(CELLS)
+    return {name: cell["outputs"] for name, cell in shown.items()}
 
 
 def cells(ran: str, other: int) -> Iterator[dict[str, str | None]]:
     own = other + 2  # the notebook's second session, which %%configure makes
-    words = {"RAN": repr(ran), "OTHER": str(other), "OWN": str(own)}
-    for name, source in CELLS.items():
-        for word, text in words.items():
-            source = source.replace(word, text)
+    for name, text in CELLS.items():
+        source = text.replace("RAN", repr(ran)).replace("OTHER", str(other)).replace("OWN", str(own))
         yield {"name": name, "source": source, "interrupt": ran + INTERRUPTED[name] if name in INTERRUPTED else None}
 
 
-def test_dump(notebook: dict[str, Outputs]) -> None:
-    import pprint
+def stream(outputs: Outputs, name: str = "stdout") -> str:
+    """What the cell wrote on one stream."""
+    return "".join(one["text"] for one in outputs if one["output_type"] == "stream" and one["name"] == name)
 
-    pprint.pprint({name: [str(o)[:600] for o in out] for name, out in notebook.items()}, width=200)
-    assert 0
+
+def shown(outputs: Outputs, kind: str) -> list[str]:
+    """What the cell displayed of one mime type."""
+    return [one["data"][kind] for one in outputs if kind in one.get("data", {})]
+
+
+def test_the_first_cell_starts_a_session_and_shows_its_value(notebook: dict[str, Outputs]) -> None:
+    outputs = notebook["an expression"]
+    text = stream(outputs)
+    assert text.startswith("Starting Spark application\n")
+    assert text.endswith("SparkSession available as 'spark'.\n2")
+    (table,) = shown(outputs, "text/html")
+    assert "<td>pyspark</td><td>idle</td>" in table
+    assert "<td>local-" in table
+    assert 'href="http://127.0.0.1:' in table
+    assert not stream(outputs, "stderr")
+
+
+def test_print_arrives_unchanged(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["print"]) == TRICKY
+
+
+def test_long_output_arrives_whole(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["many lines"]) == "\n".join(f"{i} {'x' * 100}" for i in range(3000))
+
+
+def test_sql_fills_a_local_data_frame(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["local use of df"]) == "3 ['id', 'name'] 9 ['n2é', 'n3é', 'n4é']\n"
+
+
+def test_spark_fills_a_local_data_frame(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["local use of doubled"]) == "[0, 2, 4, 6, 8]\n"
+
+
+def test_wrong_sql_shows_spark_s_words(notebook: dict[str, Outputs]) -> None:
+    text = stream(notebook["sql that is wrong"], "stderr")
+    assert text.startswith("An error was encountered:\n[TABLE_OR_VIEW_NOT_FOUND] The table or view `nowhere`")
+
+
+def test_info_lists_all_sessions_and_marks_its_own(notebook: dict[str, Outputs], other: int) -> None:
+    tables = shown(notebook["info"], "text/html")
+    assert "Current session configs: <tt>{'kind': 'pyspark'}</tt><br>" in tables
+    assert f"<td>{other}</td>" in tables[-1]
+    assert tables[-1].count("✔") == 1
+
+
+def test_logs_are_the_driver_s(notebook: dict[str, Outputs]) -> None:
+    text = stream(notebook["logs"])
+    assert text.startswith("stdout: \n")
+    assert "SparkContext" in text
+
+
+def test_an_error_shows_message_and_frames(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["an error"], "stderr") == (
+        "An error was encountered:\ndivision by zero\nTraceback (most recent call last):\n"
+        '  File "<stdin>", line 2, in half\nZeroDivisionError: division by zero\n\n'
+    )
+
+
+def test_a_syntax_error_points_at_the_place(notebook: dict[str, Outputs]) -> None:
+    text = stream(notebook["a syntax error"], "stderr")
+    assert text.startswith('An error was encountered:\ninvalid syntax (<stdin>, line 1)\n  File "<stdin>", line 1\n')
+    assert "if True print(1)" in text
+
+
+def test_local_text_is_sent_to_spark(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["send text"]) == "Successfully passed 'text' as 'sent' to Spark kernel"
+    assert stream(notebook["text arrived"]) == 'it is "λ"'
+
+
+def test_a_local_data_frame_is_sent_to_spark(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["send frame"]) == "Successfully passed 'frame' as 'frame' to Spark kernel"
+    assert stream(notebook["frame arrived"]) == "2 ['x', 'ü']"
+
+
+def test_plain_code_is_interrupted_and_the_session_goes_on(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["interrupt plain code"], "stderr") == "Interrupted by user\n"
+    assert stream(notebook["after the first interrupt"]) == "'still here'"
+
+
+def test_a_spark_job_is_interrupted_and_the_session_goes_on(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["interrupt a spark job"], "stderr") == "Interrupted by user\n"
+    assert stream(notebook["after the second interrupt"]) == "still here 7"
+
+
+def test_a_plot_is_a_picture(notebook: dict[str, Outputs]) -> None:
+    (picture,) = shown(notebook["show plot"], "image/png")
+    assert base64.b64decode(picture).startswith(b"\x89PNG\r\n")
+
+
+def test_configure_needs_force_for_a_running_session(notebook: dict[str, Outputs]) -> None:
+    assert "please include the -f argument" in stream(notebook["configure without force"], "stderr")
+
+
+def test_configure_starts_a_new_session_as_asked(notebook: dict[str, Outputs]) -> None:
+    assert stream(notebook["configure"]).startswith("Starting Spark application\n")
+    assert stream(notebook["configured"]) == "700m 3"
+    assert "name 'kept' is not defined" in stream(notebook["nothing kept"], "stderr")
+
+
+def test_delete_takes_other_sessions_only(notebook: dict[str, Outputs], other: int) -> None:
+    assert "Cannot delete this kernel's session" in stream(notebook["delete own"], "stderr")
+    assert notebook["delete other"] == []
+    assert f"<td>{other}</td>" in shown(notebook["info with other"], "text/html")[-1]
+    assert f"<td>{other}</td>" not in shown(notebook["info without other"], "text/html")[-1]
+
+
+def test_cleanup_leaves_no_session(notebook: dict[str, Outputs], rest: Rest) -> None:
+    assert notebook["cleanup"] == []
+    assert rest.get("/sessions") == {"from": 0, "total": 0, "sessions": []}

@@ -1,4 +1,4 @@
-"""What the integration tests share: one gateway, one session with both languages, one jar. Each is made when asked for."""
+"""What the integration tests share: a gateway, a session with both languages, a jar. Each is made when asked for."""
 
 from __future__ import annotations
 

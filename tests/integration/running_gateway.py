@@ -208,7 +208,9 @@ class Session:
     def wait_for(self, *states: str, seconds: float = START) -> Session:
         """Until it is in one of `states`; fails at once, with its log, when it died instead."""
         state = wait_until(
-            lambda: seen if (seen := self.state) in (*states, "dead") else None, seconds, f"session {self.id} is {states}"
+            lambda: seen if (seen := self.state) in (*states, "dead") else None,
+            seconds,
+            f"session {self.id} is {states}",
         )
         assert state in states, f"session {self.id} is {state}; its log ends:\n{self.log[-3000:]}"
         return self

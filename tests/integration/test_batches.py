@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import urllib.request
 import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -132,7 +132,9 @@ def test_long_log_is_paged_whole(gateway: Gateway, script: Path) -> None:
     pages = [gateway.get(f"{batch.path}/log?from={start}&size=7000")["log"] for start in range(0, total, 7000)]
     lines = [line for page in pages for line in page]
     assert len(lines) == total
-    assert [line for line in lines if line.startswith("line ")] == [f"line {n} " + "ä" * (n % 50) for n in range(30_000)]
+    assert [line for line in lines if line.startswith("line ")] == [
+        f"line {n} " + "ä" * (n % 50) for n in range(30_000)
+    ]
     assert gateway.get(f"{batch.path}/log?size=3")["log"] == lines[-3:]
 
 
@@ -143,7 +145,7 @@ def test_many_batches_run_in_order_and_never_more_than_allowed(gateway: Gateway,
 
     def ended() -> bool:
         nonlocal most
-        states = [one["state"] for one in gateway.get(f"/batches?from=0&size=1000")["sessions"]]
+        states = [one["state"] for one in gateway.get("/batches?from=0&size=1000")["sessions"]]
         most = max(most, states.count("running"))
         return not {"starting", "running"} & set(states)
 

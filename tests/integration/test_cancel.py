@@ -32,7 +32,8 @@ def test_cancelled_spark_job_is_cancelled_in_spark(session: Session) -> None:
 
 def test_cancelled_sql_query_is_cancelled_in_spark(session: Session) -> None:
     statement = session.submit(
-        "select count(*) from range(0, 100000000000, 1, 2) where java_method('java.lang.Math', 'abs', int(id)) > '1'", "sql"
+        "select count(*) from range(0, 100000000000, 1, 2) where java_method('java.lang.Math', 'abs', int(id)) > '1'",
+        "sql",
     )
     wait_until(lambda: jobs(session, "running"), SOON, "the job runs")
     assert statement.cancel()["state"] == "cancelled"

@@ -29,7 +29,9 @@ def reason_of_end(gateway: Gateway, session: Session) -> str:
 def wait_until_gone(gateway: Gateway, session: Session) -> None:
     """Without looking at the session itself, which would count as a heartbeat."""
     wait_until(
-        lambda: not gateway.query("SELECT 1 FROM sessions WHERE id = ?", session.id), SOON, f"session {session.id} expires"
+        lambda: not gateway.query("SELECT 1 FROM sessions WHERE id = ?", session.id),
+        SOON,
+        f"session {session.id} expires",
     )
 
 

@@ -76,7 +76,15 @@ def test_driver_memory_is_the_heap_of_the_jvm(opened: Session) -> None:
 
 
 def test_sizes_are_spark_conf(opened: Session) -> None:
-    keys = ["driver.cores", "executor.memory", "executor.cores", "executor.instances", "yarn.queue", "app.name", "master"]
+    keys = [
+        "driver.cores",
+        "executor.memory",
+        "executor.cores",
+        "executor.instances",
+        "yarn.queue",
+        "app.name",
+        "master",
+    ]
     assert opened.value(f"[sc.getConf().get('spark.' + key) for key in {keys}]") == [
         *("1", "600m", "2", "3", "other", "every field ä", "local[2]")
     ]

@@ -81,7 +81,9 @@ def test_stop_and_connect_of_an_ended_session_are_no_error(stopped: Session) -> 
 def test_log_of_an_ended_session_is_served_by_page(stopped: Session) -> None:
     whole = stopped.gateway.get(f"{stopped.path}/log?size=-1")
     assert whole["log"][0] == "stdout: " and whole["log"][-1] == "\nstderr: "
-    pages = [stopped.gateway.get(f"{stopped.path}/log?from={start}&size=2")["log"] for start in range(0, whole["total"], 2)]
+    pages = [
+        stopped.gateway.get(f"{stopped.path}/log?from={start}&size=2")["log"] for start in range(0, whole["total"], 2)
+    ]
     assert [line for page in pages for line in page] == whole["log"]
 
 
@@ -128,6 +130,8 @@ def test_sessions_start_at_most_so_many_at_a_time(start_gateway: Callable[..., G
     first, second = gateway.new_session(), gateway.new_session()
     wait_until(lambda: processes.family(first.folder), SOON, "the first one's process")
     first.wait_for("idle")
-    times = gateway.query("SELECT name, at FROM events WHERE subject = 'driver' AND name IN ('launching', 'ready') ORDER BY id")
+    times = gateway.query(
+        "SELECT name, at FROM events WHERE subject = 'driver' AND name IN ('launching', 'ready') ORDER BY id"
+    )
     assert [name for name, _ in times][:2] == ["launching", "ready"]
     second.delete()

@@ -41,7 +41,10 @@ def test_spark_sc_and_sqlcontext_are_there(session: Session) -> None:
 
 
 def test_working_directory_is_the_folder_of_spark_s_files(session: Session) -> None:
-    assert session.text("import os, pyspark; print(os.path.samefile(os.getcwd(), pyspark.SparkFiles.getRootDirectory()))") == "True"
+    assert (
+        session.text("import os, pyspark; print(os.path.samefile(os.getcwd(), pyspark.SparkFiles.getRootDirectory()))")
+        == "True"
+    )
 
 
 def test_shared_session_needs_a_language(session: Session) -> None:
@@ -62,7 +65,7 @@ def test_many_megabytes_of_output_come_back_whole(session: Session) -> None:
 
 
 def test_characters_of_every_kind_survive(session: Session) -> None:
-    text = "ä € 𝄞 \\u0000 \" \\\\"
+    text = 'ä € 𝄞 \\u0000 " \\\\'
     assert session.text(f"print({text!r})") == text
 
 
@@ -117,7 +120,7 @@ def test_progress_rises_while_a_job_of_many_tasks_runs(session: Session) -> None
     def ended() -> bool:
         document = statement.document
         seen.append(document["progress"])
-        return document["state"] == "available"
+        return bool(document["state"] == "available")
 
     wait_until(ended, 60, "the job ends")
     assert len({share for share in seen if 0 < share < 1}) >= 2, sorted(set(seen))

@@ -126,7 +126,9 @@ def test_session_killed_from_outside_gives_its_cores_back(cluster: Cluster, on_c
     wait_until(lambda: cluster.state["coresused"] == 0, SOON, "the cluster's cores are free")
 
 
-def test_batch_runs_on_the_cluster_and_shows_its_application(cluster: Cluster, on_cluster: Gateway, tmp_path: Path) -> None:
+def test_batch_runs_on_the_cluster_and_shows_its_application(
+    cluster: Cluster, on_cluster: Gateway, tmp_path: Path
+) -> None:
     script = tmp_path / "application.py"
     script.write_text(
         "import time\nfrom pyspark.sql import SparkSession\n"
@@ -134,7 +136,9 @@ def test_batch_runs_on_the_cluster_and_shows_its_application(cluster: Cluster, o
         "print('sum', sc.parallelize(range(10), 2).sum())\ntime.sleep(600)\n",
         "utf-8",
     )
-    batch = on_cluster.new_batch(script, name="batch on a cluster", conf={"spark.cores.max": "1"}, executorMemory="500m")
+    batch = on_cluster.new_batch(
+        script, name="batch on a cluster", conf={"spark.cores.max": "1"}, executorMemory="500m"
+    )
     assert batch.wait_for_line("sum ") == "sum 45"
     document = wait_until(lambda: found if (found := batch.document)["appId"] else None, SOON, "its application")
     assert cluster.applications[document["appId"]]["name"] == "batch on a cluster"

@@ -21,7 +21,9 @@ def test_statement_that_ended_while_nobody_listened_is_not_lost(
 ) -> None:
     go, done = tmp_path / "go", tmp_path / "done"
     session.text("count = 0; import os, time")
-    code = f"while not os.path.exists('{go}'): time.sleep(0.01)\ncount += 1; print('y' * 3_000_000); open('{done}', 'w')"
+    code = (
+        f"while not os.path.exists('{go}'): time.sleep(0.01)\ncount += 1; print('y' * 3_000_000); open('{done}', 'w')"
+    )
     statement = session.submit(code).wait_running()
     gateway.kill_supervisor()
     later = session.submit("count")

@@ -157,7 +157,7 @@ def test_a_long_text_is_cut_and_says_so(console: FlaskClient, idle_session: Sess
     run(idle_session, {"text/plain": "x" * 3_000_000})
     page = body(console)
     assert len(page) < 2 * outputs.LONGEST_TEXT
-    assert "The first 20,000 of about 3,000," in page
+    assert "The first 20,000 of more than 2,000,000" in page
     assert 'href="/sessions/0/statements/0"' in page
 
 

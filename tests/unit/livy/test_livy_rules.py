@@ -210,9 +210,8 @@ def test_rule_16_every_answer_is_labelled_json_and_is_one_line(method: str, path
     gateway.open(kind="sql")
     response = gateway.send(method, path, body)
     assert response.headers["Content-Type"] == "application/json;charset=utf-8"
-    assert "\n" not in response.text and '": ' not in response.text and '", ' not in response.text
     if response.text:
-        json.loads(response.text)
+        assert response.text == json.dumps(response.json, separators=(",", ":"))
 
 
 @pytest.mark.parametrize("body", [{"driverCores": "many"}, {"jars": "a"}, {"conf": []}, {"kind": 3}, "[]", '"x"', "nul", ""])
@@ -253,7 +252,8 @@ def test_rule_19_a_session_that_takes_no_work_says_its_state(path: str, gateway)
 
 
 @pytest.mark.parametrize("path", ["/sessions", "/batches"])
-def test_rule_20_lists(path: str, gateway) -> None:
+def test_rule_20_lists(path: str, make_gateway) -> None:
+    gateway = make_gateway(max_sessions=200)
     make = gateway.open if path == "/sessions" else gateway.submit
     assert gateway.get(path) == {"from": 0, "total": 0, "sessions": []}
     for _ in range(101):
