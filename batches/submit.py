@@ -56,7 +56,8 @@ class Submitter:
             deploy_mode=settings.deploy_mode,
         )
         python = settings.python or sys.executable
-        environ = spark.submit_environ(settings, self._java.home, self._submit_options, python)
+        options = [*self._submit_options, spark.temporary_folder(folder / "tmp")]
+        environ = spark.submit_environ(settings, self._java.home, options, python)
         return processes.start(folder, command, environ)
 
 

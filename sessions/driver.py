@@ -57,9 +57,8 @@ class Launcher:
             settings, driver.options, properties, str(_LAUNCH), [str(folder / "options.json")]
         )
         python = settings.python or sys.executable
-        return processes.start(
-            folder, command, spark.submit_environ(settings, self._java.home, self._submit_options, python)
-        )
+        options = [*self._submit_options, spark.temporary_folder(folder / "tmp")]
+        return processes.start(folder, command, spark.submit_environ(settings, self._java.home, options, python))
 
     def _conf(self, driver: Driver) -> dict[str, str]:
         defaults = {

@@ -65,7 +65,7 @@ class KindField(fields.String):
     """A kind or its alias, in lower case; loaded as the Kind."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(metadata={"enum": _KINDS}, **kwargs)
+        super().__init__(metadata={"enum": _KINDS, **kwargs.pop("metadata", {})}, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, str):
@@ -115,7 +115,7 @@ class SparkRequest(_Request):
 
 
 class CreateSession(SparkRequest):
-    kind = KindField(load_default=None, metadata={"default": "shared"})
+    kind = KindField(load_default=Kind.SHARED, metadata={"default": Kind.SHARED.value})
     heartbeatTimeoutInSecond = Whole(load_default=0)
     ttl = Text(load_default=None, metadata={"example": "8h"})
     idleTimeout = Text(load_default=None, metadata={"example": "1h"})

@@ -15,7 +15,7 @@ from gateway.core.clock import to_milliseconds
 from gateway.core.errors import DuplicateName, GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.spark import SparkOptions, redact
 from gateway.web.api import Unreadable, json_response
-from sessions.models import Kind, Session, SessionRequest, Statement
+from sessions.models import Session, SessionRequest, Statement
 
 _LOG_LINES = 10  # in the document of a session or batch
 
@@ -25,7 +25,7 @@ _LOG_LINES = 10  # in the document of a session or batch
 def to_session_request(asked: dict[str, Any]) -> SessionRequest:
     seconds = asked["heartbeatTimeoutInSecond"]
     return SessionRequest(
-        kind=asked["kind"] or Kind.SHARED,
+        kind=asked["kind"],
         options=_to_options(asked),
         heartbeat_timeout=timedelta(seconds=seconds) if seconds > 0 else None,
         ttl=asked["ttl"],

@@ -145,6 +145,8 @@ def _train(folder: Path, java: Java, spark_home: Path, python: str) -> Path:
         command += ["--conf", f"{key}={value}"]
     options = f"-XX:ArchiveClassesAtExit={_quoted(archive)} -Xlog:cds*=off"
     _run([*command, str(script)], folder, _environ(java, spark_home, python, options))
+    if not archive.is_file():
+        raise ArchiveNotBuilt(f"{java} wrote no archive at the end of the training application")
     return archive
 
 

@@ -55,7 +55,18 @@ def start(folder: Path, command: Sequence[str], environ: Mapping[str, str]) -> P
             start_new_session=True,
         )
     child.returncode = 0  # its end is read from its folder and it is collected by `reap`; Popen need not
+    _wait_for_command_line(child.pid)
     return Process(folder, child.pid)
+
+
+def _wait_for_command_line(pid: int) -> None:
+    """Popen returns in the middle of exec, a moment before the command line, which `is_alive` looks at, is there."""
+    try:
+        process = psutil.Process(pid)
+        while not process.cmdline() and process.status() not in _ENDED:
+            os.sched_yield()
+    except psutil.Error:
+        pass  # it has ended already
 
 
 def find(folder: Path) -> Process | None:
@@ -77,12 +88,11 @@ def exit_code(folder: Path) -> int | None:
 def is_alive(process: Process) -> bool:
     """Whether its shell runs. The folder in the command line guards against a pid given to somebody else.
 
-    The command line is empty for a moment after `start`: the system shows it only once the shell is in place.
+    After a reboot that may be a thread of the kernel, which has no command line at all.
     """
     try:
         shell = psutil.Process(process.pid)
-        words = shell.cmdline()
-        return shell.status() not in _ENDED and (not words or str(process.folder) in words)
+        return shell.status() not in _ENDED and str(process.folder) in shell.cmdline()
     except psutil.Error:
         return False
 

@@ -201,6 +201,15 @@ def submit_command(
     return [*command, application, *args]
 
 
+def temporary_folder(folder: Path) -> str:
+    """The JVM option that keeps temporary files in `folder`, as one word of SPARK_SUBMIT_OPTS.
+
+    A JVM that is killed leaves its temporary files behind; there they go with the work folder.
+    """
+    text = re.sub(r'(["\\])', r"\\\1", str(folder))
+    return f'"-Djava.io.tmpdir={text}"'
+
+
 def submit_environ(settings: Settings, java_home: Path, submit_options: Iterable[str], python: str) -> dict[str, str]:
     """The environment of spark-submit. `submit_options` are JVM options that the user's conf need not know of."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith((PREFIX, "PYSPARK_", "SPARK_"))}

@@ -63,6 +63,14 @@ class Blueprint(flask_smorest.Blueprint):
 class Api(flask_smorest.Api):
     """Errors that no protocol has taken: an unrouted path or method has an empty body, as Livy's, others say why."""
 
+    # How the API's description shows errors: a message, or for some a bare string (contract §0.5, shapes A and B).
+    ERROR_SCHEMA = {
+        "oneOf": [
+            {"type": "object", "properties": {"msg": {"type": "string"}}, "required": ["msg"]},
+            {"type": "string"},
+        ]
+    }
+
     def handle_http_exception(self, error: HTTPException) -> Response:
         says_why = error.code not in (404, 405)
         body = json.dumps({"msg": error.description}, separators=(",", ":")) if says_why else ""

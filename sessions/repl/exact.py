@@ -22,7 +22,7 @@ class ExactNumber(float):
 
     digits: str
 
-    def __new__(cls, value: Decimal) -> ExactNumber:  # noqa: PYI034 - typing.Self is Python 3.11
+    def __new__(cls, value: Decimal) -> ExactNumber:
         number = super().__new__(cls, value)
         number.digits = format(value.normalize(_ALL_DIGITS), "f")
         return number

@@ -115,7 +115,7 @@ class GatewayKernel(Kernel):
         session.send(stream, kind, content, parent, ident=ident)
 
     def _show(self, kind: str, content: dict[str, Any]) -> None:
-        self.send_response(self.iopub_socket, kind, content)  # type: ignore[no-untyped-call]
+        self.send_response(self.iopub_socket, kind, content)
 
 
 def reply(result: Result) -> dict[str, Any]:
@@ -174,6 +174,6 @@ class KernelApp(IPKernelApp):
 
 def bind(connection_file: str) -> KernelApp:
     """The kernel with its sockets bound. Its `start` must be called on the same thread."""
-    app = KernelApp.instance(connection_file=connection_file)
-    app.initialize([])  # type: ignore[no-untyped-call]
+    app: KernelApp = KernelApp.instance(connection_file=connection_file)
+    app.initialize([])
     return app

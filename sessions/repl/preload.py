@@ -23,7 +23,7 @@ def warm_jvm() -> None:
 
 def _initialise_classes() -> None:
     try:
-        from py4j.clientserver import (  # type: ignore[import-untyped]
+        from py4j.clientserver import (
             ClientServer,
             JavaParameters,
             PythonParameters,
@@ -41,7 +41,7 @@ def _initialise_classes() -> None:
 
 
 def warm_imports() -> None:
-    """Import pandas if it is there: Spark 4's converters do so, through pyspark's test module, while a session starts."""
+    """Import pandas if it is there: Spark 4's converters do so, by pyspark's test module, while a session starts."""
     try:
         if importlib.util.find_spec("pandas") is not None:
             importlib.import_module("pyspark.testing.utils")

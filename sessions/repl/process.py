@@ -32,7 +32,7 @@ def _log(stream: TextIO | None) -> TextIO:
 
 
 def close_stdin() -> None:
-    """Give the user's code an empty stdin; the real one, a pipe held by spark-submit's JVM, only tells when that dies."""
+    """Give the user's code an empty stdin; the real one, a pipe of spark-submit's JVM, only tells when that dies."""
     held = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

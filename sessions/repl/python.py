@@ -1,7 +1,7 @@
 """Runs Python text the way Livy's pyspark interpreter answers it (contract livy §3.2).
 
-Decides how a text is split, compiled and run, and how its failure is told. Refuses to know who asked, and what Spark is:
-the namespace comes filled.
+Decides how a text is split, compiled and run, and how its failure is told. Refuses to know who asked, and what Spark
+is: the namespace comes filled.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .exact import json_number
 from .output import readable
 from .values import key_text
 
-UTC = datetime.timezone.utc  # noqa: UP017 - datetime.UTC is Python 3.11
+UTC = datetime.timezone.utc
 
 Write = Callable[[Any], Any]
 

@@ -41,7 +41,7 @@ class KernelService(threading.Thread):
         warm_imports()
         self._go.wait()
         app.kernel.statements, app.kernel.leave = self._statements, self._leave
-        app.start()  # type: ignore[no-untyped-call]
+        app.start()
 
     def _bind(self) -> KernelApp:
         # Imported here because it takes as long as a tenth of Spark's own start, and runs beside it.

@@ -72,8 +72,10 @@ def unwrapped(value: Any) -> Any:
     if is_pandas_frame(value):
         return value.to_dict("records")
     if type(value).__module__.partition(".")[0] in ("numpy", "pandas"):
-        for method in ("item", "tolist", "to_list", "to_dict"):
-            if hasattr(value, method) and getattr(value, "size", 1) == 1 or method != "item" and hasattr(value, method):
+        # item() is for scalars only, and an array of one element is no scalar.
+        methods = ("item",) if getattr(value, "ndim", 0) == 0 else ("tolist", "to_list", "to_dict")
+        for method in methods:
+            if hasattr(value, method):
                 return getattr(value, method)()
     if isinstance(value, Decimal):
         return json_number(value) if value.is_finite() else None

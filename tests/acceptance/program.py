@@ -72,11 +72,14 @@ class Program:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_until_serving()
+        try:
+            self.wait_until_serving()
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from None
 
     def wait_until_serving(self) -> None:
         """Until it answers, all its processes are there and the supervisor holds its lease."""
-        eventually(self._serves, within=30, what=f"{self.url} answers\n{self.log()}")
+        eventually(self._serves, within=30, what=f"{self.url} answers")
         eventually(self.supervisor, within=10, what="a supervisor runs")
         eventually(self.web_workers, within=10, what="web workers run")
 
@@ -168,7 +171,7 @@ class Program:
 
     def _serves(self) -> bool:
         assert self._serve is not None
-        assert self._serve.poll() is None, f"the program ended with code {self._serve.returncode}:\n{self.log()}"
+        assert self._serve.poll() is None, f"the program ended with code {self._serve.returncode}"
         return requests.get(f"{self.url}/version", timeout=10).status_code == 200
 
 

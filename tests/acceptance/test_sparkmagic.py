@@ -79,7 +79,9 @@ def notebook(
 ) -> dict[str, Outputs]:
     """The outputs of every cell."""
     folder = tmp_path_factory.mktemp("notebook")
-    configuration = {"kernel_python_credentials": {"username": "", "password": "", "url": program.url, "auth": "None"}}
+    here = {"username": "", "password": "", "url": program.url, "auth": "None"}
+    # The end of a session waits for its heartbeat thread, which sleeps for one refresh.
+    configuration = {"kernel_python_credentials": here, "heartbeat_refresh_seconds": 1, "heartbeat_retry_seconds": 1}
     (folder / "config.json").write_text(json.dumps(configuration))
     environ = {**clients_environ, "SPARKMAGIC_CONF_DIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
     ran = subprocess.run(

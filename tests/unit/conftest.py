@@ -121,7 +121,9 @@ AddBatch = Callable[..., Batch]
 def add_batch(batch_store: BatchStore, settings: Settings, clock: FixedClock) -> AddBatch:
     """Adds a batch as the service does."""
 
-    def add(file: str = "/bin/true", name: str | None = None, most_waiting: int = 1000, args: list[str] | None = None) -> Batch:
+    def add(
+        file: str = "/bin/true", name: str | None = None, most_waiting: int = 1000, args: list[str] | None = None
+    ) -> Batch:
         request = BatchRequest(file, args=args or [], options=SparkOptions(name=name))
         number = uuid.uuid4()
         folder = settings.data_dir / "batches" / number.hex

@@ -50,7 +50,13 @@ class Supervisor:
     """The pass over one store in one event loop; `again` is what a restart makes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, store: BatchStore, settings: Settings, clock) -> None:
-        self.submitter, self.store, self.settings, self.clock, self._loop = FakeSubmitter(), store, settings, clock, loop
+        self.submitter, self.store, self.settings, self.clock, self._loop = (
+            FakeSubmitter(),
+            store,
+            settings,
+            clock,
+            loop,
+        )
         self.again()
 
     def again(self) -> None:

@@ -55,9 +55,7 @@ def conf_of(options: SparkOptions, settings: Settings, **defaults: str) -> dict[
         ("archives", ["/a.zip#data"], "spark.archives", "/a.zip#data"),
     ],
 )
-def test_each_field_becomes_a_property(
-    field: str, value: object, key: str, expected: str, here: Settings
-) -> None:
+def test_each_field_becomes_a_property(field: str, value: object, key: str, expected: str, here: Settings) -> None:
     assert conf_of(SparkOptions(**{field: value}), here)[key] == expected  # type: ignore[arg-type]
 
 
@@ -256,9 +254,7 @@ def test_a_proxy_user_is_passed_on_only_with_impersonation(here: Settings) -> No
     assert command[-3:] == ["--proxy-user", "bob", "/a.py"]
 
 
-def test_the_environment_holds_nothing_of_the_gateways_own(
-    here: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_holds_nothing_of_the_gateways_own(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SPARK_GATEWAY_SPARK_CONF", "PYSPARK_SUBMIT_ARGS", "SPARK_HOME", "SPARK_CONF_DIR", "PLAIN"):
         monkeypatch.setenv(name, "outer")
     environ = spark.submit_environ(here, Path("/jdk"), ["-Xa", "-Xb"], "/bin/python")

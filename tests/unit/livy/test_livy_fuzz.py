@@ -45,7 +45,26 @@ SCALARS: list[Any] = [
     "/bin/true#", "#", "\\", "../x", "~", "*", "/*", "x" * 5000, "spark.jars", "$(id)", "{}", "\u2028", "\x7f\x80",
 ]  # fmt: skip
 
-REFS = ["0", "1", "00", "-1", "7", "2147483647", "2147483648", "9" * 60, "", " ", "a", "a/b", "é", "\0", "%", "🎉", "..", "."]
+REFS = [
+    "0",
+    "1",
+    "00",
+    "-1",
+    "7",
+    "2147483647",
+    "2147483648",
+    "9" * 60,
+    "",
+    " ",
+    "a",
+    "a/b",
+    "é",
+    "\0",
+    "%",
+    "🎉",
+    "..",
+    ".",
+]
 QUERIES = ["", "?", "?from=0", "?from=-1&size=-1", "?size=", "?from=abc", "?from=2147483647&size=2147483647", "?order=desc",
            "?order=%00", "?from=%C3%A9", "?from=1&from=x", "?size=99999999999", "?from=-2147483648", "?_method=DELETE",
            "?size=%EF%BC%91", "?" + "a=b&" * 500, "?from[]=1"]  # fmt: skip
@@ -75,7 +94,9 @@ class Nonsense:
         if kind < 0.05:
             return self._chance.randbytes(self._chance.randrange(40))
         if kind < 0.1:
-            return self._chance.choice([b"", b"{", b"[" * 100_000, b'{"a":' * 5000, b"\xef\xbb\xbf{}", b"{}{}", b"nul", b"1e999"])
+            return self._chance.choice(
+                [b"", b"{", b"[" * 100_000, b'{"a":' * 5000, b"\xef\xbb\xbf{}", b"{}{}", b"nul", b"1e999"]
+            )
         document = {name: self.value() for name in self._chance.sample(NAMES, self._chance.randrange(1, 4))}
         if self._chance.random() < 0.5:
             document |= {"code": "1", "kind": "sql"} if self._chance.random() < 0.5 else {"file": "/bin/true"}

@@ -143,7 +143,9 @@ def test_quirk_13_what_is_no_number_is_400(wrong, gateway) -> None:
 
 def test_quirk_14_what_was_not_asked_for_is_zero_null_or_empty(gateway) -> None:
     session = gateway.send("POST", "/sessions", {}).json
-    assert [session[name] for name in ("driverCores", "executorCores", "numExecutors", "heartbeatTimeoutInSecond")] == [0] * 4
+    assert [session[name] for name in ("driverCores", "executorCores", "numExecutors", "heartbeatTimeoutInSecond")] == [
+        0
+    ] * 4
     texts = ("name", "appId", "owner", "proxyUser", "ttl", "idleTimeout", "driverMemory", "executorMemory", "queue")
     assert [session[name] for name in texts] == [None] * 9
     assert [session[name] for name in ("archives", "files", "jars", "pyFiles")] == [[]] * 4 and session["conf"] == {}
@@ -171,7 +173,9 @@ def test_quirk_18_slices_of_lists(path: str, query: str, echoed: int, ids: list[
 
 
 @pytest.mark.parametrize(("value", "shown"), [("abc", "abc"), ("", ""), ("99999999999", "99999999999"), ("1.5", "1.5")])
-@pytest.mark.parametrize("path", ["/sessions?from=", "/batches?size=", "/sessions/0/log?from=", "/sessions/0/statements?size="])
+@pytest.mark.parametrize(
+    "path", ["/sessions?from=", "/batches?size=", "/sessions/0/log?from=", "/sessions/0/statements?size="]
+)
 def test_quirk_18_what_is_no_number_is_told_in_javas_words(value: str, shown: str, path: str, gateway) -> None:
     gateway.open()
     response = gateway.send("GET", path + value)
@@ -427,7 +431,9 @@ def test_quirk_58_a_form_encoded_post_is_read_as_json(gateway) -> None:
      ("PATCH", "/batches", {"GET", "HEAD", "POST"}), ("TRACE", "/batches/0", {"GET", "HEAD", "DELETE"}),
      ("FROB", "/version", {"GET", "HEAD"})],
 )  # fmt: skip
-def test_quirk_59_a_wrong_method_is_405_with_those_that_are_right(method: str, path: str, allowed: set[str], gateway) -> None:
+def test_quirk_59_a_wrong_method_is_405_with_those_that_are_right(
+    method: str, path: str, allowed: set[str], gateway
+) -> None:
     response = gateway.send(method, path)
     assert (response.status_code, response.data) == (405, b"")
     assert set(response.headers["Allow"].split(", ")) == allowed

@@ -18,9 +18,7 @@ SESSION_KEYS = set(
     " executorCores conf archives files heartbeatTimeoutInSecond jars numExecutors pyFiles queue".split()
 )
 BATCH_KEYS = set("id name owner proxyUser state appId appInfo log".split())
-SESSION_WORDS = set(
-    "not_started starting recovering idle running busy shutting_down error dead killed success".split()
-)
+SESSION_WORDS = set("not_started starting recovering idle running busy shutting_down error dead killed success".split())
 
 
 def test_rule_01_ids_are_integers(gateway) -> None:
@@ -170,8 +168,16 @@ def test_rule_14_a_post_without_a_body_is_valid(path: str, gateway) -> None:
     assert gateway.send("POST", path, content_type="application/json").status_code == 200
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/json; charset=utf-8",
-                                          "application/x-www-form-urlencoded", "application/vnd.livy.v0.1+json"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "text/plain",
+        "application/json; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "application/vnd.livy.v0.1+json",
+    ],
+)
 def test_rule_14_json_is_read_whatever_the_content_type(content_type: str | None, gateway) -> None:  # fmt: skip
     assert gateway.send("POST", "/sessions", {"kind": "sql"}, content_type=content_type).json["kind"] == "sql"
 
@@ -214,7 +220,9 @@ def test_rule_16_every_answer_is_labelled_json_and_is_one_line(method: str, path
         assert response.text == json.dumps(response.json, separators=(",", ":"))
 
 
-@pytest.mark.parametrize("body", [{"driverCores": "many"}, {"jars": "a"}, {"conf": []}, {"kind": 3}, "[]", '"x"', "nul", ""])
+@pytest.mark.parametrize(
+    "body", [{"driverCores": "many"}, {"jars": "a"}, {"conf": []}, {"kind": 3}, "[]", '"x"', "nul", ""]
+)
 def test_rule_17_a_wrong_body_is_400_with_a_message(body, gateway) -> None:
     response = gateway.send("POST", "/sessions", body)
     assert response.status_code == 400 and set(response.json) == {"msg"}
@@ -228,8 +236,19 @@ def test_rule_17_a_duplicate_name_says_so(path: str, gateway) -> None:
     assert response.status_code == 400 and "Duplicate session name: n" in response.json["msg"]
 
 
-@pytest.mark.parametrize("path", ["/sessions/{}", "/sessions/{}/state", "/sessions/{}/log", "/sessions/{}/statements",
-                                  "/sessions/{}/statements/0", "/batches/{}", "/batches/{}/log", "/batches/{}/state"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sessions/{}",
+        "/sessions/{}/state",
+        "/sessions/{}/log",
+        "/sessions/{}/statements",
+        "/sessions/{}/statements/0",
+        "/batches/{}",
+        "/batches/{}/log",
+        "/batches/{}/state",
+    ],
+)
 @pytest.mark.parametrize("ref", ["7", "nobody", "-1"])
 def test_rule_18_what_is_not_there_is_404_word_for_word(path: str, ref: str, gateway) -> None:  # fmt: skip
     response = gateway.send("GET", path.format(ref))
@@ -314,7 +333,12 @@ def test_rule_24_a_result_is_handed_out_as_the_driver_gave_it(data, gateway) -> 
 def test_rule_25_an_error_is_handed_out_as_the_driver_gave_it(gateway) -> None:
     gateway.open_idle()
     gateway.run(0)
-    error = {"status": "error", "ename": "E", "evalue": "v", "traceback": ["Traceback (most recent call last):\n", "E: v\n"]}
+    error = {
+        "status": "error",
+        "ename": "E",
+        "evalue": "v",
+        "traceback": ["Traceback (most recent call last):\n", "E: v\n"],
+    }
     gateway.answer(0, **error)
     assert error.items() <= gateway.get("/sessions/0/statements/0")["output"].items()
 

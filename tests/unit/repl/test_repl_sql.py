@@ -13,7 +13,7 @@ from sessions.repl.exact import ExactNumber, exact_json
 from sessions.repl.rows import converter
 from sessions.repl.sql import SqlInterpreter, java_frames
 
-UTC = datetime.timezone.utc  # noqa: UP017
+UTC = datetime.timezone.utc
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ UTC = datetime.timezone.utc  # noqa: UP017
         ("decimal(10,2)", Decimal("-0.00"), 0),
         ("date", datetime.date(2020, 1, 2), "2020-01-02"),
         ("timestamp", datetime.datetime(2020, 1, 2, 3, 4, 5, 678, tzinfo=UTC), "2020-01-02T03:04:05Z"),
-        ("timestamp_ntz", datetime.datetime(2020, 1, 2, 3, 4, 5), "2020-01-02T03:04:05"),
+        ("timestamp_ntz", datetime.datetime(2020, 1, 2, 3, 4, 5), "2020-01-02T03:04:05"),  # noqa: DTZ001
         ("binary", bytearray(b"\x00\xff\x80"), [0, -1, -128]),
         ("interval day to second", datetime.timedelta(days=1), "1 day, 0:00:00"),
         ({"type": "array", "elementType": "binary"}, [b"\x01", None], [[1], None]),
@@ -61,7 +61,7 @@ def test_values(kind: Any, value: Any, written: Any) -> None:
 
 def test_naive_timestamp_is_the_drivers_local_time() -> None:
     instant = datetime.datetime(2020, 7, 2, 3, 4, 5, tzinfo=UTC)
-    local = datetime.datetime.fromtimestamp(instant.timestamp())
+    local = datetime.datetime.fromtimestamp(instant.timestamp())  # noqa: DTZ006 - as Spark does
     assert converter("timestamp")(local) == "2020-07-02T03:04:05Z"
 
 

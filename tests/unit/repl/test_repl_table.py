@@ -34,7 +34,7 @@ class Row(tuple):  # type: ignore[type-arg]
         ([{"a": None}, {"a": 1.5}], [("a", "DOUBLE_TYPE")], [[None], [1.5]]),
         ([None], [("0", "NULL_TYPE")], [[None]]),
         ([datetime.date(2020, 1, 2)], [("0", "DATE_TYPE")], [["2020-01-02"]]),
-        ([datetime.datetime(2020, 1, 2, 3)], [("0", "TIMESTAMP_TYPE")], [["2020-01-02 03:00:00"]]),
+        ([datetime.datetime(2020, 1, 2, 3)], [("0", "TIMESTAMP_TYPE")], [["2020-01-02 03:00:00"]]),  # noqa: DTZ001
         ([Decimal("1.50")], [("0", "DECIMAL_TYPE")], [["1.50"]]),
         ([[[1, 2]]], [("0", "ARRAY_TYPE")], [[[1, 2]]]),
         ([{"m": {"k": 1}}], [("m", "MAP_TYPE")], [[{"k": 1}]]),

@@ -18,7 +18,9 @@ from sessions.store import SessionStore
 
 @pytest.fixture
 def submit(session_store: SessionStore, clock):
-    def submit(session: int, code: str = "1", most_unfinished: int = 10_000, retained: int = 10_000) -> Statement | None:
+    def submit(
+        session: int, code: str = "1", most_unfinished: int = 10_000, retained: int = 10_000
+    ) -> Statement | None:
         return session_store.submit(session, code, "sql", clock(), most_unfinished=most_unfinished, retained=retained)
 
     return submit
@@ -58,7 +60,9 @@ def test_a_statement_comes_back_as_it_was_submitted(idle_session: Session, submi
     assert session_store.statement(idle_session.id, 1) is None and session_store.statement(99, 0) is None
 
 
-def test_a_claim_takes_the_first_of_each_idle_session(idle_session, add_session, make_ready, submit, session_store, clock):
+def test_a_claim_takes_the_first_of_each_idle_session(
+    idle_session, add_session, make_ready, submit, session_store, clock
+):
     other = add_session()
     make_ready(other)
     starting = add_session()
@@ -93,7 +97,9 @@ def test_a_cancelled_one_is_passed_over(idle_session: Session, submit, session_s
     assert keys(session_store.claim(clock())) == [(idle_session.id, 1)]
 
 
-def test_what_was_submitted_while_starting_runs_once_idle(add_session, make_ready, submit, session_store, clock) -> None:
+def test_what_was_submitted_while_starting_runs_once_idle(
+    add_session, make_ready, submit, session_store, clock
+) -> None:
     session = add_session()
     submit(session.id)
     assert session_store.claim(clock()) == []
