@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from batches.states import BatchState, Target
 from gateway.core.clock import from_text, from_text_or_none
 from gateway.core.database import Row
 from gateway.core.spark import SparkOptions
-
-from batches.states import BatchState, Target
 
 
 @dataclass(frozen=True)

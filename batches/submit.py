@@ -75,7 +75,7 @@ def find_application(batch: Batch, host: str) -> Application | None:
 
 def _ask(url: str) -> Application | None:
     try:
-        with urllib.request.urlopen(f"{url}/api/v1/applications", timeout=_PROBE_PATIENCE) as answer:
+        with urllib.request.urlopen(f"{url}/api/v1/applications", timeout=_PROBE_PATIENCE) as answer:  # noqa: S310
             return Application(json.load(answer)[0]["id"], url)
     except (OSError, HTTPException, ValueError, LookupError, TypeError):
         return None  # not up yet; it is asked again

@@ -75,7 +75,7 @@ class Children:
         if not self._stopping:
             self._begun[name] = time.monotonic()
             bound = partial(_end_with_parent, os.getpid())
-            self._running[name] = subprocess.Popen(self._commands[name], preexec_fn=bound)
+            self._running[name] = subprocess.Popen(self._commands[name], preexec_fn=bound)  # noqa: PLW1509 (there is one thread)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

@@ -39,7 +39,7 @@ class KernelClient:
         self._client.load_connection_file(str(connection_file))
 
     async def __aenter__(self) -> KernelClient:
-        self._client.start_channels(shell=True, control=True, iopub=False, stdin=False, hb=False)
+        self._client.start_channels(shell=True, control=True, iopub=False, stdin=False, hb=False)  # noqa: S604
         return self
 
     async def __aexit__(

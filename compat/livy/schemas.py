@@ -92,7 +92,7 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _texts() -> fields.List:
+def _texts() -> fields.List[str]:
     return fields.List(Text(), load_default=list)
 
 

@@ -45,7 +45,7 @@ class Database:
 
     def run(self, sql: str, values: Mapping[str, Any] = _NONE) -> int:
         """Do a write without RETURNING; the number of rows it touched."""
-        return self._connection().execute(sql, values).rowcount
+        return int(self._connection().execute(sql, values).rowcount)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -42,7 +42,7 @@ FILE_VARIABLE = PREFIX + "CONFIG"
 
 def _setting(default: Any, meaning: str) -> Any:
     if isinstance(default, (dict, list)):
-        return dataclasses.field(default_factory=lambda: default.copy(), metadata={"meaning": meaning})
+        return dataclasses.field(default_factory=default.copy, metadata={"meaning": meaning})
     return dataclasses.field(default=default, metadata={"meaning": meaning})
 
 

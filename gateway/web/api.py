@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import flask_smorest
 import marshmallow
-from flask import Request, Response, current_app, request
+from flask import Request, Response, current_app
 from flask.json.provider import DefaultJSONProvider
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
@@ -47,7 +47,7 @@ class Parser(FlaskParser):
     """Reads arguments with marshmallow. Unknown body members are refused, unknown query parameters ignored."""
 
     DEFAULT_VALIDATION_STATUS = 400
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": marshmallow.RAISE, "query": marshmallow.EXCLUDE}
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": marshmallow.RAISE, "query": marshmallow.EXCLUDE}  # noqa: RUF012
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
         return read_json(req)
@@ -64,7 +64,7 @@ class Api(flask_smorest.Api):
     """Errors that no protocol has taken: an unrouted path or method has an empty body, as Livy's, others say why."""
 
     # How the API's description shows errors: a message, or for some a bare string (contract §0.5, shapes A and B).
-    ERROR_SCHEMA = {
+    ERROR_SCHEMA: ClassVar = {
         "oneOf": [
             {"type": "object", "properties": {"msg": {"type": "string"}}, "required": ["msg"]},
             {"type": "string"},

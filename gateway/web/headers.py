@@ -26,9 +26,9 @@ def register(app: Flask, settings: Settings) -> None:
     @app.before_request
     def check() -> None:
         refuse_other_sites(request)
-        if settings.csrf_protection and method_sent(request) not in _SAFE:
-            if "X-Requested-By" not in request.headers:
-                raise InvalidRequest("Missing Required Header for CSRF protection.")
+        writes = method_sent(request) not in _SAFE
+        if settings.csrf_protection and writes and "X-Requested-By" not in request.headers:
+            raise InvalidRequest("Missing Required Header for CSRF protection.")
 
     @app.after_request
     def finish(response: Response) -> Response:

@@ -50,7 +50,6 @@ class Program:
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "program.log"
         self._serve: subprocess.Popen[bytes] | None = None
-        self._seen: set[psutil.Process] = set()
 
     # ------------------------------------------------------------ life
 
@@ -78,7 +77,7 @@ class Program:
             raise AssertionError(f"{error}\n{self.log()}") from None
 
     def wait_until_serving(self) -> None:
-        """Until it answers, all its processes are there and the supervisor holds its lease."""
+        """Until it answers and all its processes are there."""
         eventually(self._serves, within=30, what=f"{self.url} answers")
         eventually(self.supervisor, within=10, what="a supervisor runs")
         eventually(self.web_workers, within=10, what="web workers run")
@@ -101,9 +100,9 @@ class Program:
                 process.kill()
             except psutil.Error:
                 continue
-        psutil.wait_procs(left, timeout=10)
         if self._serve is not None:
             self._serve.wait(10)
+        psutil.wait_procs(left, timeout=10)
 
     # ------------------------------------------------------------ processes
 
@@ -141,18 +140,13 @@ class Program:
         assert len(named) == len(processes), "a process to kill was not there"
         for process in named:
             process.kill()
-        self._collect()
+        if self._serve is not None and self._serve.pid in [one.pid for one in named]:
+            self._serve.wait(10)  # before anybody else collects it
         psutil.wait_procs(named, timeout=10)
 
     def kill_tree(self) -> None:
         """kill -9 of all but the drivers."""
         self.kill(*self.tree())
-        assert self._serve is not None
-        self._serve.wait(10)
-
-    def _collect(self) -> None:
-        if self._serve is not None:
-            self._serve.poll()
 
     def _ours(self) -> list[psutil.Process]:
         data = str(self.data)

@@ -103,6 +103,10 @@ def test_session_deleted_while_it_starts_leaves_nothing(gateway: Gateway) -> Non
     assert not opened.exists() and not folder.exists() and processes.family(folder) == []
 
 
+def test_supervisor_had_nothing_to_complain_about(stopped: Session) -> None:
+    assert " ERROR " not in stopped.gateway.output("supervisor")
+
+
 def test_interrupt_ends_the_session(gateway: Gateway) -> None:
     opened = gateway.new_session(kind="pyspark")
     assert gateway.post(f"{opened.path}/interrupt") == {"msg": "interrupted"}

@@ -202,8 +202,7 @@ def started(client: Client, code: str, kind: str = "pyspark") -> tuple[int, str]
     [
         "kept = 5\nwhile True: pass",
         "import time\ntime.sleep(100)",
-        "import time\nseen = []\nwhile True:\n  try: time.sleep(100)\n"
-        "  except KeyboardInterrupt:\n    if seen: raise\n    seen.append(1)",
+        "import time\ndef f():\n  try: time.sleep(100)\n  except KeyboardInterrupt: time.sleep(100)\nf()",
         "sc._jvm.java.lang.Thread.sleep(100_000)",
         "while True:\n  try: spark.range(10).count()\n  except Exception: pass",
         "import os\nos.system('sleep 100; true')",
@@ -286,7 +285,8 @@ def test_a_killed_client_loses_nothing(client: Client, driver: DriverProcess) ->
     statement = next(numbers)
     code = "import time\nprint('a' * 1_000_000)\ntime.sleep(1)"
     script = (
-        f"import sys; sys.path[:0] = {sys.path!r}\nfrom pathlib import Path\nfrom tests.integration.repl.driver_process import Client\n"
+        f"import sys; sys.path[:0] = {sys.path!r}\nfrom pathlib import Path\n"
+        "from tests.integration.repl.driver_process import Client\n"
         f"client = Client(Path({str(driver.connection_file)!r}))\nclient.send({statement}, {code!r})\n"
         f"while client.ask('progress_request', statement={statement - 1})['progress'] < 1.0: pass\n"
         "client.ask('kernel_info_request')\nprint('sent', flush=True)\nclient.reply('never', 60)"

@@ -15,6 +15,8 @@ from sessions.repl.exact import exact_json
 from sessions.repl.table import table
 from sessions.repl.values import jsonable
 
+Pair = namedtuple("Pair", ["x", "y"])
+
 
 class Row(tuple):  # type: ignore[type-arg]
     """A pyspark Row as far as magics look at it."""
@@ -90,7 +92,7 @@ def test_numpy_values() -> None:
         (Decimal("NaN"), "null"),
         (Row((1, 2)), '{"a": 1, "b": 2}'),
         (OrderedDict(b=1, a=2), '{"b": 1, "a": 2}'),
-        (namedtuple("P", "x y")(1, 2), "[1, 2]"),
+        (Pair(1, 2), "[1, 2]"),
         ("\ud800", '"\\\\ud800"'),
     ],
 )
