@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _ASK_AGAIN = timedelta(seconds=0.3)
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
-STOP_LADDER = ((signal.SIGTERM, timedelta(seconds=5)), (signal.SIGKILL, timedelta(seconds=30)))
+STOP_LADDER = ((signal.SIGTERM, timedelta(seconds=5)), (signal.SIGKILL, timedelta(seconds=1)))
 
 
 class BatchPass:
@@ -36,7 +36,8 @@ class BatchPass:
     def adopt(self) -> None:
         """Take up what an earlier supervisor left running, and start what it had no time to. Once, at first."""
         for batch in self._store.running():
-            self._start(batch, self._clock())
+            if batch.target is Target.FINISHED:
+                self._start(batch, self._clock())
 
     def __call__(self) -> bool:
         """Whether something is being stopped, so that the next pass should come soon."""
@@ -89,15 +90,17 @@ class BatchPass:
             if batch.target is Target.DELETED:
                 shutil.rmtree(batch.folder, ignore_errors=True)
                 self._store.remove(batch.id, now)
-        elif step < 0 or (now - since > STOP_LADDER[step][1] and step + 1 < len(STOP_LADDER)):
-            processes.signal_all(batch.folder, STOP_LADDER[step + 1][0])
-            self._stopping[batch.id] = (step + 1, now)
+        elif step < 0 or now - since > STOP_LADDER[step][1]:
+            step = min(step + 1, len(STOP_LADDER) - 1)
+            processes.signal_all(batch.folder, STOP_LADDER[step][0])
+            self._stopping[batch.id] = (step, now)
 
     def _finish(self, batch: Batch, state: BatchState, code: int | None, reason: str | None, now: datetime) -> None:
         """Write the end of a batch, once; make sure that nothing of it runs on, and keep its log alone."""
         processes.signal_all(batch.folder, signal.SIGKILL)
         if batch.app_id is None and (application := application_in_log(batch)):
             self._store.set_app(batch.id, application.id, application.ui_url)
+        logs.finish(batch.log)
         if self._store.end(batch.id, state, code, reason, now):
             if reason:
                 logs.note(batch.log, reason)

@@ -136,7 +136,7 @@ class BatchStore:
         with self._db.transaction():
             moved = self._db.run(
                 "UPDATE batches SET state = :state, exit_code = :code, ended = :now"
-                " WHERE id = :id AND state IN ('starting', 'running')",
+                " WHERE id = :id AND (state = 'running' OR (state = 'starting' AND :state <> 'success'))",
                 {"id": batch, "state": state.value, "code": code, "now": to_text(now)},
             )
             if moved:

@@ -22,7 +22,7 @@ from gateway.core import settings as settings_module
 from gateway.core import wakeup
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError
-from gateway.core.settings import Settings, is_loopback
+from gateway.core.settings import Settings
 from gateway.web import headers
 from gateway.web.api import Api, JsonProvider, json_response
 from gateway.web.middleware import Front
@@ -72,11 +72,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
-    guarded = is_loopback(settings.host) and settings.trusted_hosts
     return {
         "MAX_CONTENT_LENGTH": settings.request_limit,
         "PROVIDE_AUTOMATIC_OPTIONS": False,
-        "TRUSTED_HOSTS": settings.trusted_hosts if guarded else None,
         "API_TITLE": "Spark Gateway",
         "API_VERSION": gateway.__version__,
         "OPENAPI_VERSION": "3.0.3",

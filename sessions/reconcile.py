@@ -102,12 +102,14 @@ class DriverPass:
         step, since = self._stopping.get(driver.id, (-1, now))
         if not processes.family(driver.folder):
             self._is_gone(driver, driver.reason, now)
-        elif step < 0 or (now - since > STOP_LADDER[step][1] and step + 1 < len(STOP_LADDER)):
-            processes.signal_all(driver.folder, STOP_LADDER[step + 1][0])
-            self._stopping[driver.id] = (step + 1, now)
+        elif step < 0 or now - since > STOP_LADDER[step][1]:
+            step = min(step + 1, len(STOP_LADDER) - 1)
+            processes.signal_all(driver.folder, STOP_LADDER[step][0])
+            self._stopping[driver.id] = (step, now)
 
     def _is_gone(self, driver: Driver, reason: str | None, now: datetime) -> None:
         processes.signal_all(driver.folder, STOP_LADDER[-1][0])
+        logs.finish(driver.log)
         if reason:
             logs.note(driver.log, reason)
         self._store.gone(driver.id, reason, now)

@@ -72,8 +72,10 @@ class Runner:
     ) -> None:
         """Wait for the answer a moment; when it has not come, ask for progress or press the cancel."""
         asked = asyncio.create_task(cancel.wait())
-        await asyncio.wait({answer, asked}, timeout=_PROGRESS_EVERY, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        try:
+            await asyncio.wait({answer, asked}, timeout=_PROGRESS_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
         if answer.done():
             return
         try:

@@ -39,7 +39,7 @@ SESSION_MOVES = {
 STATEMENT_MOVES = {
     StatementState.WAITING: {StatementState.RUNNING, StatementState.CANCELLED, StatementState.AVAILABLE},
     StatementState.RUNNING: {StatementState.AVAILABLE, StatementState.CANCELLING},
-    StatementState.CANCELLING: {StatementState.CANCELLED, StatementState.AVAILABLE},
+    StatementState.CANCELLING: {StatementState.CANCELLED},
     StatementState.AVAILABLE: set(),
     StatementState.CANCELLED: set(),
 }

@@ -145,5 +145,15 @@ def note(path: Path, text: str) -> None:
         file.write((("" if starts_line else "\n") + f"spark-gateway: {text}\n").encode("utf-8", "replace"))
 
 
+def finish(path: Path) -> None:
+    """End the last line of a log that nobody writes any more: a line is shown when it is whole."""
+    try:
+        with open(path, "r+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                file.write(b"\n")
+    except OSError:
+        return
+
+
 def _text(line: bytes) -> str:
     return line.rstrip(b"\r\n").decode("utf-8", "replace")

@@ -19,11 +19,12 @@ from pathlib import Path
 import psutil
 
 OWNER_VARIABLE = "SPARK_GATEWAY_OWNER"
+_SWEEPS = 10  # of all processes at most, to tell a family that forks while it is told
 _ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 # $0 is the folder. noclobber makes `>` an exclusive create. The code is renamed into place: never half there.
 _SHELL = """
-set -C; echo $$ > "$0/pid" || exit 0; set +C
+set -C; { echo $$ > "$0/pid"; } 2>/dev/null || exit 0; set +C
 "$@"
 code=$?
 echo $code > "$0/exit.part" && mv "$0/exit.part" "$0/exit"
@@ -159,12 +160,18 @@ class Watcher:
 
 
 def signal_all(folder: Path, number: signal.Signals) -> None:
-    """Send a signal to everything that was started in `folder`."""
-    for process in family(folder):
-        try:
-            process.send_signal(number)
-        except psutil.Error:
-            continue
+    """Send a signal to everything that was started in `folder`, also to what was forked while we looked."""
+    told: set[psutil.Process] = set()
+    for _ in range(_SWEEPS):
+        found = set(family(folder)) - told
+        if not found:
+            return
+        for process in found:
+            try:
+                process.send_signal(number)
+            except psutil.Error:
+                continue
+        told |= found
 
 
 def family(folder: Path) -> list[psutil.Process]:

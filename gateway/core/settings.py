@@ -10,7 +10,7 @@ import dataclasses
 import ipaddress
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -230,11 +230,11 @@ def as_text(value: Any) -> str:
 
 
 def _duration_text(value: timedelta) -> str:
-    seconds = value.total_seconds()
-    for suffix, unit in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % unit == 0:
-            return f"{seconds / unit:g}{suffix}"
-    return f"{seconds:g}s"
+    microseconds = value // timedelta(microseconds=1)
+    for suffix, unit in (("d", 86400 * 10**6), ("h", 3600 * 10**6), ("m", 60 * 10**6), ("s", 10**6), ("ms", 1000)):
+        if microseconds and microseconds % unit == 0:
+            return f"{microseconds // unit}{suffix}"
+    return f"{microseconds}us" if microseconds else "0s"
 
 
 def _read_file(environ: Mapping[str, str], file: Path | None) -> dict[str, Any]:
@@ -268,10 +268,19 @@ def _from_toml(name: str, value: Any) -> Any:
     if kind == list[str] and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
     if kind == dict[str, str] and isinstance(value, dict):
-        return {key: as_text(item) for key, item in value.items()}
+        return {key: as_text(item) for key, item in _flat(value)}
     if kind in (str, int, bool) and type(value) is kind:
         return value
     raise Misconfigured(f"setting {name} is {value!r} in the settings file: give {_example(kind)}")
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The members of a table by their dotted names: to TOML an unquoted `spark.ui.port` is a table in a table."""
+    for key, item in table.items():
+        if isinstance(item, dict):
+            yield from _flat(item, f"{prefix}{key}.")
+        else:
+            yield prefix + key, item
 
 
 def _from_text(name: str, text: str) -> Any:

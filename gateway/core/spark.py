@@ -102,7 +102,10 @@ def _wire(name: str) -> str:
 
 def _check_path(name: str, path: str, settings: Settings) -> None:
     """The first two texts are Livy's own, which its users search for."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError as error:
+        raise InvalidRequest(f"{_wire(name)}: '{path}' is no path and no URL: {error}") from None
     if parts.scheme not in ("", "file"):
         return
     plain = unquote(parts.path) if parts.scheme else path.split("#", 1)[0]
@@ -243,6 +246,7 @@ def write_private(path: Path, text: str) -> None:
 
 def _escape(text: str, special: str) -> str:
     text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    text = text.replace("\f", "\\f")
     text = re.sub(f"([{re.escape(special)}])", r"\\\1", text) if special else text
     return "\\" + text if text.startswith(" ") else text
 

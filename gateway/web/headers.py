@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-from urllib.parse import urlsplit
+import re
 
 from flask import Flask, Request, Response, request
 
 from gateway.core.errors import Forbidden, InvalidRequest
-from gateway.core.settings import Settings
+from gateway.core.settings import Settings, is_loopback
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -25,6 +25,8 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 def register(app: Flask, settings: Settings) -> None:
     @app.before_request
     def check() -> None:
+        if is_loopback(settings.host):
+            refuse_other_names(request, settings.trusted_hosts)
         refuse_other_sites(request)
         writes = method_sent(request) not in _SAFE
         if settings.csrf_protection and writes and "X-Requested-By" not in request.headers:
@@ -42,12 +44,19 @@ def method_sent(req: Request) -> str:
     return str(req.environ.get("spark_gateway.method", req.method))
 
 
+def refuse_other_names(req: Request, trusted: list[str]) -> None:
+    """A web page may point a name of its own at this machine. Werkzeug's own check cannot take an IPv6 address."""
+    name = re.sub(r":[0-9]*$", "", req.host).lower()
+    if trusted and name not in trusted:
+        raise InvalidRequest(f"Host '{name}' is not trusted: to use this name, add it to the setting trusted_hosts")
+
+
 def refuse_other_sites(req: Request) -> None:
     """A page of another site must not write here in the name of whoever looks at it. Only browsers send Origin."""
     origin = req.headers.get("Origin")
     if origin is None or method_sent(req) in _SAFE:
         return
-    if urlsplit(origin).netloc != req.host:
+    if origin.partition("://")[2] != req.host:
         raise Forbidden(
             f"a page of {origin} may not do this here: requests that write must come from this host's pages"
         )

@@ -144,6 +144,14 @@ def test_serve_alone_can_be_killed_and_started_again(session: Session, victim: P
     work.check()
 
 
+def test_it_can_be_stopped_and_started_again(session: Session, victim: Program, tmp_path: Path) -> None:
+    work = begin(session, victim, tmp_path)
+    victim.stop()
+    work.may_end()
+    victim.start()
+    work.check()
+
+
 def test_a_queue_of_statements_runs_once_and_in_order(session: Session, victim: Program, tmp_path: Path) -> None:
     trail = tmp_path / "trail"
     code = f"import time; time.sleep(0.1); print({{0}}, file=open({str(trail)!r}, 'a'))"

@@ -159,11 +159,14 @@ def _polls_per_second(url: str) -> float:
 
 
 def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        http.client.HTTPConnection("127.0.0.1", port, timeout=5).request("GET", "/row")
+        connection.request("GET", "/row")
         return True
     except ConnectionError:
         return False
+    finally:
+        connection.close()
 
 
 def _make_row(path: Path) -> None:

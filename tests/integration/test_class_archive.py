@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,17 @@ from gateway.core import class_archive, java, spark
 from gateway.core.java import Java
 from gateway.core.settings import Settings
 
-# The JVM is the parent of a Python application; what it has mapped is what it uses.
+# The JVM is the parent of a Python application, and what it has mapped when that starts is what it uses.
 APPLICATION = """
-import os
-from pyspark.sql import SparkSession
-spark = SparkSession.builder.getOrCreate()
-print("count", spark.range(10).count())
+import os, sys
+if "count" in sys.argv:
+    from pyspark.sql import SparkSession
+    print("count", SparkSession.builder.getOrCreate().range(10).count())
 with open(f"/proc/{os.getppid()}/maps") as maps:
     print("archive", "used" if "spark.jsa" in maps.read() else "not used")
-spark.stop()
 """
+
+Run = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,14 @@ def found() -> Java:
 
 
 @pytest.fixture(scope="module")
-def home() -> Path:
-    return spark.spark_home(Settings())
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled Spark, with a folder of jars that a test may change."""
+    bundled, copy = spark.spark_home(Settings()), tmp_path_factory.mktemp("spark")
+    shutil.copytree(bundled / "bin", copy / "bin")
+    (copy / "jars").mkdir()
+    for jar in bundled.glob("jars/*.jar"):
+        (copy / "jars" / jar.name).symlink_to(jar)
+    return copy
 
 
 @pytest.fixture(scope="module")
@@ -45,101 +52,74 @@ def cache(tmp_path_factory: pytest.TempPathFactory, found: Java, home: Path) -> 
     return folder
 
 
+@pytest.fixture(scope="module")
+def words(cache: Path, found: Java, home: Path) -> list[str]:
+    return class_archive.java_options(cache, found, home)
+
+
 @pytest.fixture
-def run_driver(found: Java, home: Path, tmp_path: Path):
+def run_driver(found: Java, home: Path, tmp_path: Path) -> Run:
     """Runs the application with these words in SPARK_SUBMIT_OPTS and returns its output, both streams."""
 
-    def run(words: list[str], *arguments: str, application: str = APPLICATION, **environ: str) -> list[str]:
+    def run(words: list[str], options: list[str], *arguments: str, java_home: Path = found.home) -> list[str]:
         script = tmp_path / "application.py"
-        script.write_text(application)
-        command = [home / "bin" / "spark-submit", "--master", "local[1]", *arguments, script]
-        variables: Mapping[str, str] = {
-            **spark.submit_environ(Settings(), found.home, words, sys.executable),
-            **environ,
-        }
+        script.write_text(APPLICATION)
+        command = [str(home / "bin" / "spark-submit"), "--master", "local[1]", *options, str(script), *arguments]
+        environ = spark.submit_environ(Settings(spark_home=str(home)), java_home, words, sys.executable)
         done = subprocess.run(
-            command,
-            env=variables,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=True,
+            command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
         )
-        return done.stdout.splitlines()
+        output: list[str] = done.stdout.splitlines()
+        assert [line for line in output if "shared archive" in line.lower() or line.startswith("[0.")] == []
+        return output
 
     return run
 
 
-def said_by_jvm(output: list[str]) -> list[str]:
-    """Lines of the JVM's own log, which begin with its uptime: [0.123s][warning][cds] …"""
-    return [line for line in output if line.startswith("[0.") or "shared archive" in line.lower()]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["--conf", "spark.driver.memory=2g"],
-        ["--conf", "spark.driver.extraJavaOptions=-XX:+UseSerialGC"],
-        ["--jars", "{jar}"],
-    ],
-    ids=["as it is", "another heap", "another collector", "a jar of its own"],
-)
-def test_drivers_use_the_archive(run_driver, cache: Path, found: Java, home: Path, arguments: list[str]) -> None:
-    jar = next(home.glob("jars/py4j-*.jar"))
-    output = run_driver(class_archive.java_options(cache, found, home), *(word.format(jar=jar) for word in arguments))
+def test_a_driver_uses_the_archive_and_spark_works(run_driver: Run, words: list[str]) -> None:
+    output = run_driver(words, [], "count")
     assert "archive used" in output and "count 10" in output
-    assert said_by_jvm(output) == []
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        "--driver-class-path={jar}",
-        "--driver-java-options=-XX:-UseCompressedOops",
-        "--driver-java-options=-XX:+UseZGC",
-        "--driver-java-options=-Xshare:off",
+        ["--conf", "spark.driver.memory=2g"],
+        ["--driver-java-options", "-XX:+UseSerialGC"],
+        ["--jars", "{jar}"],
     ],
+    ids=["another heap", "another collector", "a jar of its own"],
 )
-def test_a_driver_it_does_not_fit_runs_without_a_word(
-    run_driver, cache: Path, found: Java, home: Path, options: str
+def test_what_sessions_usually_ask_for_keeps_the_archive_usable(
+    run_driver: Run, words: list[str], home: Path, options: list[str]
 ) -> None:
     jar = next(home.glob("jars/py4j-*.jar"))
-    output = run_driver(class_archive.java_options(cache, found, home), *options.format(jar=jar).split("=", 1))
-    assert "archive not used" in output and "count 10" in output
-    assert said_by_jvm(output) == []
+    assert "archive used" in run_driver(words, [option.format(jar=jar) for option in options])
 
 
-def test_the_archive_of_changed_jars_is_passed_over_in_silence(
-    run_driver, cache: Path, found: Java, home: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--driver-class-path", "{jar}"],
+        ["--driver-java-options", "-XX:-UseCompressedOops"],
+        ["--driver-java-options", "-XX:+UseZGC"],
+        ["--driver-java-options", "-Xshare:off"],
+    ],
+    ids=["another class path", "other pointers", "a collector with other pointers", "sharing off"],
+)
+def test_a_driver_it_does_not_fit_starts_without_a_word(
+    run_driver: Run, words: list[str], home: Path, options: list[str]
 ) -> None:
-    """Spark is replaced while a supervisor still hands out the options it found when it started."""
-    mine = tmp_path / "spark"
-    shutil.copytree(home / "bin", mine / "bin")
-    shutil.copytree(home / "jars", mine / "jars", copy_function=os.link)
-    jar = next(mine.glob("jars/spark-core_*.jar"))
-    bytes_of_jar = jar.read_bytes()
-    class_archive.build(tmp_path / "cache", found, mine, sys.executable)
-    words = class_archive.java_options(tmp_path / "cache", found, mine)
-    assert "archive used" in run_driver(words, SPARK_HOME=str(mine))
-
-    jar.unlink()  # a link to the real one, which stays as it is
-    jar.write_bytes(bytes_of_jar)
-    output = run_driver(words, SPARK_HOME=str(mine))
-    assert "archive not used" in output and "count 10" in output
-    assert said_by_jvm(output) == []
-    assert class_archive.java_options(tmp_path / "cache", found, mine) == []  # the next start builds anew
+    jar = next(home.glob("jars/py4j-*.jar"))
+    assert "archive not used" in run_driver(words, [option.format(jar=jar) for option in options])
 
 
-def test_a_driver_of_another_java_runs_without_a_word(run_driver, cache: Path, found: Java, home: Path) -> None:
-    others = [one for one in map(java.probe, java._usual_homes(os.environ)) if isinstance(one, Java)]
-    other = next((one for one in others if one.version != found.version), None)
-    if other is None:
+def test_a_driver_of_another_java_starts_without_a_word(run_driver: Run, words: list[str], found: Java) -> None:
+    probed = [java.probe(place) for place in java._usual_homes(os.environ)]
+    others = [one for one in probed if isinstance(one, Java) and one.version != found.version]
+    if not others:
         pytest.skip("there is one Java on this machine")
-    output = run_driver(class_archive.java_options(cache, found, home), JAVA_HOME=str(other.home))
-    assert "archive not used" in output and "count 10" in output
-    assert said_by_jvm(output) == []
+    assert "archive not used" in run_driver(words, [], java_home=others[0].home)
 
 
 def test_a_cut_archive_is_not_handed_to_a_driver(cache: Path, found: Java, home: Path, tmp_path: Path) -> None:
@@ -149,3 +129,20 @@ def test_a_cut_archive_is_not_handed_to_a_driver(cache: Path, found: Java, home:
     assert class_archive.java_options(tmp_path, found, home) != []
     os.truncate(copy, copy.stat().st_size // 2)
     assert class_archive.java_options(tmp_path, found, home) == []
+
+
+def test_the_archive_of_replaced_jars_is_passed_over_in_silence(
+    run_driver: Run, words: list[str], cache: Path, found: Java, home: Path
+) -> None:
+    """Spark is replaced while a supervisor still hands out the options it found when it started."""
+    jar = next(home.glob("jars/spark-core_*.jar"))
+    bundled = jar.readlink()
+    jar.unlink()
+    shutil.copyfile(bundled, jar)
+    try:
+        output = run_driver(words, [], "count")
+        assert "archive not used" in output and "count 10" in output
+        assert class_archive.java_options(cache, found, home) == []  # the next set-up builds anew
+    finally:
+        jar.unlink()
+        jar.symlink_to(bundled)

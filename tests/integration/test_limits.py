@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from gateway import stores
 from gateway.core import processes
@@ -62,8 +64,9 @@ def test_statements_beyond_the_limit_are_refused_and_old_ones_forgotten(start_ga
 
 def test_body_beyond_the_limit_is_refused(start_gateway: Callable[..., Gateway]) -> None:
     gateway = start_gateway(request_limit=100_000)
-    assert gateway.call("POST", "/sessions", {"name": "x" * 200_000}).status_code == 413
-    assert gateway.call("GET", "/sessions").json()["total"] == 0
+    body = json.dumps({"name": "x" * 200_000})
+    assert requests.post(f"{gateway.url}/sessions", data=body, timeout=SOON).status_code == 413
+    assert gateway.get("/sessions")["total"] == 0
 
 
 def test_output_beyond_the_limit_is_cut_with_a_sign(start_gateway: Callable[..., Gateway]) -> None:

@@ -4,6 +4,7 @@ promise that no process a test has started is left when it ends."""
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -49,9 +50,19 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated store with nothing in it, made once: tests copy it."""
+    path = tmp_path_factory.mktemp("store") / "gateway.db"
+    Database(path).migrate(stores.MIGRATIONS)
+    return path
+
+
 @pytest.fixture
-def db(settings: Settings) -> Database:
-    return stores.open_and_migrate(settings)
+def db(settings: Settings, empty_store: Path) -> Database:
+    settings.data_dir.mkdir(mode=0o700)
+    shutil.copy(empty_store, settings.store_path)
+    return Database(settings.store_path)
 
 
 @pytest.fixture

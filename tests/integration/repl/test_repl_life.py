@@ -33,7 +33,7 @@ def test_sigterm_ends_a_busy_driver_in_time(tmp_path: Path) -> None:
         client.close()
         os.kill(pid, signal.SIGTERM)
         driver.process.wait(15)
-        assert not os.path.exists(f"/proc/{pid}")
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 5)
     finally:
         driver.close()
 

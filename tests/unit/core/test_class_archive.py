@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -129,32 +130,21 @@ def test_a_build_that_takes_too_long_is_ended_with_all_it_started(
     """The grandchild holds a pipe open for as long as it lives."""
     monkeypatch.setattr(class_archive, "_PATIENCE", 0.3)
     pipe = tmp_path / "pipe"
-    class_archive.os.mkfifo(pipe)
-    reader = class_archive.os.open(pipe, class_archive.os.O_RDONLY | class_archive.os.O_NONBLOCK)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     home = make_spark(f"sleep 600 > {pipe} & wait")
     with pytest.raises(ArchiveNotBuilt, match="took longer than"):
         class_archive.build(cache, JAVA, home, "python3")
-    class_archive.os.set_blocking(reader, True)
-    assert class_archive.os.read(reader, 1) == b""  # its end, which only comes when nobody holds it
-    class_archive.os.close(reader)
+    os.set_blocking(reader, True)
+    assert os.read(reader, 1) == b""  # its end, which only comes when nobody holds it
+    os.close(reader)
 
 
 def test_two_builds_at_once_leave_one_sound_archive(cache: Path, make_spark) -> None:
     home = make_spark()
-    failures: list[BaseException] = []
-
-    def build() -> None:
-        try:
-            class_archive.build(cache, JAVA, home, "python3")
-        except BaseException as error:
-            failures.append(error)
-
-    builders = [threading.Thread(target=build) for _ in range(4)]
-    for builder in builders:
-        builder.start()
-    for builder in builders:
-        builder.join()
-    assert failures == []
+    with ThreadPoolExecutor() as pool:
+        built = list(pool.map(lambda _: class_archive.build(cache, JAVA, home, "python3"), range(4)))
+    assert set(built) == {class_archive.archive_path(cache, JAVA, home)}
     assert class_archive.java_options(cache, JAVA, home) != []
     assert len(list(cache.glob("classes/*"))) == 1
 

@@ -147,7 +147,7 @@ def test_an_unfit_variable_stops_the_start_with_the_name_and_an_example(name: st
 )  # fmt: skip
 def test_a_wrong_type_in_the_file_stops_the_start_with_the_name(line: str, file: Path) -> None:
     file.write_text(line)
-    with pytest.raises(Misconfigured, match=f"^setting {line.split()[0]} is .* in the settings file: give "):
+    with pytest.raises(Misconfigured, match=f"^setting {line.split(maxsplit=1)[0]} is .* in the settings file: give "):
         load({}, file)
 
 

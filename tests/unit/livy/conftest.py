@@ -109,7 +109,7 @@ MakeGateway = Callable[..., Gateway]
 
 
 @pytest.fixture
-def make_gateway(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> MakeGateway:
+def make_gateway(settings: Settings, db: Database, monkeypatch: pytest.MonkeyPatch) -> MakeGateway:
     """A gateway with these settings changed."""
 
     def make(**changes: Any) -> Gateway:

@@ -21,7 +21,7 @@ def numbers(table: str) -> list[int]:
     return [int(number) for number in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
 
 
-def tests_there_are() -> set[str]:
+def names_of_all_tests() -> set[str]:
     found = set()
     for file in (ROOT / "tests").rglob("test_*.py"):
         tree = ast.parse(file.read_text("utf-8"))
@@ -32,7 +32,7 @@ def tests_there_are() -> set[str]:
 def test_every_test_the_page_names_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", PAGE))
     assert len(named) > 60
-    assert named - tests_there_are() == set()
+    assert named - names_of_all_tests() == set()
 
 
 @pytest.mark.parametrize(("title", "count"), [("The thirty rules", 30), ("The numbered quirks", 72)])
@@ -41,7 +41,7 @@ def test_every_number_is_on_the_page_once_and_in_order(title: str, count: int) -
 
 
 def test_every_numbered_test_is_on_the_page() -> None:
-    numbered = {name for name in tests_there_are() if re.match(r"test_(rule|quirk)_\d\d_", name)}
+    numbered = {name for name in names_of_all_tests() if re.match(r"test_(rule|quirk)_\d\d_", name)}
     assert numbered - set(re.findall(r"`(test_\w+)`", PAGE)) == set()
 
 

@@ -14,11 +14,10 @@ from gateway.core.clock import utc_now
 from sessions.reconcile import SessionPass
 
 SESSION_KEYS = set(
-    "id name appId owner proxyUser state kind appInfo log ttl idleTimeout driverMemory driverCores executorMemory"
-    " executorCores conf archives files heartbeatTimeoutInSecond jars numExecutors pyFiles queue".split()
+    ["id", "name", "appId", "owner", "proxyUser", "state", "kind", "appInfo", "log", "ttl", "idleTimeout", "driverMemory", "driverCores", "executorMemory", "executorCores", "conf", "archives", "files", "heartbeatTimeoutInSecond", "jars", "numExecutors", "pyFiles", "queue"]
 )
-BATCH_KEYS = set("id name owner proxyUser state appId appInfo log".split())
-SESSION_WORDS = set("not_started starting recovering idle running busy shutting_down error dead killed success".split())
+BATCH_KEYS = set(["id", "name", "owner", "proxyUser", "state", "appId", "appInfo", "log"])
+SESSION_WORDS = set(["not_started", "starting", "recovering", "idle", "running", "busy", "shutting_down", "error", "dead", "killed", "success"])
 
 
 def test_rule_01_ids_are_integers(gateway) -> None:
