@@ -68,13 +68,13 @@ $(RUNTIME): requirements.txt $(RUN)
 	@$(MAKE) --no-print-directory interpreter
 	@echo "Setting up $(VENV) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(RUN) $(PIP) install -r $<
+	@$(RUN) $(PIP) install --use-pep517 -r $<
 	@touch $@
 
 $(CHECKS): tests/requirements.txt $(RUNTIME)
 	@echo "Adding the checks' packages to $(VENV) (once)"
 	@rm -f $(RUNTIME)
-	@$(RUN) $(PIP) install -r $<
+	@$(RUN) $(PIP) install --use-pep517 -r $<
 	@touch $(RUNTIME) $@
 
 $(CLIENT): tests/acceptance/clients-requirements.txt $(CLIENT_PYTHON)

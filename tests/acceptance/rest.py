@@ -12,7 +12,7 @@ from tests.acceptance.program import Program, eventually
 
 Document = dict[str, Any]
 
-START = 60.0  # seconds a session may take to start on a slow machine
+START = 120.0  # seconds a session or batch may take to start on a machine that is busy
 FINISHED = ("available", "error", "cancelled")
 
 

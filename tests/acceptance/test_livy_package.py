@@ -46,7 +46,8 @@ def test_its_own_integration_suite_passes(
 ) -> None:
     suite = clients_python.parent.parent / "livy-0.8.0"
     assert (suite / SUITE).exists(), f"{suite} is missing: run `make clients`"
-    options = ["-p", "no:cacheprovider", "-rA", "-W", "ignore::FutureWarning", "--integration", program.url]
+    options = ["-c", "pyproject.toml", "--rootdir", ".", "-p", "no:cacheprovider"]  # its settings, not this project's
+    options += ["-rA", "-W", "ignore::FutureWarning", "--integration", program.url]
     options += [word for name in CANNOT for word in ("--deselect", name)]
     ran = subprocess.run(
         [clients_python, "-m", "pytest", SUITE, *options],

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from tests.acceptance.program import Program
-from tests.acceptance.rest import Rest
+from tests.acceptance.rest import START, Rest
 
 Outputs = list[dict[str, Any]]
 
 TRICKY = "λ 🤔 'single' \"double\" '''three''' \\ back\\slash {} %s <b>&amp;"
 
-# In order; each is a cell. RAN, OTHER and OWN are filled in: the path of files to be made, the ids of two sessions.
+# In order; each is a cell. RAN, URL, OTHER and OWN are filled in: the path of files to be made, the gateway's address,
+# the ids of two sessions.
 CELLS = {
     "an expression": "1 + 1",
     "print": f"print({TRICKY!r})",
@@ -29,7 +30,6 @@ CELLS = {
     "spark -o": "%%spark -o doubled\ndoubled = spark.table('t').selectExpr('id * 2 as twice')",
     "local use of doubled": "%%local\nprint(sorted(doubled['twice']))",
     "sql that is wrong": "%%sql\nSELECT nothing FROM nowhere",
-    "info": "%%info",
     "logs": "%%logs",
     "an error": "def half(x):\n    return 1 / x\nprint('before')\nhalf(0)",
     "a syntax error": "if True print(1)",
@@ -54,6 +54,7 @@ CELLS = {
     "configured": "print(sc.getConf().get('spark.driver.memory'), spark.conf.get('spark.sql.shuffle.partitions'))",
     "nothing kept": "kept",
     "delete own": "%%delete -f -s OWN",
+    "make other": "%%local\nimport requests\nprint(requests.post(URL + '/sessions', json={'kind': 'pyspark'}).status_code)",
     "info with other": "%%info",
     "delete other": "%%delete -f -s OTHER",
     "info without other": "%%info",
@@ -64,9 +65,17 @@ INTERRUPTED = {"interrupt plain code": "1", "interrupt a spark job": "2"}
 
 
 @pytest.fixture(scope="module")
-def other(rest: Rest) -> int:
-    """The id of a session that is somebody else's. It need not even be ready."""
-    return int(rest.post("/sessions", {"kind": "pyspark", "name": "other"})["id"])
+def own(rest: Rest) -> int:
+    """The id of the notebook's second session, which %%configure makes. Ids count up."""
+    number = int(rest.post("/sessions", {"kind": "pyspark"})["id"])
+    rest.delete(f"/sessions/{number}")
+    return number + 2
+
+
+@pytest.fixture(scope="module")
+def other(own: int) -> int:
+    """The id of a session that is not the notebook's."""
+    return own + 1
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +83,7 @@ def notebook(
     program: Program,
     clients_python: Path,
     clients_environ: dict[str, str],
+    own: int,
     other: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Outputs]:
@@ -81,17 +91,18 @@ def notebook(
     folder = tmp_path_factory.mktemp("notebook")
     here = {"username": "", "password": "", "url": program.url, "auth": "None"}
     # The end of a session waits for its heartbeat thread, which sleeps for one refresh.
-    configuration = {"kernel_python_credentials": here, "heartbeat_refresh_seconds": 1, "heartbeat_retry_seconds": 1}
+    pace = {"heartbeat_refresh_seconds": 1, "heartbeat_retry_seconds": 1, "livy_session_startup_timeout_seconds": START}
+    configuration = {"kernel_python_credentials": here, **pace}
     (folder / "config.json").write_text(json.dumps(configuration))
     environ = {**clients_environ, "SPARKMAGIC_CONF_DIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
     ran = subprocess.run(
         [clients_python, Path(__file__).with_name("notebook.py")],
-        input=json.dumps(list(cells(str(folder / "ran"), other))),
+        input=json.dumps(list(cells(str(folder / "ran"), program.url, own, other))),
         env=environ,
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=280,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     shown = json.loads(ran.stdout)
@@ -101,10 +112,10 @@ def notebook(
     return {name: cell["outputs"] for name, cell in shown.items()}
 
 
-def cells(ran: str, other: int) -> Iterator[dict[str, str | None]]:
-    own = other + 2  # the notebook's second session, which %%configure makes
+def cells(ran: str, url: str, own: int, other: int) -> Iterator[dict[str, str | None]]:
     for name, text in CELLS.items():
-        source = text.replace("RAN", repr(ran)).replace("OTHER", str(other)).replace("OWN", str(own))
+        source = text.replace("RAN", repr(ran)).replace("URL", repr(url))
+        source = source.replace("OTHER", str(other)).replace("OWN", str(own))
         yield {"name": name, "source": source, "interrupt": ran + INTERRUPTED[name] if name in INTERRUPTED else None}
 
 
@@ -151,11 +162,12 @@ def test_wrong_sql_shows_spark_s_words(notebook: dict[str, Outputs]) -> None:
     assert text.startswith("An error was encountered:\n[TABLE_OR_VIEW_NOT_FOUND] The table or view `nowhere`")
 
 
-def test_info_lists_all_sessions_and_marks_its_own(notebook: dict[str, Outputs], other: int) -> None:
-    tables = shown(notebook["info"], "text/html")
-    assert "Current session configs: <tt>{'kind': 'pyspark'}</tt><br>" in tables
-    assert f"<td>{other}</td>" in tables[-1]
-    assert tables[-1].count("✔") == 1
+def test_info_lists_all_sessions_and_marks_its_own(notebook: dict[str, Outputs], own: int, other: int) -> None:
+    assert stream(notebook["make other"]) == "201\n"
+    table = shown(notebook["info with other"], "text/html")[-1]
+    assert f"<td>{own}</td>" in table
+    assert f"<td>{other}</td>" in table
+    assert table.count("✔") == 1
 
 
 def test_logs_are_the_driver_s(notebook: dict[str, Outputs]) -> None:
@@ -215,7 +227,6 @@ def test_configure_starts_a_new_session_as_asked(notebook: dict[str, Outputs]) -
 def test_delete_takes_other_sessions_only(notebook: dict[str, Outputs], other: int) -> None:
     assert "Cannot delete this kernel's session" in stream(notebook["delete own"], "stderr")
     assert notebook["delete other"] == []
-    assert f"<td>{other}</td>" in shown(notebook["info with other"], "text/html")[-1]
     assert f"<td>{other}</td>" not in shown(notebook["info without other"], "text/html")[-1]
 
 

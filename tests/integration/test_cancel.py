@@ -38,6 +38,7 @@ def test_cancelled_sql_query_is_cancelled_in_spark(session: Session) -> None:
     wait_until(lambda: jobs(session, "running"), SOON, "the job runs")
     assert statement.cancel()["state"] == "cancelled"
     assert jobs(session, "running") == []
+    wait_until(lambda: session.ui("/executors")[0]["activeTasks"] == 0, SOON, "no task runs")
 
 
 @pytest.mark.parametrize(

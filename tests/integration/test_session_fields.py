@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.running_gateway import Gateway, Session
+from tests.integration.running_gateway import SOON, Gateway, Session, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -139,5 +139,5 @@ def test_deleted_session_leaves_no_process_and_no_file(opened: Session) -> None:
     folder = opened.folder
     opened.delete()
     assert not opened.exists()
-    assert not folder.exists()
+    wait_until(lambda: not folder.exists(), SOON, "its folder is gone")
     assert [process for process in opened.gateway.started_processes() if str(folder) in str(process.environ())] == []

@@ -54,7 +54,8 @@ def test_stopped_session_stays_listed_as_dead(stopped: Session) -> None:
 
 def test_stopped_session_leaves_no_process_and_only_its_log(stopped: Session) -> None:
     assert processes.family(stopped.folder) == []
-    assert [entry.name for entry in stopped.folder.iterdir()] == ["log"]
+    folder = stopped.folder
+    wait_until(lambda: [entry.name for entry in folder.iterdir()] == ["log"], SOON, "only its log is left")
 
 
 def test_results_stay_readable_after_the_end(stopped: Session) -> None:
@@ -100,7 +101,8 @@ def test_session_deleted_while_it_starts_leaves_nothing(gateway: Gateway) -> Non
     folder = opened.folder
     wait_until(lambda: processes.family(folder), SOON, "the driver's process")
     opened.delete()
-    assert not opened.exists() and not folder.exists() and processes.family(folder) == []
+    assert not opened.exists() and processes.family(folder) == []
+    wait_until(lambda: not folder.exists(), SOON, "its folder is gone")
 
 
 def test_supervisor_had_nothing_to_complain_about(stopped: Session) -> None:

@@ -44,17 +44,15 @@ SPARK_LIBRARIES = ("pyspark", "py4j", "ipykernel", "IPython")
 
 def imports_of(source: str, module: str) -> Iterator[str]:
     """Every module that the source of `module` imports, wherever in the file; relative ones spelt out."""
-    package = module if module.endswith(".__init__") else module
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package.split(".")[: -node.level]) if node.level else ""
+            base = ".".join(module.split(".")[: -node.level]) if node.level else ""
             name = ".".join(filter(None, [base, node.module]))
             yield from (f"{name}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and _name(node.func) in ("__import__", "import_module") and node.args:
-            if isinstance(node.args[0], ast.Constant):
-                yield str(node.args[0].value)
+        elif isinstance(node, ast.Call) and _name(node.func) in ("__import__", "import_module"):
+            yield from (str(one.value) for one in node.args[:1] if isinstance(one, ast.Constant))
 
 
 def _name(node: ast.expr) -> str:

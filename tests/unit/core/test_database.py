@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def take_ids(path: Path, times: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def pool() -> ProcessPoolExecutor:
+def pool() -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
         yield pool
 

@@ -166,8 +166,7 @@ NASTY = {
 def read_properties(text: str) -> dict[str, str]:
     """java.util.Properties, as its documentation has it, for files without continued lines."""
     found = {}
-    for line in re.split(r"\r\n|\r|\n", text):
-        line = line.lstrip(" \t\f")
+    for line in re.split(r"(?:\r\n|\r|\n)[ \t\f]*", text):
         if not line or line[0] in "#!":
             continue
         match = re.fullmatch(r"((?:\\.|[^\\ \t\f=:])*)[ \t\f]*[=:]?[ \t\f]*(.*)", line, re.DOTALL)

@@ -47,7 +47,7 @@ class Gateway:
         """A session, starting."""
         response = self.send("POST", "/sessions", {"kind": "pyspark", **asked})
         assert response.status_code == 201, response.text
-        return dict(response.json)
+        return dict(response.json or {})
 
     def open_idle(self, **asked: Any) -> int:
         number = int(self.open(**asked)["id"])
@@ -57,12 +57,12 @@ class Gateway:
     def run(self, session: int, code: str = "1+1", **asked: Any) -> dict[str, Any]:
         response = self.send("POST", f"/sessions/{session}/statements", {"code": code, **asked})
         assert response.status_code == 201, response.text
-        return dict(response.json)
+        return dict(response.json or {})
 
     def submit(self, **asked: Any) -> dict[str, Any]:
         response = self.send("POST", "/batches", {"file": "/bin/true", **asked})
         assert response.status_code == 201, response.text
-        return dict(response.json)
+        return dict(response.json or {})
 
     # the supervisor's side
 

@@ -40,8 +40,10 @@ NAMES = [
 
 SCALARS: list[Any] = [
     None, True, False, 0, 1, -1, 2**31, -(2**63), 10**400, 1.5, -0.0, 1e308, float("nan"), float("inf"), "", "0", "1",
-    "-1", "a", "sql", "pyspark", "shared", "1g", "8h", "9" * 50, " ", "\0", "\n", "\ud800", "\udfff\ud800", "🎉", "é" * 300,
-    "/bin/true", "/", "//", "file:", "file://", "file:///bin/true", "http://[", "http://[::1", "hdfs:///x", "a:b", "%00",
+    "-1", "a", "sql", "pyspark", "shared", "1g", "8h", "9" * 50, " ", "\0", "\n", "\ud800", "\udfff\ud800", "🎉",
+    "é" * 300,
+    "/bin/true", "/", "//", "file:", "file://", "file:///bin/true", "http://[", "http://[::1", "hdfs:///x", "a:b",
+    "%00",
     "/bin/true#", "#", "\\", "../x", "~", "*", "/*", "x" * 5000, "spark.jars", "$(id)", "{}", "\u2028", "\x7f\x80",
 ]  # fmt: skip
 
@@ -65,12 +67,14 @@ REFS = [
     "..",
     ".",
 ]
-QUERIES = ["", "?", "?from=0", "?from=-1&size=-1", "?size=", "?from=abc", "?from=2147483647&size=2147483647", "?order=desc",
-           "?order=%00", "?from=%C3%A9", "?from=1&from=x", "?size=99999999999", "?from=-2147483648", "?_method=DELETE",
+QUERIES = ["", "?", "?from=0", "?from=-1&size=-1", "?size=", "?from=abc", "?from=2147483647&size=2147483647",
+           "?order=desc",
+    "?order=%00", "?from=%C3%A9", "?from=1&from=x", "?size=99999999999", "?from=-2147483648", "?_method=DELETE",
            "?size=%EF%BC%91", "?" + "a=b&" * 500, "?from[]=1"]  # fmt: skip
 HEADERS: list[dict[str, str]] = [
     {}, {}, {}, {"Content-Encoding": "gzip"}, {"Content-Encoding": "deflate"}, {"Accept": "application/vnd.livy.v9"},
-    {"Accept-Encoding": "gzip"}, {"Content-Type": "multipart/form-data; boundary=x"}, {"Content-Type": "text/plain; charset=x"},
+    {"Accept-Encoding": "gzip"}, {"Content-Type": "multipart/form-data; boundary=x"},
+    {"Content-Type": "text/plain; charset=x"},
     {"X-HTTP-Method-Override": "GET"}, {"Transfer-Encoding": "chunked"}, {"Origin": "null"}, {"Origin": "http://["},
 ]  # fmt: skip
 
@@ -112,7 +116,7 @@ class Nonsense:
         return self._chance.choice(HEADERS)
 
 
-@pytest.mark.parametrize(("method", "template"), ROUTES, ids=lambda part: str(part))
+@pytest.mark.parametrize(("method", "template"), ROUTES, ids=str)
 def test_nonsense_never_makes_an_unexpected_failure(method: str, template: str, gateway) -> None:
     gateway.client.application.config["PROPAGATE_EXCEPTIONS"] = False
     gateway.open_idle(name="a"), gateway.open(), gateway.submit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from datetime import timedelta
 
 import pytest
@@ -76,8 +77,11 @@ def test_quirk_07_interrupt_ends_the_session_and_stop_says_nothing(gateway) -> N
     assert gateway.send("POST", "/sessions/1/stop").status_code == 204, "again is harmless"
 
 
-@pytest.mark.parametrize("body", [{"code": "1", "kind": "cobol"}, {"code": "1", "kind": "shared"}, {"code": "1"},
-                                  {"kind": "sql"}, {"code": None, "kind": "sql"}, {"code": "1", "kind": 3}])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [{"code": "1", "kind": "cobol"}, {"code": "1", "kind": "shared"}, {"code": "1"}, {"kind": "sql"},
+     {"code": None, "kind": "sql"}, {"code": "1", "kind": 3}],
+)  # fmt: skip
 def test_quirk_08_a_statement_that_cannot_run_is_refused_at_once(body, gateway) -> None:
     gateway.open_idle(kind="shared")
     response = gateway.send("POST", "/sessions/0/statements", body)
@@ -202,7 +206,8 @@ def test_quirk_20_statements_that_are_not_kept_do_not_count(make_gateway) -> Non
 
 @pytest.mark.parametrize(
     ("query", "ids"),
-    [("", [0, 1, 2, 3]), ("?order=desc", [3, 2, 1, 0]), ("?order=%20DESC%20", [3, 2, 1, 0]), ("?order=up", [0, 1, 2, 3]),
+    [("", [0, 1, 2, 3]), ("?order=desc", [3, 2, 1, 0]), ("?order=%20DESC%20", [3, 2, 1, 0]),
+     ("?order=up", [0, 1, 2, 3]),
      ("?order=desc&from=1&size=2", [2, 1]), ("?from=2", [2, 3]), ("?size=0", []), ("?from=-1&size=2", [0]),
      ("?from=-5", [0, 1, 2, 3])],
 )  # fmt: skip
@@ -491,10 +496,8 @@ def test_quirk_62_short_and_empty_answers_are_sent_as_they_are(gateway) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "GZIP", "br"])
 def test_quirk_62_compressed_requests_are_read(encoding: str, gateway) -> None:
-    import zlib
-
     plain = b'{"kind":"sql"}'
-    body = {"gzip": gzip.compress, "deflate": zlib.compress}.get(encoding.lower(), lambda data: data)(plain)
+    body = {"gzip": gzip.compress(plain), "deflate": zlib.compress(plain)}.get(encoding.lower(), plain)
     response = gateway.send("POST", "/sessions", body, headers={"Content-Encoding": encoding})
     assert response.status_code == 201
 

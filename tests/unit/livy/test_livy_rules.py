@@ -13,11 +13,16 @@ import pytest
 from gateway.core.clock import utc_now
 from sessions.reconcile import SessionPass
 
-SESSION_KEYS = set(
-    ["id", "name", "appId", "owner", "proxyUser", "state", "kind", "appInfo", "log", "ttl", "idleTimeout", "driverMemory", "driverCores", "executorMemory", "executorCores", "conf", "archives", "files", "heartbeatTimeoutInSecond", "jars", "numExecutors", "pyFiles", "queue"]
-)
-BATCH_KEYS = set(["id", "name", "owner", "proxyUser", "state", "appId", "appInfo", "log"])
-SESSION_WORDS = set(["not_started", "starting", "recovering", "idle", "running", "busy", "shutting_down", "error", "dead", "killed", "success"])
+SESSION_KEYS = {
+    "id", "name", "appId", "owner", "proxyUser", "state", "kind", "appInfo", "log", "ttl", "idleTimeout",
+    "driverMemory", "driverCores", "executorMemory", "executorCores", "conf", "archives", "files",
+    "heartbeatTimeoutInSecond", "jars", "numExecutors", "pyFiles", "queue",
+}  # fmt: skip
+BATCH_KEYS = {"id", "name", "owner", "proxyUser", "state", "appId", "appInfo", "log"}
+SESSION_WORDS = {
+    "not_started", "starting", "recovering", "idle", "running", "busy", "shutting_down", "error", "dead", "killed",
+    "success",
+}  # fmt: skip
 
 
 def test_rule_01_ids_are_integers(gateway) -> None:
@@ -320,8 +325,14 @@ def test_rule_23_arguments_of_a_batch_may_be_numbers(gateway) -> None:
     assert gateway.batches.find(0).request.args == ["1", "2.5", "true", "x"]
 
 
-@pytest.mark.parametrize("data", [{"text/plain": ""}, {"application/json": {"schema": {}, "data": [[1.0, 9007199254740993]]}},
-                                  {"text/plain": "ü🎉\u2028\x00"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"text/plain": ""},
+        {"application/json": {"schema": {}, "data": [[1.0, 9007199254740993]]}},
+        {"text/plain": "ü🎉\u2028\x00"},
+    ],
+)
 def test_rule_24_a_result_is_handed_out_as_the_driver_gave_it(data, gateway) -> None:
     gateway.open_idle()
     gateway.run(0)

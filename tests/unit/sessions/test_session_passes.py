@@ -118,7 +118,7 @@ def supervisor(db: Database, settings: Settings, clock) -> Iterator[Supervisor]:
 
 @pytest.fixture
 def running(supervisor: Supervisor, add_session) -> Session:
-    session = add_session()
+    session: Session = add_session()
     supervisor.until(lambda: supervisor.state(session) == "idle")
     return session
 

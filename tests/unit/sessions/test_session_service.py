@@ -270,7 +270,7 @@ def test_a_delete_waits_for_the_processes_but_not_for_ever(
     opened: Session, service: SessionService, nudges: Nudges, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nudges.stops = False
-    waited = []
+    waited: list[float] = []
     monkeypatch.setattr(service_module.time, "sleep", waited.append)
     monkeypatch.setattr(service_module, "_DELETE_PATIENCE", 0.05)
     service.delete("0")

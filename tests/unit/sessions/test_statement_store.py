@@ -45,8 +45,8 @@ def claim_and_finish(path: Path) -> list[tuple[int, int]]:
     """What one supervisor of several would do, until nothing is left to do."""
     store, now = SessionStore(Database(path)), datetime.now(timezone.utc)
     done = []
-    while claimed := store.claim(now) or (store.has_waiting() and [None]):
-        for statement in filter(None, claimed):
+    while store.has_waiting():
+        for statement in store.claim(now):
             done.append((statement.session, statement.id))
             assert store.finish(statement.session, statement.id, "{}", now, now)
     return done
