@@ -117,9 +117,15 @@ def _check_path(name: str, path: str, settings: Settings) -> None:
         for folder in settings.local_path_whitelist
     ):
         raise InvalidRequest(f"requirement failed: Local path {plain} cannot be added to user sessions.")
-    # A pattern is expanded by Spark itself, and another default file system may hold the path.
-    if "*" not in plain and settings.deploy_mode == "client" and not os.path.exists(real):
+    # A pattern is expanded by Spark itself; a cluster, or another default file system, may hold what this host has not.
+    elsewhere = settings.deploy_mode != "client" or (not parts.scheme and _has_default_file_system(settings))
+    if "*" not in plain and not elsewhere and not os.path.exists(real):
         raise InvalidRequest(f"{_wire(name)}: there is no file {plain} on the gateway's host")
+
+
+def _has_default_file_system(settings: Settings) -> bool:
+    """Whether a path without a scheme may mean another file system than this host's (Hadoop's fs.defaultFS)."""
+    return settings.master.startswith(("yarn", "k8s")) or "HADOOP_CONF_DIR" in os.environ
 
 
 # ---------------------------------------------------------------- the spark-submit call

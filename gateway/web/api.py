@@ -23,7 +23,7 @@ JSON_TYPE = "application/json;charset=utf-8"
 
 
 class Unreadable(InvalidRequest):
-    """The request could not be read: no JSON, or a member that is unknown or of the wrong type."""
+    """The request is none that can be looked into: no JSON, a member that is unknown, a header that is missing."""
 
 
 class JsonProvider(DefaultJSONProvider):

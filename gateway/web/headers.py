@@ -7,8 +7,9 @@ import re
 
 from flask import Flask, Request, Response, request
 
-from gateway.core.errors import Forbidden, InvalidRequest
+from gateway.core.errors import Forbidden
 from gateway.core.settings import Settings, is_loopback
+from gateway.web.api import Unreadable
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -30,7 +31,7 @@ def register(app: Flask, settings: Settings) -> None:
         refuse_other_sites(request)
         writes = method_sent(request) not in _SAFE
         if settings.csrf_protection and writes and "X-Requested-By" not in request.headers:
-            raise InvalidRequest("Missing Required Header for CSRF protection.")
+            raise Unreadable("Missing Required Header for CSRF protection.")
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -48,7 +49,7 @@ def refuse_other_names(req: Request, trusted: list[str]) -> None:
     """A web page may point a name of its own at this machine. Werkzeug's own check cannot take an IPv6 address."""
     name = re.sub(r":[0-9]*$", "", req.host).lower()
     if trusted and name not in trusted:
-        raise InvalidRequest(f"Host '{name}' is not trusted: to use this name, add it to the setting trusted_hosts")
+        raise Unreadable(f"Host '{name}' is not trusted: to use this name, add it to the setting trusted_hosts")
 
 
 def refuse_other_sites(req: Request) -> None:
