@@ -33,8 +33,7 @@ class Curl:
         return json.loads(body)
 
     def post(self, path: str, **document: Any) -> Any:
-        asked = ("-H", "Content-Type: application/json", "-d", json.dumps(document))
-        return self(path, "-X", "POST", *asked, status=201)
+        return self(path, "-d", json.dumps(document), status=201)  # as the README does, without a content type
 
     def delete(self, path: str, status: int = 200) -> Any:
         return self(path, "-X", "DELETE", status=status)
