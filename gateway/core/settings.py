@@ -205,16 +205,12 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
 
 
 def page() -> str:
-    """The settings page of the docs."""
+    """The settings page of the docs; the same in whatever environment it is written."""
+    defaults = Settings(data_dir=Path("~/.local/share/spark-gateway"), cache_dir=Path("~/.cache/spark-gateway"))
     rows = [
-        f"| `{name}` | {f'`{_at_home(value)}`' if value else 'empty'} | {meaning} |"
-        for name, value, meaning in describe(Settings())
+        f"| `{name}` | {f'`{value}`' if value else 'empty'} | {meaning} |" for name, value, meaning in describe(defaults)
     ]
     return "\n".join([_PAGE_HEAD, *rows])
-
-
-def _at_home(text: str) -> str:
-    return text.replace(str(Path.home()), "~")
 
 
 def as_text(value: Any) -> str:
