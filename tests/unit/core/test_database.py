@@ -208,3 +208,17 @@ def test_what_a_record_refers_to_must_be_there(db: Database) -> None:
             "INSERT INTO statements (session, id, code, kind, state, progress, created)"
             " VALUES (9, 0, '', 'sql', 'waiting', 0, '')"
         )
+
+
+def test_another_connection_keeps_the_locks_of_the_first(tmp_path: Path) -> None:
+    """Or else the next process to close the store takes the write-ahead log away, and the file is damaged."""
+    db = Database(tmp_path / "gateway.db")
+    db.migrate(stores.MIGRATIONS)
+    db.run("INSERT INTO ids VALUES ('session', 7)")
+    with ThreadPoolExecutor(1) as other_thread:
+        assert other_thread.submit(db.value, "SELECT next FROM ids").result() == 7
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as other_process:
+        other_process.submit(migrate_in_another_process, db.path).result()
+    assert db.path.with_name("gateway.db-wal").exists()
+    assert db.value("PRAGMA quick_check") == "ok"
