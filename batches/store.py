@@ -36,6 +36,7 @@ def first_table(db: sqlite_utils.Database) -> None:
     )
     db.execute(f"CREATE UNIQUE INDEX batches_by_name ON batches (name) WHERE {_LISTED}")
     db.execute("CREATE INDEX batches_by_state ON batches (state)")
+    db.execute("CREATE INDEX batches_by_target ON batches (target)")
 
 
 class BatchStore:

@@ -30,22 +30,18 @@ _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>: the signal that a process gets when i
 def web_command(settings: Settings) -> list[str]:
     """The gunicorn call that serves the web application."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return [
-        *(sys.executable, "-m", "gunicorn", "wsgi:app"),
-        *("--bind", f"{host}:{settings.port}"),
-        *("--worker-class", "gthread"),
-        *("--workers", str(settings.web_workers), "--threads", str(settings.web_threads)),
-        *(
-            "--preload",
-            "--no-control-socket",
-            "--keep-alive",
-            "75",
-            "--graceful-timeout",
-            "5",
-            "--log-level",
-            "warning",
-        ),
-    ]
+    options = {
+        "bind": f"{host}:{settings.port}",
+        "worker-class": "gthread",
+        "workers": settings.web_workers,
+        "threads": settings.web_threads,
+        "keep-alive": 75,
+        "graceful-timeout": 5,
+        "limit-request-field_size": 131072,  # as Livy's: Kerberos tickets travel in a header
+        "log-level": "warning",
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "gunicorn", "wsgi:app", "--preload", "--no-control-socket", *words]
 
 
 class Children:

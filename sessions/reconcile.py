@@ -6,6 +6,7 @@ A pass reads rows and processes, moves what has to move, and forgets: a restarte
 from __future__ import annotations
 
 import logging
+import os
 from datetime import datetime, timedelta
 
 from gateway.core import logs, processes
@@ -62,7 +63,7 @@ class DriverPass:
                 starting += self._attend_launch(driver, now)
         for driver in moving:
             if driver.state is DriverState.REQUESTED and driver.target is DriverState.READY:
-                if starting >= self._settings.max_starting_drivers:
+                if starting >= (self._settings.max_starting_drivers or os.cpu_count() or 1):
                     break
                 starting += self._launch(driver, now)
         self._forget_unclaimed()

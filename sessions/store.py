@@ -22,6 +22,7 @@ from sessions.states import StatementState
 
 migrations = Migrations("sessions")
 
+# The words of an index's own condition: a query has to repeat them to be served by the index.
 _UNFINISHED = "('waiting', 'running', 'cancelling')"
 _BUSY = (
     "(sessions.state = 'idle' AND EXISTS (SELECT 1 FROM statements"
@@ -287,7 +288,7 @@ class SessionStore:
             "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
             " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
             " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
-            " WHERE waiting.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM statements AS other"
+            f" WHERE waiting.state IN {_UNFINISHED} AND waiting.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM statements AS other"
             " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"
             " GROUP BY waiting.session) RETURNING *",
             {"now": to_text(now)},
@@ -295,7 +296,11 @@ class SessionStore:
         return [Statement.of(row) for row in rows]
 
     def has_waiting(self) -> bool:
-        return bool(self._db.value("SELECT EXISTS (SELECT 1 FROM statements WHERE state = 'waiting')"))
+        return bool(
+            self._db.value(
+                f"SELECT EXISTS (SELECT 1 FROM statements WHERE state IN {_UNFINISHED} AND state = 'waiting')"
+            )
+        )
 
     def running(self) -> list[tuple[Statement, Driver]]:
         """Every statement that runs or is being cancelled, with the driver that runs it."""

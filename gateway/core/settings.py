@@ -100,7 +100,9 @@ class Settings:
 
     # sessions
     max_sessions: int = _setting(100, "Live sessions at most; more are refused.")
-    max_starting_drivers: int = _setting(2, "Drivers starting at the same time; further ones wait their turn.")
+    max_starting_drivers: int = _setting(
+        0, "Drivers starting at the same time, further ones wait their turn; 0: as many as there are cores."
+    )
     driver_start_timeout: timedelta = _setting(timedelta(minutes=10), "A driver that is not ready by then is stopped.")
     session_idle_timeout: timedelta = _setting(
         timedelta(hours=1),
@@ -140,7 +142,7 @@ _SMALLEST = {
     "web_threads": 1,
     "request_limit": 1024,
     "max_sessions": 1,
-    "max_starting_drivers": 1,
+    "max_starting_drivers": 0,
     "max_statements_waiting": 1,
     "statements_retained": 1,
     "statement_output_limit": 1024,
@@ -208,7 +210,8 @@ def page() -> str:
     """The settings page of the docs; the same in whatever environment it is written."""
     defaults = Settings(data_dir=Path("~/.local/share/spark-gateway"), cache_dir=Path("~/.cache/spark-gateway"))
     rows = [
-        f"| `{name}` | {f'`{value}`' if value else 'empty'} | {meaning} |" for name, value, meaning in describe(defaults)
+        f"| `{name}` | {f'`{value}`' if value else 'empty'} | {meaning} |"
+        for name, value, meaning in describe(defaults)
     ]
     return "\n".join([_PAGE_HEAD, *rows])
 
