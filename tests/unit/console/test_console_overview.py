@@ -34,25 +34,25 @@ def is_live(page: str) -> bool:
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({}, "http://gateway:8998/ui"),
-        ({"X-Forwarded-Proto": "https"}, "https://gateway:8998/ui"),
-        ({"X-Forwarded-Proto": "HTTPS, http"}, "https://gateway:8998/ui"),
-        ({"X-Forwarded-Proto": "http"}, "http://gateway:8998/ui"),
-        ({"X-Forwarded-Proto": "javascript"}, "http://gateway:8998/ui"),
+        ({}, "http://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "https"}, "https://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "HTTPS, http"}, "https://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "http"}, "http://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "javascript"}, "http://localhost:8998/ui"),
     ],
 )
 def test_the_root_leads_to_the_pages_by_a_whole_address(
     console: FlaskClient, headers: dict[str, str], expected: str
 ) -> None:
-    answer = console.get("/", headers=headers, base_url="http://gateway:8998")
+    answer = console.get("/", headers=headers, base_url="http://localhost:8998")
     assert (answer.status_code, answer.headers["Location"], answer.data) == (302, expected, b"")
 
 
 def test_an_empty_gateway_says_what_to_try_and_watches_for_it(console: FlaskClient) -> None:
-    page = console.get("/ui", base_url="http://gateway:8998").text
-    assert "curl http://gateway:8998/sessions -H" in page
-    assert "curl http://gateway:8998/sessions/first/statements -H" in page
-    assert "curl http://gateway:8998/batches -H" in page
+    page = console.get("/ui", base_url="http://localhost:8998").text
+    assert "curl http://localhost:8998/sessions -H" in page
+    assert "curl http://localhost:8998/sessions/first/statements -H" in page
+    assert "curl http://localhost:8998/batches -H" in page
     assert is_live(page)
 
 
