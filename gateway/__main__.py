@@ -24,7 +24,7 @@ def main(context: click.Context, config: Path | None) -> None:
     if config is not None:
         os.environ[FILE_VARIABLE] = str(config.absolute())  # for the processes that we start, too
     context.obj = settings_module.load(os.environ)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    _log_to_terminal()
 
 
 @main.command()
@@ -82,6 +82,20 @@ def doctor(settings: Settings) -> None:
         click.echo(f"{'ok  ' if finding.fine else 'FAIL'} {finding.what}: {finding.says}")
     if not all(finding.fine for finding in findings):
         sys.exit(1)
+
+
+class _WithIds(logging.Formatter):
+    """Adds the ids of the records that a line is about, where it names any."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (as logging has it)
+        named = [name for name in ("session", "statement", "batch", "driver") if hasattr(record, name)]
+        return " ".join([super().formatMessage(record), *(f"{name}={getattr(record, name)}" for name in named)])
+
+
+def _log_to_terminal() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithIds("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def run() -> None:

@@ -288,7 +288,8 @@ class SessionStore:
             "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
             " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
             " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
-            f" WHERE waiting.state IN {_UNFINISHED} AND waiting.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM statements AS other"
+            f" WHERE waiting.state IN {_UNFINISHED} AND waiting.state = 'waiting'"
+            " AND NOT EXISTS (SELECT 1 FROM statements AS other"
             " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"
             " GROUP BY waiting.session) RETURNING *",
             {"now": to_text(now)},

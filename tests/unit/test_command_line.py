@@ -1,0 +1,73 @@
+"""The command line as a user types it: each command as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def gateway(tmp_path: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_GATEWAY_")}
+    folders = {"SPARK_GATEWAY_DATA_DIR": str(tmp_path / "data"), "XDG_CONFIG_HOME": str(tmp_path)}
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *words],
+        cwd=ROOT,
+        env=environ | folders | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_settings_are_shown_with_their_values(tmp_path: Path) -> None:
+    assert "port = 9123\n" in gateway(tmp_path, "settings", SPARK_GATEWAY_PORT="9123").stdout
+
+
+def test_a_file_of_settings_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("port = 9124\n")
+    assert "port = 9124\n" in gateway(tmp_path, "--config", str(tmp_path / "mine.toml"), "settings").stdout
+
+
+def test_migrate_makes_the_store_and_is_done_then(tmp_path: Path) -> None:
+    assert "applied" in gateway(tmp_path, "migrate").stdout
+    assert "up to date" in gateway(tmp_path, "migrate").stdout
+
+
+def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
+    answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0")
+    assert answer.returncode == 0, answer.stdout
+    assert "Java" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "fix"),
+    [
+        (["serve"], {"SPARK_GATEWAY_PROT": "1"}, "did you mean port?"),
+        (["serve"], {"SPARK_GATEWAY_PORT": "high"}, "give a whole number"),
+        (["serve"], {"SPARK_GATEWAY_HOST": "0.0.0.0"}, "allow_remote_without_authentication"),
+        (["serve"], {"SPARK_GATEWAY_JAVA_HOME": "/nowhere"}, "Java 17 or newer is needed"),
+        (["serve"], {"SPARK_GATEWAY_SPARK_HOME": "/nowhere"}, "name a Spark installation"),
+        (["--config", "/nowhere.toml", "settings"], {}, "cannot be read"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_one_sentence_with_the_fix(
+    tmp_path: Path, words: list[str], variables: dict[str, str], fix: str
+) -> None:
+    answer = gateway(tmp_path, *words, **variables)
+    assert answer.returncode != 0
+    assert fix in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_a_data_folder_open_to_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+    answer = gateway(tmp_path, "serve", SPARK_GATEWAY_PORT="0")
+    assert answer.returncode != 0
+    assert "chmod 700" in answer.stderr
