@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from gateway.core.clock import Clock
 from sessions.kernel_client import KernelClient
@@ -65,7 +66,8 @@ class Runner:
             # The next statement must not wait for this driver's farewell.
             self._tasks.pop((statement.session, statement.id), None)
             self.run_pass()
-            await kernel.forget(statement.id)
+            with suppress(asyncio.TimeoutError):  # the driver is going; what it keeps goes with it
+                await kernel.forget(statement.id)
 
     async def _attend(
         self, kernel: KernelClient, statement: Statement, answer: asyncio.Task[object], cancel: asyncio.Event

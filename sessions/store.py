@@ -306,7 +306,8 @@ class SessionStore:
     def running(self) -> list[tuple[Statement, Driver]]:
         """Every statement that runs or is being cancelled, with the driver that runs it."""
         rows = self._db.rows("SELECT * FROM statements WHERE state IN ('running', 'cancelling')")
-        return [(Statement.of(row), self._driver_of(row["session"])) for row in rows]
+        pairs = [(Statement.of(row), self._driver_of(row["session"])) for row in rows]
+        return [(statement, driver) for statement, driver in pairs if driver is not None]
 
     def set_progress(self, session: int, number: int, progress: float) -> None:
         self._db.run(
@@ -344,10 +345,10 @@ class SessionStore:
         events.record(self._db, completed, "statement", f"{session}/{number}", row["state"])
         return True
 
-    def _driver_of(self, session: int) -> Driver:
+    def _driver_of(self, session: int) -> Driver | None:
+        """None when the session was deleted a moment ago."""
         row = self._db.row(
             "SELECT drivers.* FROM drivers JOIN sessions ON sessions.driver = drivers.id WHERE sessions.id = :id",
             {"id": session},
         )
-        assert row is not None
-        return Driver.of(row)
+        return None if row is None else Driver.of(row)
