@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 _ASK_AGAIN = timedelta(seconds=0.3)
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
-STOP_LADDER = ((signal.SIGTERM, timedelta(seconds=5)), (signal.SIGKILL, timedelta(seconds=1)))
 
 
 class BatchPass:
@@ -30,7 +29,7 @@ class BatchPass:
     ) -> None:
         self._store, self._submitter, self._settings, self._clock = (store, submitter, settings, clock)
         self._watcher = watcher
-        self._stopping: dict[int, tuple[int, datetime]] = {}  # batch: step of the ladder, since when
+        self._ladder = processes.Ladder((signal.SIGTERM, timedelta(seconds=5)), (signal.SIGKILL, timedelta(seconds=1)))
         self._asked: dict[int, datetime] = {}  # batch: when its application was last looked for
 
     def adopt(self) -> None:
@@ -47,11 +46,12 @@ class BatchPass:
             if batch.target is Target.FINISHED and not self._watcher.renew(batch.folder):
                 self._end(batch, now)
         for batch in self._store.unwanted():
-            self._stop(batch, now)
+            if self._ladder.has_ended(batch.folder, now):
+                self._remove(batch, now)
         for batch in self._store.next(self._settings.max_batches_running):
             if self._store.start(batch.id, now):
                 self._start(batch, now)
-        return bool(self._stopping)
+        return self._ladder.busy
 
     async def find_applications(self) -> None:
         """Look for the Spark application of each running batch that has shown none yet; less often as time goes."""
@@ -83,17 +83,10 @@ class BatchPass:
         else:
             self._finish(batch, BatchState.DEAD, code, _reason(code), now)
 
-    def _stop(self, batch: Batch, now: datetime) -> None:
-        step, since = self._stopping.get(batch.id, (-1, now))
-        if not processes.family(batch.folder):
-            self._finish(batch, BatchState.KILLED, processes.exit_code(batch.folder), "killed by its user", now)
-            if batch.target is Target.DELETED:
-                shutil.rmtree(batch.folder, ignore_errors=True)
-                self._store.remove(batch.id, now)
-        elif step < 0 or now - since > STOP_LADDER[step][1]:
-            step = min(step + 1, len(STOP_LADDER) - 1)
-            processes.signal_all(batch.folder, STOP_LADDER[step][0])
-            self._stopping[batch.id] = (step, now)
+    def _remove(self, batch: Batch, now: datetime) -> None:
+        self._finish(batch, BatchState.KILLED, processes.exit_code(batch.folder), "killed by its user", now)
+        shutil.rmtree(batch.folder, ignore_errors=True)
+        self._store.remove(batch.id, now)
 
     def _finish(self, batch: Batch, state: BatchState, code: int | None, reason: str | None, now: datetime) -> None:
         """Write the end of a batch, once; make sure that nothing of it runs on, and keep its log alone."""
@@ -107,7 +100,6 @@ class BatchPass:
             log.info("%s: %s", state.value, reason or "done", extra={"batch": batch.id, "action": "end"})
         shutil.rmtree(batch.folder / "tmp", ignore_errors=True)
         self._watcher.forget(batch.folder)
-        self._stopping.pop(batch.id, None)
         self._asked.pop(batch.id, None)
 
 

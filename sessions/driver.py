@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from jupyter_client.connect import write_connection_file
@@ -22,9 +21,6 @@ from sessions.models import Driver
 
 _LAUNCH = Path(__file__).parent / "repl" / "launch.py"
 _LONGEST_SOCKET_PATH = 100  # of the 107 bytes that a Unix socket's path may have
-
-# SIGTERM lets Spark tell its cluster manager; what ignores it is killed, again and again if need be.
-STOP_LADDER = ((signal.SIGTERM, timedelta(seconds=3)), (signal.SIGKILL, timedelta(seconds=1)))
 
 
 @dataclass(frozen=True)

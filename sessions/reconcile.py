@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from datetime import datetime, timedelta
 
 from gateway.core import logs, processes
@@ -15,11 +16,11 @@ from gateway.core.durations import parse_duration
 from gateway.core.errors import GatewayError
 from gateway.core.settings import Settings
 from sessions import driver as driver_process
-from sessions.driver import STOP_LADDER, Launcher
+from sessions.driver import Launcher
 from sessions.driver_store import DriverStore
 from sessions.models import Driver
 from sessions.states import DriverState, SessionState
-from sessions.store import Lease, SessionStore
+from sessions.store import Lifetime, SessionStore
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class DriverPass:
     ) -> None:
         self._store, self._launcher, self._settings, self._clock = (store, launcher, settings, clock)
         self._watcher = watcher
-        self._stopping: dict[str, tuple[int, datetime]] = {}  # driver: step of the ladder, since when
+        # SIGTERM lets Spark tell its cluster manager; what ignores it is killed.
+        self._ladder = processes.Ladder((signal.SIGTERM, timedelta(seconds=3)), (signal.SIGKILL, timedelta(seconds=1)))
         self._started: set[str] = set()
 
     def adopt(self) -> None:
@@ -58,7 +60,8 @@ class DriverPass:
         starting = 0
         for driver in moving:
             if driver.target is DriverState.GONE:
-                self._stop(driver, now)
+                if self._ladder.has_ended(driver.folder, now):
+                    self._is_gone(driver, driver.reason, now)
             elif driver.state is DriverState.LAUNCHING:
                 starting += self._attend_launch(driver, now)
         for driver in moving:
@@ -67,7 +70,7 @@ class DriverPass:
                     break
                 starting += self._launch(driver, now)
         self._forget_unclaimed()
-        return bool(self._stopping)
+        return self._ladder.busy
 
     def _launch(self, driver: Driver, now: datetime) -> bool:
         if not self._store.launch(driver.id, now):
@@ -99,23 +102,13 @@ class DriverPass:
         # A row without a process: an earlier supervisor died between the two, or left the watching to us.
         return driver.id in self._started or self._start(driver, now)
 
-    def _stop(self, driver: Driver, now: datetime) -> None:
-        step, since = self._stopping.get(driver.id, (-1, now))
-        if not processes.family(driver.folder):
-            self._is_gone(driver, driver.reason, now)
-        elif step < 0 or now - since > STOP_LADDER[step][1]:
-            step = min(step + 1, len(STOP_LADDER) - 1)
-            processes.signal_all(driver.folder, STOP_LADDER[step][0])
-            self._stopping[driver.id] = (step, now)
-
     def _is_gone(self, driver: Driver, reason: str | None, now: datetime) -> None:
-        processes.signal_all(driver.folder, STOP_LADDER[-1][0])
+        processes.signal_all(driver.folder, signal.SIGKILL)
         logs.finish(driver.log)
         if reason:
             logs.note(driver.log, reason)
         self._store.gone(driver.id, reason, now)
         self._watcher.forget(driver.folder)
-        self._stopping.pop(driver.id, None)
         self._started.discard(driver.id)
         driver_process.clear(driver.folder, keep_log=True)
         log.info("gone: %s", reason or "as asked", extra={"driver": driver.id, "action": "gone"})
@@ -143,18 +136,18 @@ class SessionPass:
     def expire(self) -> None:
         """Delete live sessions whose client or time is gone, and ended ones that were kept long enough."""
         now = self._clock()
-        for lease in self._store.live():
-            reason = reason_of_expiry(lease, self._settings, now)
+        for lifetime in self._store.live():
+            reason = reason_of_expiry(lifetime, self._settings, now)
             if reason:
-                self._store.remove(lease.session.id, reason, now)
-                log.info("expired: %s", reason, extra={"session": lease.session.id, "action": "expire"})
+                self._store.remove(lifetime.session.id, reason, now)
+                log.info("expired: %s", reason, extra={"session": lifetime.session.id, "action": "expire"})
         for session in self._store.ended_before(now - self._settings.retention):
             self._store.remove(session, "kept for the whole retention time", now)
 
 
-def reason_of_expiry(lease: Lease, settings: Settings, now: datetime) -> str | None:
+def reason_of_expiry(lifetime: Lifetime, settings: Settings, now: datetime) -> str | None:
     """Why a live session must go now; None while it may stay. Running code counts as activity."""
-    session = lease.session
+    session = lifetime.session
     heartbeat = session.heartbeat_timeout
     if heartbeat is not None and now - session.heartbeat > heartbeat:
         return f"no request for more than {heartbeat.total_seconds():g} s (heartbeatTimeoutInSecond)"
@@ -162,7 +155,7 @@ def reason_of_expiry(lease: Lease, settings: Settings, now: datetime) -> str | N
     if ttl and now - session.created > ttl:
         return f"older than {ttl.total_seconds():g} s (ttl)"
     idle = parse_duration(session.idle_timeout) if session.idle_timeout else settings.session_idle_timeout
-    quiet = session.state is SessionState.IDLE and now - lease.activity > idle
+    quiet = session.state is SessionState.IDLE and now - lifetime.activity > idle
     if quiet and idle > timedelta(0):
         return f"no work for more than {idle.total_seconds():g} s (idleTimeout)"
     return None

@@ -62,7 +62,7 @@ def first_tables(db: sqlite_utils.Database) -> None:
 
 
 @dataclass(frozen=True)
-class Lease:
+class Lifetime:
     """What the expiry of one live session depends on."""
 
     session: Session
@@ -137,9 +137,9 @@ class SessionStore:
         )
         return int(self._db.value("SELECT count(*) FROM sessions")), [Session.of(row) for row in rows]
 
-    def live(self) -> list[Lease]:
+    def live(self) -> list[Lifetime]:
         rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead'")
-        return [Lease(Session.of(row), from_text(row["activity"])) for row in rows]
+        return [Lifetime(Session.of(row), from_text(row["activity"])) for row in rows]
 
     def touch(self, session: int, now: datetime, *, activity: bool) -> None:
         """The client lives (heartbeat); with `activity` it also does something with the session."""

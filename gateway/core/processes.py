@@ -14,6 +14,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -157,6 +158,33 @@ class Watcher:
         if descriptor is not None:
             asyncio.get_running_loop().remove_reader(descriptor)
             os.close(descriptor)
+
+
+class Ladder:
+    """Ends all that was started in a folder, a step at a time: (signal, patience) pairs, the last one again and again.
+
+    Where a folder stands is not kept beyond this process: a successor begins at the first step.
+    """
+
+    def __init__(self, *steps: tuple[signal.Signals, timedelta]) -> None:
+        self._steps = steps
+        self._standing: dict[Path, tuple[int, datetime]] = {}  # the step last taken, and when
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._standing)
+
+    def has_ended(self, folder: Path, now: datetime) -> bool:
+        """Whether nothing of the folder runs any more; if something does, take the next step when it is due."""
+        if not family(folder):
+            self._standing.pop(folder, None)
+            return True
+        step, since = self._standing.get(folder, (-1, now))
+        if step < 0 or now - since > self._steps[step][1]:
+            step = min(step + 1, len(self._steps) - 1)
+            signal_all(folder, self._steps[step][0])
+            self._standing[folder] = (step, now)
+        return False
 
 
 def signal_all(folder: Path, number: signal.Signals) -> None:

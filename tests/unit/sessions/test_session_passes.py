@@ -23,7 +23,7 @@ from sessions.driver_store import DriverStore
 from sessions.models import Driver, Session
 from sessions.reconcile import DriverPass, SessionPass, reason_of_expiry
 from sessions.states import SessionState, StatementState
-from sessions.store import Lease, SessionStore
+from sessions.store import Lifetime, SessionStore
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
 
@@ -385,52 +385,54 @@ def test_a_stop_that_was_begun_is_finished_by_the_next_supervisor(supervisor: Su
 
 
 @pytest.fixture
-def lease(session_store: SessionStore, idle_session: Session) -> Lease:
+def lifetime(session_store: SessionStore, idle_session: Session) -> Lifetime:
     (found,) = session_store.live()
     return found
 
 
-def expires(lease: Lease, settings: Settings, after: float, activity: float = 0, **changes: object) -> bool:
+def expires(lifetime: Lifetime, settings: Settings, after: float, activity: float = 0, **changes: object) -> bool:
     """Whether a session with these changes must go `after` seconds, its last activity having been at `activity`."""
-    session = dataclasses.replace(lease.session, **changes)  # type: ignore[arg-type]
+    session = dataclasses.replace(lifetime.session, **changes)  # type: ignore[arg-type]
     begun = session.created
-    moved = Lease(session, begun + timedelta(seconds=activity))
+    moved = Lifetime(session, begun + timedelta(seconds=activity))
     return reason_of_expiry(moved, settings, begun + timedelta(seconds=after)) is not None
 
 
-def test_a_quiet_session_expires_after_the_settings_time(lease: Lease, settings: Settings) -> None:
-    assert not expires(lease, settings, 3600)
-    assert expires(lease, settings, 3601)
-    assert not expires(lease, settings, 3601, activity=1800)
+def test_a_quiet_session_expires_after_the_settings_time(lifetime: Lifetime, settings: Settings) -> None:
+    assert not expires(lifetime, settings, 3600)
+    assert expires(lifetime, settings, 3601)
+    assert not expires(lifetime, settings, 3601, activity=1800)
 
 
-def test_a_sessions_own_idle_timeout_wins(lease: Lease, settings: Settings) -> None:
-    assert expires(lease, settings, 11, idle_timeout="10s")
-    assert not expires(lease, settings, 7200, idle_timeout="3h")
-    assert not expires(lease, settings, 10**8, idle_timeout="0")
+def test_a_sessions_own_idle_timeout_wins(lifetime: Lifetime, settings: Settings) -> None:
+    assert expires(lifetime, settings, 11, idle_timeout="10s")
+    assert not expires(lifetime, settings, 7200, idle_timeout="3h")
+    assert not expires(lifetime, settings, 10**8, idle_timeout="0")
 
 
-def test_an_idle_timeout_of_zero_is_never(lease: Lease, settings: Settings) -> None:
-    assert not expires(lease, dataclasses.replace(settings, session_idle_timeout=timedelta(0)), 10**8)
+def test_an_idle_timeout_of_zero_is_never(lifetime: Lifetime, settings: Settings) -> None:
+    assert not expires(lifetime, dataclasses.replace(settings, session_idle_timeout=timedelta(0)), 10**8)
 
 
 @pytest.mark.parametrize("state", [SessionState.BUSY, SessionState.STARTING])
-def test_a_session_that_works_or_starts_is_never_idle(state: SessionState, lease: Lease, settings: Settings) -> None:
-    assert not expires(lease, settings, 10**8, state=state, idle_timeout="1s")
+def test_a_session_that_works_or_starts_is_never_idle(
+    state: SessionState, lifetime: Lifetime, settings: Settings
+) -> None:
+    assert not expires(lifetime, settings, 10**8, state=state, idle_timeout="1s")
 
 
-def test_a_ttl_ends_even_a_busy_session(lease: Lease, settings: Settings) -> None:
-    assert expires(lease, settings, 61, activity=61, ttl="1m", state=SessionState.BUSY)
-    assert not expires(lease, settings, 60, activity=60, ttl="1m")
-    assert expires(lease, dataclasses.replace(settings, session_ttl=timedelta(minutes=1)), 61, activity=61)
-    assert not expires(lease, settings, 10**8, activity=10**8), "by default there is none"
+def test_a_ttl_ends_even_a_busy_session(lifetime: Lifetime, settings: Settings) -> None:
+    assert expires(lifetime, settings, 61, activity=61, ttl="1m", state=SessionState.BUSY)
+    assert not expires(lifetime, settings, 60, activity=60, ttl="1m")
+    assert expires(lifetime, dataclasses.replace(settings, session_ttl=timedelta(minutes=1)), 61, activity=61)
+    assert not expires(lifetime, settings, 10**8, activity=10**8), "by default there is none"
 
 
-def test_a_client_that_is_gone_ends_its_session(lease: Lease, settings: Settings) -> None:
+def test_a_client_that_is_gone_ends_its_session(lifetime: Lifetime, settings: Settings) -> None:
     minute = timedelta(seconds=60)
-    assert expires(lease, settings, 61, activity=61, heartbeat_timeout=minute, state=SessionState.BUSY)
-    assert not expires(lease, settings, 60, activity=60, heartbeat_timeout=minute)
-    assert not expires(lease, settings, 3000, activity=3000, heartbeat_timeout=None)
+    assert expires(lifetime, settings, 61, activity=61, heartbeat_timeout=minute, state=SessionState.BUSY)
+    assert not expires(lifetime, settings, 60, activity=60, heartbeat_timeout=minute)
+    assert not expires(lifetime, settings, 3000, activity=3000, heartbeat_timeout=None)
 
 
 def test_an_expired_session_is_forgotten_and_the_outbox_says_why(
