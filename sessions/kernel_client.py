@@ -1,7 +1,7 @@
 """The gateway's end of a driver's kernel: Jupyter messages on its shell and control channels.
 
 Opened for one statement and closed after it, so that an idle session holds no socket and no thread.
-The requests beside Jupyter's own (cancel, progress, forget) are those of `sessions/repl/kernel.py`.
+The requests beside Jupyter's own (cancel, progress, forget, candidates) are those of `sessions/repl/kernel.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from gateway.core.clock import from_milliseconds
-from sessions.models import Statement
+from sessions.models import Driver, Kind, Statement
 
 _PATIENCE = 5.0  # seconds for an answer on the control channel
 
@@ -58,18 +58,23 @@ class KernelClient:
 
     async def progress(self, statement: int) -> float:
         """Finished share of the tasks of its Spark jobs, 0.0 to 1.0."""
-        return float((await self._control("progress_request", statement))["progress"])
+        return float((await self._control("progress_request", {"statement": statement}))["progress"])
 
     async def cancel(self, statement: int) -> None:
         """One attempt to stop it: its Spark jobs and its plain code."""
-        await self._control("cancel_request", statement)
+        await self._control("cancel_request", {"statement": statement})
 
     async def forget(self, statement: int) -> None:
         """Its result is stored: the driver need not keep it any longer."""
-        await self._control("forget_request", statement)
+        await self._control("forget_request", {"statement": statement})
 
-    async def _control(self, kind: str, statement: int) -> dict[str, Any]:
-        return await self._ask(self._client.control_channel, kind, {"statement": statement}, {}, _PATIENCE)
+    async def candidates(self, code: str, kind: Kind, cursor: int) -> list[str]:
+        """What could stand at `cursor` of `code`; asked beside the statements."""
+        content = {"code": code, "kind": kind.value, "cursor": cursor}
+        return list((await self._control("candidates_request", content))["candidates"])
+
+    async def _control(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        return await self._ask(self._client.control_channel, kind, content, {}, _PATIENCE)
 
     async def _ask(
         self, channel: Any, kind: str, content: dict[str, Any], metadata: dict[str, Any], patience: float | None
@@ -81,3 +86,16 @@ class KernelClient:
             if answer["parent_header"].get("msg_id") == message["header"]["msg_id"]:
                 content = answer["content"]
                 return dict(content)
+
+
+def candidates(driver: Driver, code: str, kind: Kind, cursor: int) -> list[str]:
+    """As `KernelClient.candidates`, for threads without a loop; empty when the driver does not answer in time."""
+
+    async def ask() -> list[str]:
+        async with KernelClient(driver.connection_file) as kernel:
+            return await kernel.candidates(code, kind, cursor)
+
+    try:
+        return asyncio.run(ask())
+    except (asyncio.TimeoutError, OSError):
+        return []

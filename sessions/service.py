@@ -17,6 +17,7 @@ from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
+from sessions import kernel_client
 from sessions.driver_store import DriverStore
 from sessions.models import AVAILABLE_LANGUAGES, Driver, Kind, Session, SessionRequest, Statement
 from sessions.states import UNFINISHED, DriverState, SessionState
@@ -82,11 +83,6 @@ class SessionService:
         session = self._find(ref)
         self._store.touch(session.id, self._clock(), activity=True)
         return session
-
-    def require_live(self, ref: str) -> Session:
-        """As `connect`, but raises SessionEnded for a session that has ended."""
-        self._live(ref)
-        return self.connect(ref)
 
     def page(self, start: int, size: int) -> tuple[int, list[Session]]:
         return self._store.page(start, size)
@@ -160,6 +156,13 @@ class SessionService:
         self._store.touch(session.id, self._clock(), activity=True)
         if self._store.cancel(session.id, number, self._clock()) is not None:
             self._wake()
+
+    def complete(self, ref: str, code: str, kind: Kind, cursor: int) -> list[str]:
+        """What could stand at `cursor` of `code`; empty while the driver starts. Raises SessionEnded."""
+        self._live(ref)
+        session = self.connect(ref)
+        ready = [driver for driver in self._drivers.find_all([session.driver]) if driver.state is DriverState.READY]
+        return kernel_client.candidates(ready[0], code, _language(kind, session.kind), cursor) if ready else []
 
     # ------------------------------------------------------------ rules
 

@@ -141,9 +141,8 @@ def _statement_routes(service: SessionService) -> Blueprint:
     @bp.arguments(schemas.CreateCompletion)
     @bp.response(200, schemas.CompletionAnswer)
     def complete(asked: Document, ref: str) -> Document:
-        """Completions of code: for Python and SQL always none, as in Livy"""
-        service.require_live(ref)
-        return {"candidates": []}
+        """What could stand at the cursor: bare names; runs beside the statements"""
+        return {"candidates": service.complete(ref, asked["code"], asked["kind"], asked["cursor"])}
 
     return bp
 

@@ -1,7 +1,7 @@
 """The driver's Jupyter kernel: messages in, messages out.
 
 Decides the protocol between gateway and driver: Jupyter's own, with `output`, `started` and `completed` in an
-execute_reply, and cancel_, progress_ and forget_request on the control channel. Runs nothing itself.
+execute_reply, and cancel_, progress_, forget_ and candidates_request on the control channel. Runs nothing itself.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class GatewayKernel(Kernel):
         "cancel_request",
         "progress_request",
         "forget_request",
+        "candidates_request",
     ]
 
     # Jupyter's pause before a reply lets stream messages go first; our replies hold all there is.
@@ -99,6 +100,12 @@ class GatewayKernel(Kernel):
         """Free the kept result of the statement."""
         self.statements.forget(parent["content"]["statement"])
         self._answer(stream, ident, parent, "forget_reply", {})
+
+    async def candidates_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Say what could stand at the cursor: a completion that runs beside the statements."""
+        asked = parent["content"]
+        found = self.statements.complete(asked["kind"], asked["code"], asked["cursor"])
+        self._answer(stream, ident, parent, "candidates_reply", {"candidates": found})
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Jupyter's own cancel, of whatever runs."""

@@ -15,6 +15,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from . import magics
+from .interpreter import Interpreter
 from .interrupts import interruptible
 from .output import TEXT, Capture, Envelope, Stream, error, ok, shortened
 
@@ -25,7 +26,7 @@ FUTURE_FLAGS = sum({getattr(__future__, name).compiler_flag for name in __future
 Step = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
-class PythonInterpreter:
+class PythonInterpreter(Interpreter):
     """One namespace, the module `__main__`, in which every text runs."""
 
     def __init__(self, module: ModuleType, streams: list[Stream], output_limit: int) -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from .interpreter import Interpreter
 from .interrupts import interruptible
 from .output import Envelope, error, ok
 from .rows import columns_as_text, converter
@@ -16,7 +17,7 @@ from .rows import columns_as_text, converter
 JSON = "application/json"
 
 
-class SqlInterpreter:
+class SqlInterpreter(Interpreter):
     """Spark SQL in the driver's session; `session` gives the live one or raises."""
 
     def __init__(self, session: Callable[[], Any], row_limit: int, output_limit: int) -> None:

@@ -13,17 +13,12 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
+from .interpreter import Interpreter
 from .interrupts import Interrupts
 from .output import Envelope, error
 from .spark import Application
-
-
-class Interpreter(Protocol):
-    """One language: runs a text and answers with its envelope; raises nothing."""
-
-    def execute(self, code: str, statement: int) -> Envelope: ...
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,15 @@ class Statements:
         if wanted is None or not self._interrupts.request(wanted):
             return False
         self._spark.cancel(wanted)
+        last = self._last
+        if last is not None and last.statement == wanted and last.request.kind in self._interpreters:
+            self._interpreters[last.request.kind].interrupt()
         return True
+
+    def complete(self, kind: str, code: str, cursor: int) -> list[str]:
+        """What could stand at `cursor` of `code`; nothing for a language that is not there."""
+        interpreter = self._interpreters.get(kind)
+        return interpreter.complete(code, cursor) if interpreter is not None else []
 
     def progress(self, statement: int) -> float:
         """How far the running `statement` is, 0.0 to 1.0; 1.0 once it is done."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sessions.repl.interpreter import Interpreter
 from sessions.repl.interrupts import Interrupts, interruptible
 from sessions.repl.output import Envelope, ok
 from sessions.repl.progress import Progress
@@ -35,7 +36,7 @@ class Spark:
         return 0.5
 
 
-class Interpreter:
+class Functions(Interpreter):
     """Runs a Python function registered under the code's text."""
 
     def __init__(self) -> None:
@@ -51,8 +52,8 @@ class Interpreter:
 
 
 @pytest.fixture
-def interpreter() -> Interpreter:
-    return Interpreter()
+def interpreter() -> Functions:
+    return Functions()
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def spark() -> Spark:
 
 
 @pytest.fixture
-def statements(interpreter: Interpreter, spark: Spark) -> Iterator[Statements]:
+def statements(interpreter: Functions, spark: Spark) -> Iterator[Statements]:
     before = signal.getsignal(signal.SIGINT)
     yield Statements({"pyspark": interpreter}, Interrupts(), spark)  # type: ignore[arg-type]
     signal.signal(signal.SIGINT, before)
@@ -73,7 +74,7 @@ def finish(statements: Statements, future: Future[Result]) -> Result:
     return future.result()
 
 
-def test_each_statement_runs_once(statements: Statements, interpreter: Interpreter) -> None:
+def test_each_statement_runs_once(statements: Statements, interpreter: Functions) -> None:
     first = statements.submit(Request("a", statement=3))
     again = statements.submit(Request("a", statement=3))
     assert finish(statements, first) is again.result(0)
@@ -82,7 +83,7 @@ def test_each_statement_runs_once(statements: Statements, interpreter: Interpret
     assert first.result().started <= first.result().completed
 
 
-def test_lower_and_forgotten_statements_are_refused(statements: Statements, interpreter: Interpreter) -> None:
+def test_lower_and_forgotten_statements_are_refused(statements: Statements, interpreter: Functions) -> None:
     finish(statements, statements.submit(Request("a", statement=3)))
     statements.forget(3)
     for statement in (2, 3):
@@ -109,7 +110,7 @@ def test_unknown_kind_is_an_answer(statements: Statements) -> None:
     assert result.output["ename"] == "InterpreterError"
 
 
-def test_progress(statements: Statements, interpreter: Interpreter) -> None:
+def test_progress(statements: Statements, interpreter: Functions) -> None:
     assert statements.progress(1) == 0.0
     interpreter.does["look"] = lambda: statements.progress(1)
     result = finish(statements, statements.submit(Request("look", statement=1)))
@@ -141,7 +142,7 @@ def spin() -> str:
     [spin, lambda: time.sleep(10), stubborn(2), lambda: threading.Event().wait(10), lambda: os.system("sleep 10; :")],
 )
 def test_cancel_stops_plain_code(
-    statements: Statements, interpreter: Interpreter, spark: Spark, code: Callable[[], Any]
+    statements: Statements, interpreter: Functions, spark: Spark, code: Callable[[], Any]
 ) -> None:
     interpreter.does["code"] = code
     future = statements.submit(Request("code", statement=1))
@@ -161,7 +162,7 @@ def cancel_until_done(statements: Statements, future: Future[Result]) -> None:
         time.sleep(0.05)  # the gateway's own pace, faster
 
 
-def test_cancel_hits_no_other_statement(statements: Statements, interpreter: Interpreter, spark: Spark) -> None:
+def test_cancel_hits_no_other_statement(statements: Statements, interpreter: Functions, spark: Spark) -> None:
     interpreter.does["cancel"] = lambda: statements.cancel(5) or statements.cancel(7)
     result = finish(statements, statements.submit(Request("cancel", statement=6)))
     assert result.output["data"] == {"text/plain": "False"}
@@ -170,7 +171,7 @@ def test_cancel_hits_no_other_statement(statements: Statements, interpreter: Int
     assert spark.cancelled == []
 
 
-def test_a_storm_of_cancels_never_escapes_the_guard(statements: Statements, interpreter: Interpreter) -> None:
+def test_a_storm_of_cancels_never_escapes_the_guard(statements: Statements, interpreter: Functions) -> None:
     """Cancels as fast as possible while short statements begin and end: every one is answered, none is lost."""
     stop = threading.Event()
 
@@ -189,7 +190,7 @@ def test_a_storm_of_cancels_never_escapes_the_guard(statements: Statements, inte
         canceller.join()
 
 
-def test_foreign_sigint_is_ignored(statements: Statements, interpreter: Interpreter) -> None:
+def test_foreign_sigint_is_ignored(statements: Statements, interpreter: Functions) -> None:
     def hit() -> str:
         signal.raise_signal(signal.SIGINT)
         return "unharmed"

@@ -137,7 +137,7 @@ def beating(service: SessionService, clock) -> Session:
         ("look", False, False),
         ("page", False, False),
         ("connect", True, True),
-        ("require_live", True, True),
+        ("complete", True, True),
         ("submit", True, True),
         ("cancel", True, True),
     ],
@@ -152,7 +152,7 @@ def test_which_requests_are_a_heartbeat_and_which_are_activity(
         "look": lambda: service.look("0"),
         "page": lambda: service.page(0, 9),
         "connect": lambda: service.connect("0"),
-        "require_live": lambda: service.require_live("0"),
+        "complete": lambda: service.complete("0", "se", Kind.SQL, 2),
         "submit": lambda: service.submit("0", "1", None),
         "cancel": lambda: service.cancel("0", 7),
     }[verb]()
@@ -206,7 +206,7 @@ def test_a_refused_statement_burns_no_number(opened: Session, service: SessionSe
 def test_a_dead_session_says_so(opened: Session, service: SessionService) -> None:
     service.stop("0")
     for attempt in (lambda: service.submit("0", "1", None), lambda: service.cancel("0", 0),
-                    lambda: service.require_live("0")):  # fmt: skip
+                    lambda: service.complete("0", "se", Kind.SQL, 2)):  # fmt: skip
         with pytest.raises(SessionEnded, match="^Session is in state dead$"):
             attempt()
     assert service.connect("0").state is SessionState.DEAD
