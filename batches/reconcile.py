@@ -61,7 +61,7 @@ class BatchPass:
             if now - self._asked.get(batch.id, _LONG_AGO) < pause:
                 continue
             self._asked[batch.id] = now
-            application = await asyncio.to_thread(find_application, batch, self._settings.driver_host)
+            application = await asyncio.to_thread(find_application, batch)
             if application is not None:
                 self._store.set_app(batch.id, application.id, application.ui_url)
 

@@ -12,12 +12,11 @@ from http.client import HTTPException
 
 from batches.models import Batch
 from gateway.core import logs, processes, spark
-from gateway.core.java import Java
-from gateway.core.settings import Settings
+from gateway.core.clusters import Clusters
 
 _LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
 _APPLICATION = re.compile(r"(?:app ID|Submitted application) (app-\d+-\d+|application_\d+_\d+)")
-_UI_PORT = "ui_port"  # file in a batch's folder: the port its Spark UI tries first
+_UI_ADDRESS = "ui_address"  # file in a batch's folder: the host of its Spark UI, and the port that tries first
 _UI_PORT_TRIES = 16  # how many ports further Spark goes when that one is taken (spark.port.maxRetries)
 _PROBE_PATIENCE = 1.0  # seconds for an answer of what may be a Spark UI
 
@@ -29,23 +28,25 @@ class Application:
 
 
 class Submitter:
-    """Starts batches on this host. `submit_options` are JVM options of spark-submit."""
+    """Starts batches on this host, each on its cluster."""
 
-    def __init__(self, settings: Settings, java: Java, submit_options: list[str]) -> None:
-        self._settings, self._java, self._submit_options = (settings, java, submit_options)
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
 
     def start(self, batch: Batch) -> processes.Process:
         """Start the batch's process, unless it was started already. Raises OSError, Misconfigured."""
         if (started := processes.find(batch.folder)) is not None:
             return started
-        settings, request, folder = self._settings, batch.request, batch.folder
+        request, folder = batch.request, batch.folder
+        cluster = self._clusters.of(request.options)
+        settings = cluster.settings
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
         # A port of its own, so that the application's UI is known from other servers in its processes.
         conf = spark.conf_of(request.options, settings, folder, {"spark.ui.port": str(_free_port())})
         spark.write_properties(properties, conf)
-        spark.write_private(folder / _UI_PORT, conf["spark.ui.port"])
+        spark.write_private(folder / _UI_ADDRESS, f"{settings.driver_host} {conf['spark.ui.port']}")
         command = spark.submit_command(
             settings,
             request.options,
@@ -56,15 +57,16 @@ class Submitter:
             deploy_mode=settings.deploy_mode,
         )
         python = settings.python or sys.executable
-        options = [*self._submit_options, spark.temporary_folder(folder / "tmp")]
-        environ = spark.submit_environ(settings, self._java.home, options, python)
+        options = [*cluster.jvm_options, spark.temporary_folder(folder / "tmp")]
+        environ = spark.submit_environ(settings, cluster.java.home, options, python)
         return processes.start(folder, command, environ)
 
 
-def find_application(batch: Batch, host: str) -> Application | None:
-    """The Spark application of a running batch, asked from the Spark UI that it serves on `host`."""
+def find_application(batch: Batch) -> Application | None:
+    """The Spark application of a running batch, asked from the Spark UI that it serves."""
     try:
-        first = int((batch.folder / _UI_PORT).read_text())
+        host, text = (batch.folder / _UI_ADDRESS).read_text().split()
+        first = int(text)
     except (OSError, ValueError):
         return None
     for port in processes.listening_ports(batch.folder):

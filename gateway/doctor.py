@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
-from gateway.core import java, lease, spark
+from gateway.core import clusters, java, lease, spark
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.settings import Settings
+
+Check = Callable[[Settings], str]
 
 _DRIVER_MEMORY = 2**30  # bytes that one local session takes at least, with some room
 
@@ -28,6 +32,7 @@ def examine(settings: Settings) -> list[Finding]:
     checks = {
         "Java": _java,
         "Spark": _spark,
+        **_clusters(settings),
         "address": _address,
         "data folder": _data_folder,
         "store": _store,
@@ -45,7 +50,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def require_startable(settings: Settings) -> None:
     """Raises Misconfigured with the fix if serving cannot work."""
-    for check in (_java, _spark, _free_port, _data_folder):
+    for check in (_java, _spark, *_clusters(settings).values(), _free_port, _data_folder):
         check(settings)
 
 
@@ -53,9 +58,10 @@ def where(settings: Settings) -> str:
     """The line that a start greets with."""
     home = spark.spark_home(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    more = f"; further clusters: {', '.join(settings.clusters)}" if settings.clusters else ""
     return (
         f"Spark Gateway on http://{host}:{settings.port} (Spark {spark.spark_version(home)} of {home},"
-        f" {_java(settings)}, master {settings.master})"
+        f" {_java(settings)}, master {settings.master}{more})"
     )
 
 
@@ -67,6 +73,17 @@ def _java(settings: Settings) -> str:
 def _spark(settings: Settings) -> str:
     home = spark.spark_home(settings)
     return f"Spark {spark.spark_version(home)} of {home}"
+
+
+def _clusters(settings: Settings) -> dict[str, Check]:
+    """A check for each named cluster."""
+    return {f"cluster {name}": partial(_cluster, name) for name in settings.clusters}
+
+
+def _cluster(name: str, settings: Settings) -> str:
+    here, found = clusters.examine(name, settings)
+    home = spark.spark_home(here)
+    return f"Spark {spark.spark_version(home)} of {home}, Java {found.version} of {found.home}, master {here.master}"
 
 
 def _address(settings: Settings) -> str:

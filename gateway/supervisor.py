@@ -16,8 +16,9 @@ from batches.reconcile import BatchPass
 from batches.store import BatchStore
 from batches.submit import Submitter
 from gateway import stores
-from gateway.core import class_archive, events, java, lease, processes, spark, wakeup
+from gateway.core import events, lease, processes, wakeup
 from gateway.core.clock import utc_now
+from gateway.core.clusters import Clusters
 from gateway.core.database import Database
 from gateway.core.settings import Settings
 from sessions.driver import Launcher
@@ -42,18 +43,13 @@ class Supervisor:
         self._settings, self._db = settings, db
         self._awake = asyncio.Event()
         self._stopped = False
-        found = java.find(settings.java_home or None)
-        archive = class_archive.java_options(settings.cache_dir, found, spark.spark_home(settings))
+        clusters = Clusters(settings, _DRIVER_JVM)
         sessions = SessionStore(db)
         watcher = processes.Watcher(self._awake.set)
         self._runner = Runner(sessions, utc_now)
         self._sessions = SessionPass(sessions, settings, utc_now)
-        self._drivers = DriverPass(
-            DriverStore(db), Launcher(settings, found, [*archive, *_DRIVER_JVM]), settings, utc_now, watcher
-        )
-        self._batches = BatchPass(
-            BatchStore(db), Submitter(settings, found, [*archive, *_DRIVER_JVM]), settings, utc_now, watcher
-        )
+        self._drivers = DriverPass(DriverStore(db), Launcher(settings, clusters), settings, utc_now, watcher)
+        self._batches = BatchPass(BatchStore(db), Submitter(clusters), settings, utc_now, watcher)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""

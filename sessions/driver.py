@@ -15,7 +15,7 @@ from pathlib import Path
 from jupyter_client.connect import write_connection_file
 
 from gateway.core import logs, processes, spark
-from gateway.core.java import Java
+from gateway.core.clusters import Clusters
 from gateway.core.settings import Settings
 from sessions.models import Driver
 
@@ -33,36 +33,29 @@ class Ready:
 
 
 class Launcher:
-    """Starts drivers on this host in client deploy mode. `submit_options` are JVM options of the driver."""
+    """Starts drivers on this host in client deploy mode, each for its cluster."""
 
-    def __init__(self, settings: Settings, java: Java, submit_options: list[str]) -> None:
-        self._settings, self._java, self._submit_options = (settings, java, submit_options)
+    def __init__(self, settings: Settings, clusters: Clusters) -> None:
+        self._settings, self._clusters = settings, clusters
 
     def launch(self, driver: Driver) -> processes.Process:
         """Start the driver's process, unless it was started already. Raises OSError, Misconfigured."""
         if (started := processes.find(driver.folder)) is not None:
             return started
-        settings, folder = self._settings, driver.folder
+        cluster, folder = self._clusters.of(driver.options), driver.folder
+        settings = cluster.settings
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
-        spark.write_properties(properties, self._conf(driver))
+        spark.write_properties(properties, _conf(driver, settings))
         _write_connection_file(driver)
         spark.write_private(folder / "options.json", json.dumps(self._kernel_options(driver)))
         command = spark.submit_command(
             settings, driver.options, properties, str(_LAUNCH), [str(folder / "options.json")]
         )
         python = settings.python or sys.executable
-        options = [*self._submit_options, spark.temporary_folder(folder / "tmp")]
-        return processes.start(folder, command, spark.submit_environ(settings, self._java.home, options, python))
-
-    def _conf(self, driver: Driver) -> dict[str, str]:
-        defaults = {
-            "spark.app.name": "spark-gateway-session",
-            "spark.sql.warehouse.dir": str(driver.folder / "warehouse"),
-            "spark.sql.catalogImplementation": "hive" if self._settings.hive else "in-memory",
-        }
-        return spark.conf_of(driver.options, self._settings, driver.folder, defaults)
+        options = [*cluster.jvm_options, spark.temporary_folder(folder / "tmp")]
+        return processes.start(folder, command, spark.submit_environ(settings, cluster.java.home, options, python))
 
     def _kernel_options(self, driver: Driver) -> dict[str, object]:
         asked = driver.options.conf.get("livy.rsc.sql.num-rows", "")
@@ -73,6 +66,15 @@ class Launcher:
             "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else self._settings.sql_rows,
             "output_limit": self._settings.statement_output_limit,
         }
+
+
+def _conf(driver: Driver, settings: Settings) -> dict[str, str]:
+    defaults = {
+        "spark.app.name": "spark-gateway-session",
+        "spark.sql.warehouse.dir": str(driver.folder / "warehouse"),
+        "spark.sql.catalogImplementation": "hive" if settings.hive else "in-memory",
+    }
+    return spark.conf_of(driver.options, settings, driver.folder, defaults)
 
 
 def readiness(driver: Driver) -> Ready | None:

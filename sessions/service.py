@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-from gateway.core import logs, names, spark
+from gateway.core import clusters, logs, names, spark
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
@@ -40,7 +40,7 @@ class SessionService:
     def open(self, request: SessionRequest, principal: Principal) -> Session:
         """Store a session that is to start. Raises InvalidRequest and its kinds; then nothing is left behind."""
         self._check(request)
-        options = request.options
+        options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)
         now = self._clock()
@@ -177,7 +177,7 @@ class SessionService:
                 except ValueError as error:
                     raise InvalidRequest(str(error)) from None
         names.check("session", request.options.name)
-        spark.check(request.options, self._settings)
+        spark.check(request.options, clusters.chosen(request.options.conf, self._settings))
 
     def _find(self, ref: str) -> Session:
         session = self._store.find(names.as_reference(ref))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,12 +34,17 @@ Each can be given in the environment (`SPARK_GATEWAY_PORT=9000`) or in a TOML fi
 unknown or unfit setting stops the start with the field and the fix.
 
 Durations are a number with `ms`, `s`, `m`, `h` or `d`, such as `90s`. Lists are `a,b` in the environment and arrays in
-the file; pairs are `k=v,k2=v2` there and a table here. This page is written by
-`python -m gateway settings --markdown`.
+the file; pairs are `k=v,k2=v2` there and a table here. `clusters` is a table of tables here, and text in TOML
+there; see [operations.md](operations.md). This page is written by `python -m gateway settings --markdown`.
 
 | setting | default | meaning |
 |---|---|---|"""
 FILE_VARIABLE = PREFIX + "CONFIG"
+
+DEFAULT_CLUSTER = "default"
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+# what a cluster may have of its own
+_OF_CLUSTERS = ("spark_home", "java_home", "python", "master", "deploy_mode", "driver_host", "spark_conf", "hive")
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -97,6 +104,17 @@ class Settings:
     local_path_whitelist: list[str] = _setting([], "Folders requests may name files of when any_local_path is false.")
     impersonation: bool = _setting(False, "Pass proxyUser on to Spark (--proxy-user); otherwise it is ignored.")
     hive: bool = _setting(False, "Give sessions the Hive catalog instead of the in-memory one.")
+    clusters: dict[str, dict[str, Any]] = _setting(
+        {},
+        "Further clusters by name, each a table of the settings that differ there; conf spark.gateway.cluster chooses.",
+    )
+    default_cluster: str = _setting(
+        "default",
+        "Cluster of requests that choose none; `default` is the one that the settings outside `clusters` make.",
+    )
+    archive_limit: int = _setting(
+        10 * 2**30, "Largest unpacked size of an archive with a driver's Python in it, bytes; more ends the start."
+    )
 
     # sessions
     max_sessions: int = _setting(100, "Live sessions at most; more are refused.")
@@ -123,6 +141,16 @@ class Settings:
     def __post_init__(self) -> None:
         _check(self)
 
+    def on(self, cluster: str) -> Settings:
+        """The settings in force on a cluster: its own over these, conf key by key. Raises KeyError."""
+        own = {} if cluster == DEFAULT_CLUSTER else dict(self.clusters[cluster])
+        own["spark_conf"] = {**self.spark_conf, **own.get("spark_conf", {})}
+        return dataclasses.replace(self, **own, clusters={}, default_cluster=DEFAULT_CLUSTER)
+
+    @property
+    def cluster_names(self) -> list[str]:
+        return [DEFAULT_CLUSTER, *self.clusters]
+
     @property
     def store_path(self) -> Path:
         return self.data_dir / "gateway.db"
@@ -147,6 +175,7 @@ _SMALLEST = {
     "statements_retained": 1,
     "statement_output_limit": 1024,
     "sql_rows": 1,
+    "archive_limit": 1024,
     "max_batches_running": 1,
     "max_batches_waiting": 1,
 }
@@ -162,10 +191,28 @@ def _check(settings: Settings) -> None:
         raise Misconfigured(f"setting deploy_mode is '{settings.deploy_mode}': give client or cluster")
     if settings.url_prefix and (not settings.url_prefix.startswith("/") or settings.url_prefix.endswith("/")):
         raise Misconfigured(f"setting url_prefix is '{settings.url_prefix}': give a path like /livy, or nothing")
+    _check_clusters(settings)
     if not is_loopback(settings.host) and not settings.allow_remote_without_authentication:
         raise Misconfigured(
             f"setting host is {settings.host}, not a loopback address, and there is no authentication yet: whoever"
             " reaches it could run code as you; listen on 127.0.0.1, or set allow_remote_without_authentication = true"
+        )
+
+
+def _check_clusters(settings: Settings) -> None:
+    for name in settings.clusters:
+        if name == DEFAULT_CLUSTER or not _CLUSTER_NAME.fullmatch(name):
+            raise Misconfigured(
+                f"setting clusters has one named '{name}': give letters, digits, - and _; {DEFAULT_CLUSTER} is the name"
+                " of what the settings outside clusters make"
+            )
+        try:
+            settings.on(name)
+        except Misconfigured as error:
+            raise Misconfigured(f"cluster {name}: {error}") from None
+    if settings.default_cluster not in settings.cluster_names:
+        raise Misconfigured(
+            f"setting default_cluster is '{settings.default_cluster}': give one of {', '.join(settings.cluster_names)}"
         )
 
 
@@ -224,8 +271,17 @@ def as_text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(value)
     if isinstance(value, dict):
+        if any(isinstance(item, dict) for item in value.values()):
+            return "\n".join(f"{key} = {_inline(item)}" for key, item in value.items())
         return ",".join(f"{key}={item}" for key, item in value.items())
     return str(value)
+
+
+def _inline(value: Any) -> str:
+    """A value of a cluster's table in TOML, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_inline(item)}" for key, item in value.items()) + "}"
+    return json.dumps(value)
 
 
 def _duration_text(value: timedelta) -> str:
@@ -268,9 +324,25 @@ def _from_toml(name: str, value: Any) -> Any:
         return value
     if kind == dict[str, str] and isinstance(value, dict):
         return {key: as_text(item) for key, item in _flat(value)}
+    if kind == dict[str, dict[str, Any]] and isinstance(value, dict):
+        return {cluster: _cluster(cluster, table) for cluster, table in value.items()}
     if kind in (str, int, bool) and type(value) is kind:
         return value
     raise Misconfigured(f"setting {name} is {value!r} in the settings file: give {_example(kind)}")
+
+
+def _cluster(cluster: str, table: Any) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise Misconfigured(f"setting clusters.{cluster} is {table!r}: give a table of settings")
+    for name in table:
+        if name not in _OF_CLUSTERS:
+            raise Misconfigured(
+                f"setting clusters.{cluster}.{name}: a cluster has no such setting; give {', '.join(_OF_CLUSTERS)}"
+            )
+    try:
+        return {name: _from_toml(name, value) for name, value in table.items()}
+    except Misconfigured as error:
+        raise Misconfigured(f"cluster {cluster}: {error}") from None
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -295,6 +367,8 @@ def _from_text(name: str, text: str) -> Any:
             return Path(text).expanduser().absolute()
         if kind == list[str]:
             return [item.strip() for item in text.split(",") if item.strip()]
+        if kind == dict[str, dict[str, Any]]:
+            return _from_toml(name, tomllib.loads(text))
         if kind == dict[str, str]:
             return dict(item.strip().split("=", 1) for item in text.split(",") if item.strip())
     except (KeyError, ValueError):
@@ -309,4 +383,5 @@ def _example(kind: Any) -> str:
         timedelta: 'a duration such as "90s", "10m" or "1h"',
         Path: "a path, as text",
         str: "text",
+        dict[str, dict[str, Any]]: "tables in TOML, such as [clusters.old]",
     }.get(kind, "a list such as a,b (in TOML: an array of texts)" if kind == list[str] else "pairs such as k=v,k2=v2")
