@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from batches.models import Batch, BatchRequest
 from batches.store import BatchStore
-from gateway.core import clusters, logs, names, spark
+from gateway.core import clusters, logs, names, pythons, spark
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.core.identity import Principal
@@ -27,7 +27,10 @@ class BatchService:
         if not request.file:
             raise InvalidRequest("requirement failed: File is required.")
         names.check("session", request.options.name)
-        spark.check(request.options, clusters.chosen(request.options.conf, self._settings), request.file)
+        here = clusters.chosen(request.options.conf, self._settings)
+        spark.check(request.options, here, request.file)
+        if here.deploy_mode == "client":
+            pythons.check(request.options, here)
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)

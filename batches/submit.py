@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import socket
-import sys
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 
 from batches.models import Batch
-from gateway.core import logs, processes, spark
+from gateway.core import logs, processes, pythons, spark
 from gateway.core.clusters import Clusters
 
 _LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
@@ -56,9 +55,11 @@ class Submitter:
             class_name=request.class_name,
             deploy_mode=settings.deploy_mode,
         )
-        python = settings.python or sys.executable
         options = [*cluster.jvm_options, spark.temporary_folder(folder / "tmp")]
-        environ = spark.submit_environ(settings, cluster.java.home, options, python)
+        chosen = pythons.choose(conf, settings, of_archives=False)
+        if settings.deploy_mode == "client":
+            command = [*chosen.command(settings), *command]
+        environ = spark.submit_environ(settings, cluster.java.home, options, chosen.executors, chosen.driver)
         return processes.start(folder, command, environ)
 
 

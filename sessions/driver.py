@@ -9,12 +9,13 @@ import json
 import shutil
 import signal
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_client.connect import write_connection_file
 
-from gateway.core import logs, processes, spark
+from gateway.core import logs, processes, pythons, spark
 from gateway.core.clusters import Clusters
 from gateway.core.settings import Settings
 from sessions.models import Driver
@@ -47,15 +48,17 @@ class Launcher:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
-        spark.write_properties(properties, _conf(driver, settings))
+        conf = _conf(driver, settings)
+        spark.write_properties(properties, conf)
         _write_connection_file(driver)
         spark.write_private(folder / "options.json", json.dumps(self._kernel_options(driver)))
+        chosen = pythons.choose(conf, settings, of_archives=True)
         command = spark.submit_command(
             settings, driver.options, properties, str(_LAUNCH), [str(folder / "options.json")]
         )
-        python = settings.python or sys.executable
         options = [*cluster.jvm_options, spark.temporary_folder(folder / "tmp")]
-        return processes.start(folder, command, spark.submit_environ(settings, cluster.java.home, options, python))
+        environ = spark.submit_environ(settings, cluster.java.home, options, chosen.executors, chosen.driver)
+        return processes.start(folder, [*chosen.command(settings), *command], environ)
 
     def _kernel_options(self, driver: Driver) -> dict[str, object]:
         asked = driver.options.conf.get("livy.rsc.sql.num-rows", "")
@@ -65,6 +68,8 @@ class Launcher:
             "wakeup": str(self._settings.wakeup_path),
             "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else self._settings.sql_rows,
             "output_limit": self._settings.statement_output_limit,
+            "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
+            "kernel_abi": sysconfig.get_config_var("SOABI"),
         }
 
 
@@ -88,6 +93,8 @@ def readiness(driver: Driver) -> Ready | None:
 
 def reason_of_end(driver: Driver) -> str:
     """Why the driver's process ended, in one sentence, as far as its folder tells."""
+    if (failure := pythons.failure(driver.folder)) is not None:
+        return failure
     said = readiness(driver)
     if said is not None and said.error:
         return f"Spark did not start: {said.error}"

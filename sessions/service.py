@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-from gateway.core import clusters, logs, names, spark
+from gateway.core import clusters, logs, names, pythons, spark
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
@@ -177,7 +177,9 @@ class SessionService:
                 except ValueError as error:
                     raise InvalidRequest(str(error)) from None
         names.check("session", request.options.name)
-        spark.check(request.options, clusters.chosen(request.options.conf, self._settings))
+        here = clusters.chosen(request.options.conf, self._settings)
+        spark.check(request.options, here)
+        pythons.check(request.options, here)
 
     def _find(self, ref: str) -> Session:
         session = self._store.find(names.as_reference(ref))

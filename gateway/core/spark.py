@@ -219,8 +219,13 @@ def temporary_folder(folder: Path) -> str:
     return f'"-Djava.io.tmpdir={text}"'
 
 
-def submit_environ(settings: Settings, java_home: Path, submit_options: Iterable[str], python: str) -> dict[str, str]:
-    """The environment of spark-submit. `submit_options` are JVM options that the user's conf need not know of."""
+def submit_environ(
+    settings: Settings, java_home: Path, submit_options: Iterable[str], python: str, driver_python: str | None = None
+) -> dict[str, str]:
+    """The environment of spark-submit. `submit_options` are JVM options that the user's conf need not know of.
+
+    `driver_python` is the driver's where it differs from the executors' `python`.
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith((PREFIX, "PYSPARK_", "SPARK_"))}
     return {
         **kept,
@@ -229,7 +234,7 @@ def submit_environ(settings: Settings, java_home: Path, submit_options: Iterable
         "SPARK_LOCAL_IP": settings.driver_host,  # Spark's own UI binds to this, to every address without it
         "SPARK_SUBMIT_OPTS": " ".join(submit_options),
         "PYSPARK_PYTHON": python,
-        "PYSPARK_DRIVER_PYTHON": python,
+        "PYSPARK_DRIVER_PYTHON": driver_python or python,
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -11,6 +11,7 @@ import platform
 import signal
 import threading
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
@@ -33,13 +34,18 @@ REPLY_TIME = 0.1  # seconds for the reply to a shutdown_request to leave before 
 
 @dataclass(frozen=True)
 class Options:
-    """What the gateway asks of a driver; `output_limit` in bytes, `wakeup` None means nobody waits."""
+    """What the gateway asks of a driver; `output_limit` in bytes, `wakeup` None means nobody waits.
+
+    `kernel_path` and `kernel_abi` are for `fitting`.
+    """
 
     connection_file: str
     ready_file: str
     wakeup: str | None = None
     sql_rows: int = 1000
     output_limit: int = 100 * 1024 * 1024
+    kernel_path: Sequence[str] = ()
+    kernel_abi: str | None = None
 
     @classmethod
     def read(cls, path: str) -> Options:

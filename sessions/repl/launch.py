@@ -32,9 +32,10 @@ def load_package(folder: str) -> ModuleType:
 def main() -> None:
     """Start the driver with the options file named by the only argument; never returns."""
     load_package(os.path.dirname(os.path.abspath(__file__)))
-    driver = importlib.import_module(f"{PACKAGE}.driver")
     options_file = os.path.abspath(sys.argv[1])
     sys.argv = [""]
+    importlib.import_module(f"{PACKAGE}.fitting").require(options_file)
+    driver = importlib.import_module(f"{PACKAGE}.driver")
     driver.main(options_file)
 
 
