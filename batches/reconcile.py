@@ -12,7 +12,7 @@ from batches.models import Batch
 from batches.states import BatchState, Target
 from batches.store import BatchStore
 from batches.submit import Submitter, application_in_log, find_application
-from gateway.core import logs, processes, pythons
+from gateway.core import logs, packages, processes, pythons
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError
 from gateway.core.settings import Settings
@@ -81,7 +81,7 @@ class BatchPass:
         if code == 0:
             self._finish(batch, BatchState.SUCCESS, code, None, now)
         else:
-            self._finish(batch, BatchState.DEAD, code, pythons.failure(batch.folder) or _reason(code), now)
+            self._finish(batch, BatchState.DEAD, code, _reason(batch, code), now)
 
     def _remove(self, batch: Batch, now: datetime) -> None:
         self._finish(batch, BatchState.KILLED, processes.exit_code(batch.folder), "killed by its user", now)
@@ -103,7 +103,9 @@ class BatchPass:
         self._asked.pop(batch.id, None)
 
 
-def _reason(code: int | None) -> str:
+def _reason(batch: Batch, code: int | None) -> str:
+    if failure := pythons.failure(batch.folder) or packages.failure(batch.log):
+        return failure
     if code is None:
         return "the batch's processes were killed from outside"
     if code == 128 + signal.SIGKILL:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from batches.models import Batch, BatchRequest
 from batches.store import BatchStore
-from gateway.core import clusters, logs, names, pythons, spark
+from gateway.core import clusters, logs, names, packages, pythons, spark
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.core.identity import Principal
@@ -28,6 +28,7 @@ class BatchService:
             raise InvalidRequest("requirement failed: File is required.")
         names.check("session", request.options.name)
         here = clusters.chosen(request.options.conf, self._settings)
+        packages.check(request.options.conf)
         spark.check(request.options, here, request.file)
         if here.deploy_mode == "client":
             pythons.check(request.options, here)

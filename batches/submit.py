@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 
 from batches.models import Batch
-from gateway.core import logs, processes, pythons, spark
+from gateway.core import logs, packages, processes, pythons, spark
 from gateway.core.clusters import Clusters
 
 _LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
@@ -44,6 +44,8 @@ class Submitter:
         properties = folder / "spark.properties"
         # A port of its own, so that the application's UI is known from other servers in its processes.
         conf = spark.conf_of(request.options, settings, folder, {"spark.ui.port": str(_free_port())})
+        if settings.deploy_mode == "client":
+            conf = packages.settle(conf, settings, folder)
         spark.write_properties(properties, conf)
         spark.write_private(folder / _UI_ADDRESS, f"{settings.driver_host} {conf['spark.ui.port']}")
         command = spark.submit_command(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jupyter_client.connect import write_connection_file
 
-from gateway.core import logs, processes, pythons, spark
+from gateway.core import logs, packages, processes, pythons, spark
 from gateway.core.clusters import Clusters
 from gateway.core.settings import Settings
 from sessions.models import Driver
@@ -48,7 +48,7 @@ class Launcher:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
-        conf = _conf(driver, settings)
+        conf = packages.settle(_conf(driver, settings), settings, folder)
         spark.write_properties(properties, conf)
         _write_connection_file(driver)
         spark.write_private(folder / "options.json", json.dumps(self._kernel_options(driver)))
@@ -93,7 +93,7 @@ def readiness(driver: Driver) -> Ready | None:
 
 def reason_of_end(driver: Driver) -> str:
     """Why the driver's process ended, in one sentence, as far as its folder tells."""
-    if (failure := pythons.failure(driver.folder)) is not None:
+    if failure := pythons.failure(driver.folder) or packages.failure(driver.log):
         return failure
     said = readiness(driver)
     if said is not None and said.error:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-from gateway.core import clusters, logs, names, pythons, spark
+from gateway.core import clusters, logs, names, packages, pythons, spark
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
@@ -178,6 +178,7 @@ class SessionService:
                     raise InvalidRequest(str(error)) from None
         names.check("session", request.options.name)
         here = clusters.chosen(request.options.conf, self._settings)
+        packages.check(request.options.conf)
         spark.check(request.options, here)
         pythons.check(request.options, here)
 
