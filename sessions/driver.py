@@ -47,6 +47,7 @@ class Launcher:
         settings = cluster.settings
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
+        (folder / "repl").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
         conf = packages.settle(_conf(driver, settings), settings, folder)
         spark.write_properties(properties, conf)
@@ -79,7 +80,9 @@ def _conf(driver: Driver, settings: Settings) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(driver.folder / "warehouse"),
         "spark.sql.catalogImplementation": "hive" if settings.hive else "in-memory",
     }
-    return spark.conf_of(driver.options, settings, driver.folder, defaults)
+    conf = spark.conf_of(driver.options, settings, driver.folder, defaults)
+    # Spark must know before it starts where executors find the classes that the Scala interpreter makes.
+    return conf | {"spark.repl.class.outputDir": str(driver.folder / "repl")}
 
 
 def readiness(driver: Driver) -> Ready | None:

@@ -23,6 +23,7 @@ from .output import Stream
 from .preload import warm_jvm
 from .python import PythonInterpreter, new_main
 from .ready import tell
+from .scala import ScalaInterpreter
 from .service import KernelService
 from .spark import Application, start_failure
 from .sql import SqlInterpreter
@@ -96,7 +97,8 @@ class Driver:
 
     def _statements(self, spark: Application, python: PythonInterpreter) -> Statements:
         sql = SqlInterpreter(spark.session, self._options.sql_rows, self._options.output_limit)
-        return Statements({"pyspark": python, "sql": sql}, Interrupts(), spark)
+        scala = ScalaInterpreter(spark.session, self._options.output_limit)
+        return Statements({"pyspark": python, "sql": sql, "spark": scala}, Interrupts(), spark)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()
