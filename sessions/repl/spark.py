@@ -90,19 +90,6 @@ class Application:
         except Exception:  # noqa: BLE001
             return
 
-    def add_file(self, path: str) -> None:
-        """Copy a file to the driver's and every executor's file folder. Raises what Spark says."""
-        self.session().sparkContext.addFile(path)
-
-    def add_py_file(self, path: str) -> None:
-        """Let a Python module or package be imported here and in tasks. Raises what Spark says."""
-        self.session().sparkContext.addPyFile(path)
-
-    def add_jar(self, path: str) -> None:
-        """Put a jar on the class path here and in tasks, as ADD JAR does. Raises what Spark says."""
-        session = self.session()
-        session._jsparkSession.sessionState().resourceLoader().addJar(path)
-
     def progress(self, statement: int) -> float:
         """Finished tasks over known tasks of the statement's jobs; 0.0 while there are none. One asking thread only."""
         if self._progress is None or self._progress[0] != statement:
