@@ -1,7 +1,7 @@
 """Adds files, Python modules and jars to the running application, in Spark and for what runs in the driver.
 
-Decides what each kind means (contract livy §1.8, §4.2), and refuses what Spark would take and then stumble over in every
-later task. Adding the same thing again does nothing, so that a repeated request does no harm.
+Decides what each kind means (contract livy §1.8, §4.2), and refuses what Spark would take and then stumble over in
+every later task. Adding the same thing again does nothing, so that a repeated request does no harm.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Application:
             return
 
     def renew(self) -> None:
-        """After an interrupt this thread may talk to a new JVM thread, which knows no active session yet."""
+        """Make our session the active one of this thread: new, or after an interrupt, its JVM thread knows none yet."""
         try:
             session = self.session()
             session._jvm.SparkSession.setActiveSession(session._jsparkSession)
