@@ -103,6 +103,10 @@ class Application:
         session = self.session()
         session._jsparkSession.sessionState().resourceLoader().addJar(path)
 
+    def jar_classes(self) -> Any:
+        """The JVM's class loader that knows the added jars. Another one after user code has restarted Spark."""
+        return self.session()._jsparkSession.sharedState().jarClassLoader()
+
     def progress(self, statement: int) -> float:
         """Finished tasks over known tasks of the statement's jobs; 0.0 while there are none. One asking thread only."""
         if self._progress is None or self._progress[0] != statement:
