@@ -27,6 +27,8 @@ from gateway.web import headers
 from gateway.web.api import Api, JsonProvider, json_response
 from gateway.web.middleware import Front
 from sessions.driver_store import DriverStore
+from sessions.jobs.service import JobService
+from sessions.jobs.store import JobStore
 from sessions.service import SessionService
 from sessions.store import SessionStore
 
@@ -53,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     db = stores.open_and_migrate(settings)
     wake = partial(wakeup.nudge, settings.wakeup_path)
     sessions = SessionService(SessionStore(db), DriverStore(db), settings, utc_now, wake)
+    jobs = JobService(JobStore(db), sessions, settings, utc_now, wake)
     batches = BatchService(BatchStore(db), settings, utc_now, wake)
 
     app = Flask(__name__, static_folder=None)
@@ -63,7 +66,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(GatewayError, _answer)
     app.register_error_handler(Exception, _unexpected)
     api = Api(app)
-    for blueprint in livy_blueprints(sessions, batches):
+    for blueprint in livy_blueprints(sessions, jobs, batches, settings.upload_limit):
         api.register_blueprint(blueprint)
     app.register_blueprint(console_blueprint(sessions, batches))
     _serve_api_docs(app)

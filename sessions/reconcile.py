@@ -155,7 +155,8 @@ def reason_of_expiry(lifetime: Lifetime, settings: Settings, now: datetime) -> s
     if ttl and now - session.created > ttl:
         return f"older than {ttl.total_seconds():g} s (ttl)"
     idle = parse_duration(session.idle_timeout) if session.idle_timeout else settings.session_idle_timeout
-    quiet = session.state is SessionState.IDLE and now - lifetime.activity > idle
+    works = session.state is not SessionState.IDLE or lifetime.has_jobs
+    quiet = not works and now - lifetime.activity > idle
     if quiet and idle > timedelta(0):
         return f"no work for more than {idle.total_seconds():g} s (idleTimeout)"
     return None

@@ -44,10 +44,14 @@ def json_response(text: str, status: int = 200) -> Response:
 
 
 class Parser(FlaskParser):
-    """Reads arguments with marshmallow. Unknown body members are refused, unknown query parameters ignored."""
+    """Reads arguments with marshmallow. Unknown body members are refused, unknown query parameters and files ignored."""
 
     DEFAULT_VALIDATION_STATUS = 400
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": marshmallow.RAISE, "query": marshmallow.EXCLUDE}  # noqa: RUF012
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar = {
+        "json": marshmallow.RAISE,
+        "query": marshmallow.EXCLUDE,
+        "files": marshmallow.EXCLUDE,
+    }
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
         return read_json(req)
@@ -119,7 +123,9 @@ def _first(messages: Any, path: list[str]) -> str:
     """The first message of marshmallow's tree of them, with the member it is about."""
     if isinstance(messages, dict):
         key, inner = next(iter(messages.items()))
-        return _first(inner, path if key in ("json", "query", "_schema", "key", "value") else [*path, str(key)])
+        return _first(
+            inner, path if key in ("json", "query", "files", "_schema", "key", "value") else [*path, str(key)]
+        )
     message = str(messages[0] if isinstance(messages, list) else messages)
     if message == "Unknown field.":
         return f'Unrecognized field "{".".join(path)}", not marked as ignorable: leave it out'

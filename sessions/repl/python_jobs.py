@@ -41,8 +41,7 @@ class PythonJobs(JobRunner):
             pickled: bytes = importlib.import_module("cloudpickle").dumps(function(self._context))
         except JobStopped:
             raise
-        except BaseException as exc:
-            # Also sys.exit() is an ordinary failure.
+        except BaseException as exc:  # noqa: BLE001 - also sys.exit() is an ordinary failure
             raise JobFailed(_ERROR + _told(exc)) from None
         return pickled
 

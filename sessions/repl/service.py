@@ -42,6 +42,7 @@ class KernelService(threading.Thread):
             self._bound.set()
         warm_imports()
         self._go.wait()
+        assert self._served is not None
         app.kernel.statements, app.kernel.jobs, app.kernel.additions = self._served
         app.kernel.leave = self._leave
         app.start()
