@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from . import process
 from .additions import Additions
 from .interrupts import Interrupts
+from .java_jobs import JavaJobs
 from .job_context import JobContext
 from .jobs import JobRunner, Jobs
 from .namespace import fill
@@ -37,13 +38,17 @@ REPLY_TIME = 0.1  # seconds for the reply to a shutdown_request to leave before 
 
 @dataclass(frozen=True)
 class Options:
-    """What the gateway asks of a driver; `output_limit` in bytes, `wakeup` None means nobody waits."""
+    """What the gateway asks of a driver.
+
+    `output_limit` is in bytes; `wakeup` None means that nobody waits; `livy_jars` is a folder, or empty (`java_jobs`).
+    """
 
     connection_file: str
     ready_file: str
     wakeup: str | None = None
     sql_rows: int = 1000
     output_limit: int = 100 * 1024 * 1024
+    livy_jars: str = ""
 
     @classmethod
     def read(cls, path: str) -> Options:
@@ -97,7 +102,10 @@ class Driver:
         return Statements({"pyspark": python, "sql": sql}, Interrupts(), spark)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
-        runners: dict[str, JobRunner] = {"pyspark": PythonJobs(JobContext(spark))}
+        runners: dict[str, JobRunner] = {
+            "pyspark": PythonJobs(JobContext(spark)),
+            "spark": JavaJobs(spark, self._options.livy_jars),
+        }
         jobs = Jobs(runners, spark, self._options.output_limit)
         return jobs, Additions(spark, [runner.add for runner in runners.values()])
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +22,19 @@ SOURCE = Path(__file__).with_name("java_jobs.scala")
 CLIENT = "org.apache.livy:livy-client-http:0.7.1-incubating"
 NEEDED = ("livy-api", "livy-client-http")
 _STOPPED = 1000  # stopped jobs that are remembered: one of them may be about to start
-_GLANCE = 0.1  # seconds between two moments at which a job that waits for the start can be stopped
+_GLANCE = 0.05  # seconds; a job that waits for the start can be stopped between two looks
 
 
 class JavaJobs(JobRunner):
-    """Jobs as threads of the JVM. `folder` has the jars they need; None: they come from Maven Central."""
+    """Jobs as threads of the JVM. `folder` has the jars they need; empty: they come from Maven Central."""
 
-    def __init__(self, spark: Application, folder: str | None) -> None:
+    def __init__(self, spark: Application, folder: str) -> None:
         self._spark = spark
         self._folder = folder
         self._running: dict[int, Any] = {}
         self._stopped: deque[int] = deque(maxlen=_STOPPED)
         self._lock = threading.Lock()
-        self._starter = ThreadPoolExecutor(1, "java-jobs")
-        self._start: Future[Any] | None = None
-        self._classes: Any = None
+        self._start: _Start | None = None
 
     def run(self, job: int, payload: bytes) -> str | None:
         """Run the job in the JVM; its result as base64 text, None for null. Raises JobFailed."""
@@ -62,27 +60,50 @@ class JavaJobs(JobRunner):
             running.cancel()
 
     def _jobs(self) -> Any:
-        """The JVM's side, once it is there. A failed start is tried again by the next job. Raises JobFailed."""
+        """The JVM's side, once it is there. Raises JobFailed, and tries again at the next job."""
+        start = self._current_start()
+        while start.jobs is None and start.error is None:
+            time.sleep(_GLANCE)
+        if start.error is not None:
+            raise JobFailed(start.error)
+        return start.jobs
+
+    def _current_start(self) -> _Start:
         classes = self._spark.jar_classes()
         with self._lock:
-            if self._start is None or _has_failed(self._start) or classes != self._classes:
-                self._classes, self._start = classes, self._starter.submit(self._make, classes)
             start = self._start
-        while not start.done():
-            wait([start], _GLANCE)
-        return start.result()
+            if start is None or start.error is not None or start.classes != classes:
+                start = _Start(self._spark, self._folder, classes)
+                start.start()
+                self._start = start
+            return start
 
-    def _make(self, classes: Any) -> Any:
+
+class _Start(threading.Thread):
+    """Brings the jars and the JVM's side. A thread of its own, so that a job that waits for it can be stopped."""
+
+    def __init__(self, spark: Application, folder: str, classes: Any) -> None:
+        super().__init__(name="java-jobs", daemon=True)
+        self._spark = spark
+        self._folder = folder
+        self.classes = classes
+        self.jobs: Any = None
+        self.error: str | None = None
+
+    def run(self) -> None:
+        try:
+            self.jobs = self._bring()
+        except JobFailed as exc:
+            self.error = str(exc)
+        except BaseException as exc:  # noqa: BLE001 - told by the jobs that wait
+            self.error = f"Java jobs cannot run in this session: {start_failure(exc)}"
+
+    def _bring(self) -> Any:
         gateway = self._spark.context._gateway
         jars = found_in(self._folder) if self._folder else resolved(gateway.jvm)
-        for jar in jars:
-            if NEEDED[0] in jar.name:
-                self._spark.add_jar(str(jar))
-        return _load(gateway, jars, classes)
-
-
-def _has_failed(start: Future[Any]) -> bool:
-    return start.done() and start.exception() is not None
+        # Jobs are of a class of livy-api, and their closures take it to the executors.
+        self._spark.add_jar(str(next(jar for jar in jars if NEEDED[0] in jar.name)))
+        return load(gateway, jars, self.classes)
 
 
 def found_in(folder: str) -> list[Path]:
@@ -96,10 +117,12 @@ def found_in(folder: str) -> list[Path]:
 
 def resolved(jvm: Any) -> list[Path]:
     """The jars from where Spark finds packages, as conf spark.jars.packages does. Raises JobFailed."""
+    from py4j.protocol import Py4JJavaError
+
     uri = jvm.java.net.URI(f"ivy://{CLIENT}")
     try:
         found = jvm.org.apache.spark.util.DependencyUtils.resolveMavenDependencies(uri)
-    except Exception as exc:
+    except Py4JJavaError as exc:
         raise JobFailed(
             f"Java jobs need {CLIENT} and its livy-api, and Spark could not get them ({start_failure(exc)}):"
             " put both jars into a folder and name it in the setting livy_jars"
@@ -107,7 +130,7 @@ def resolved(jvm: Any) -> list[Path]:
     return [Path(path) for path in found.mkString("\n").splitlines()]
 
 
-def _load(gateway: Any, jars: list[Path], classes: Any) -> Any:
+def load(gateway: Any, jars: list[Path], classes: Any) -> Any:
     """Our JVM code, compiled by Spark's own Scala, on top of `classes`; nobody else sees it or the client's jar."""
     jvm = gateway.jvm
     from pyspark import SparkFiles

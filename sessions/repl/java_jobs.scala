@@ -75,11 +75,16 @@ class Wires(serializer: Class[_]) {
     val tries = order.map(make => (make, Try { val wire = make(); (wire.read(bytes).asInstanceOf[Job[_]], wire) }))
     val readable = tries.collect { case (make, Success(found)) => (make, found) }
     if (readable.isEmpty) throw tries.head._2.failed.get
-    // What only one form can read tells of the client, for jobs that both can.
-    if (readable.size == 1) order = readable.head._1 :: order.filterNot(_ == readable.head._1)
-    // Bytes read in the wrong form may make sense and mean something else; then they are not what it would write.
-    readable.map(_._2).find { case (job, wire) => Arrays.equals(wire.write(job), bytes) }.getOrElse(readable.head._2)
+    if (readable.size == 1) {
+      // What only one form can read tells of the client, for jobs that both can.
+      order = readable.head._1 :: order.filterNot(_ == readable.head._1)
+      readable.head._2
+    } else readable.map(_._2).find { case (job, wire) => writes(wire, job, bytes) }.getOrElse(readable.head._2)
   }
+
+  /** Bytes in the other form may still make sense, but not the right one: then they are not what this form writes. */
+  private def writes(wire: Wire, job: AnyRef, bytes: Array[Byte]): Boolean =
+    Try(Arrays.equals(wire.write(job), bytes)).getOrElse(false)
 }
 
 /** What jobs find in the driver: Spark, and what other jobs of the session left for them. */
@@ -128,10 +133,11 @@ object Context {
 class RunningJob(group: String, bytes: Array[Byte], wires: Wires, context: Context) extends Thread(group) {
   setDaemon(true)
   @volatile private var wanted = true
-  @volatile private var outcome: Try[String] = Failure(new ThreadDeath)
+  @volatile private var outcome: Try[String] = Failure(new InterruptedException("the job was stopped"))
 
   override def run(): Unit =
-    if (wanted) outcome = try Success(work()) catch { case thrown: Throwable => Failure(thrown) }
+    try if (wanted) outcome = Success(work())
+    catch { case thrown: Throwable => outcome = Failure(thrown) }
 
   private def work(): String = {
     val (job, wire) = wires.read(bytes)
