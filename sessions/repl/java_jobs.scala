@@ -70,16 +70,21 @@ class Wires(serializer: Class[_]) {
   private val newer = () => new Kryo4Wire
   @volatile private var order: List[() => Wire] = List(older, newer)
 
-  /** The job, and the wire its client reads results from. Throws what the more likely wire has against the bytes. */
+  /** The job, and the wire its client reads results from. Throws what each has against the bytes, the likely one first. */
   def read(bytes: Array[Byte]): (Job[_], Wire) = {
     val tries = order.map(make => (make, Try { val wire = make(); (wire.read(bytes).asInstanceOf[Job[_]], wire) }))
     val readable = tries.collect { case (make, Success(found)) => (make, found) }
-    if (readable.isEmpty) throw tries.head._2.failed.get
+    if (readable.isEmpty) throw complaint(tries.map(_._2.failed.get))
     if (readable.size == 1) {
       // What only one form can read tells of the client, for jobs that both can.
       order = readable.head._1 :: order.filterNot(_ == readable.head._1)
       readable.head._2
     } else readable.map(_._2).find { case (job, wire) => writes(wire, job, bytes) }.getOrElse(readable.head._2)
+  }
+
+  private def complaint(thrown: List[Throwable]): Throwable = {
+    thrown.tail.foreach(thrown.head.addSuppressed)
+    thrown.head
   }
 
   /** Bytes in the other form may still make sense, but not the right one: then they are not what this form writes. */

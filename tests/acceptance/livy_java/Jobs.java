@@ -92,6 +92,11 @@ public class Jobs {
     }
   }
 
+  /** A job without a class. */
+  public static Job<Long> timesThree(int factor) {
+    return context -> factor * context.sc().parallelize(Arrays.asList(1, 2, 3)).count();
+  }
+
   /** A Dataset by the session, read by the SQLContext. */
   public static class LongWords implements Job<List<String>> {
     @Override
@@ -160,10 +165,10 @@ public class Jobs {
   }
 
   /** The turns that endless jobs have made, and how many Spark jobs run. */
-  public static class Watch implements Job<String> {
+  public static class Watch implements Job<long[]> {
     @Override
-    public String call(JobContext context) {
-      return Endless.turns + " turns, " + context.sc().statusTracker().getActiveJobIds().length + " jobs";
+    public long[] call(JobContext context) {
+      return new long[] {Endless.turns, context.sc().statusTracker().getActiveJobIds().length};
     }
   }
 

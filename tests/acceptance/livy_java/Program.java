@@ -41,11 +41,15 @@ public class Program {
     newer(newer);
     attached(gateway.resolve("/sessions/" + newer.session()));
     client.stop(true);
-    say("stopped", () -> "yes");
+    say("stopped", "yes");
   }
 
   private static LivyClient client(URI address) throws Exception {
-    return new LivyClientBuilder().setURI(address).setConf("spark.ui.enabled", "false").build();
+    return new LivyClientBuilder()
+        .setURI(address)
+        .setConf("spark.ui.enabled", "false")
+        .setConf("livy.client.http.job.max-poll-interval", "100ms")
+        .build();
   }
 
   private static void results(LivyClient client) {
@@ -96,16 +100,26 @@ public class Program {
   }
 
   private static void cancel(LivyClient client, String how) throws Exception {
-    String before = get(client.submit(new Jobs.Watch()));
+    long before = watch(client)[0];
     JobHandle<String> endless = client.submit(new Jobs.Endless(how));
-    while (get(client.submit(new Jobs.Watch())).equals(before)) {
+    while (watch(client)[0] == before) {
       Thread.onSpinWait();
     }
+    long asked = System.nanoTime();
     endless.cancel(true);
     say("cancel " + how, endless);
-    String after = get(client.submit(new Jobs.Watch()));
-    Thread.sleep(200);
-    say("stopped " + how, () -> after.equals(get(client.submit(new Jobs.Watch()))) ? after.split(", ")[1] : "runs on");
+    say("seconds " + how, (System.nanoTime() - asked) / 1e9);
+    long after = watch(client)[0];
+    long[] seen = watch(client);
+    for (int look = 0; look < 50 && seen[1] > 0; look++) {
+      seen = watch(client);
+    }
+    say("turns after " + how, seen[0] - after);
+    say("jobs after " + how, seen[1]);
+  }
+
+  private static long[] watch(LivyClient client) throws Exception {
+    return get(client.submit(new Jobs.Watch()));
   }
 
   private static void listener(LivyClient client) throws Exception {
@@ -135,13 +149,12 @@ public class Program {
           }
         });
     get(handle);
-    say("listener", () -> events + " " + handle.getState());
+    say("listener", events + " " + handle.getState());
   }
 
   /** What a client from 0.8 on sends and reads. */
   private static void newer(NewerClient newer) {
-    int factor = 6;
-    say("lambda", () -> newer.call(context -> factor * (int) context.sc().parallelize(Arrays.asList(1, 2, 3)).count()));
+    say("lambda", () -> newer.call(Jobs.timesThree(6)));
     say("newer report", () -> newer.call(new Jobs.Echo<>(new Jobs.Report("sent", "x", "y"))));
     say("newer made report", () -> newer.call(new Jobs.MakeReport()));
   }
@@ -161,16 +174,18 @@ public class Program {
   }
 
   private static void say(String name, Callable<?> what) {
-    String seen;
     try {
-      seen = String.valueOf(what.call());
+      say(name, what.call());
     } catch (CancellationException cancelled) {
-      seen = "cancelled";
+      say(name, "cancelled");
     } catch (ExecutionException failed) {
-      seen = "failed: " + failed.getCause().getMessage();
+      say(name, "failed: " + failed.getCause().getMessage());
     } catch (Exception other) {
-      seen = "not known: " + other;
+      say(name, "not known: " + other);
     }
-    System.out.println(name + "\t" + seen.replace("\n", "\\n"));
+  }
+
+  private static void say(String name, Object seen) {
+    System.out.println(name + "\t" + String.valueOf(seen).replace("\n", "\\n"));
   }
 }
