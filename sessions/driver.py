@@ -71,6 +71,7 @@ class Launcher:
             "output_limit": self._settings.statement_output_limit,
             "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
             "kernel_abi": sysconfig.get_config_var("SOABI"),
+            "livy_jars": self._settings.livy_jars,
         }
 
 

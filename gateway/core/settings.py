@@ -138,6 +138,11 @@ class Settings:
     jobs_retained: int = _setting(1000, "Newest jobs of one session that are kept.")
     upload_limit: int = _setting(100 * 2**20, "Largest upload to a session, bytes.")
     session_uploads_limit: int = _setting(2**30, "All uploads to one session together at most, bytes.")
+    livy_jars: str = _setting(
+        "",
+        "Folder with the jars of livy-api and livy-client-http that Java jobs need in the driver; empty: the first Java"
+        " job of a session has Spark fetch version 0.7.1 from Maven Central.",
+    )
 
     # batches
     max_batches_running: int = _setting(4, "Batches running at the same time; further ones wait in order.")
@@ -199,6 +204,8 @@ def _check(settings: Settings) -> None:
         raise Misconfigured(f"setting port is {settings.port}: give a number from 0 to 65535")
     if settings.deploy_mode not in ("client", "cluster"):
         raise Misconfigured(f"setting deploy_mode is '{settings.deploy_mode}': give client or cluster")
+    if settings.livy_jars and not Path(settings.livy_jars).is_absolute():
+        raise Misconfigured(f"setting livy_jars is '{settings.livy_jars}': give a folder from the root, as /opt/livy")
     if settings.url_prefix and (not settings.url_prefix.startswith("/") or settings.url_prefix.endswith("/")):
         raise Misconfigured(f"setting url_prefix is '{settings.url_prefix}': give a path like /livy, or nothing")
     _check_clusters(settings)

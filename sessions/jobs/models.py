@@ -11,7 +11,7 @@ from sessions.jobs.states import AdditionState, JobState
 from sessions.models import Kind
 
 # the languages a job can be in today, as its jobType names them
-JOB_TYPES = (Kind.PYSPARK,)
+JOB_TYPES = (Kind.PYSPARK, Kind.SPARK)
 
 
 @dataclass(frozen=True)

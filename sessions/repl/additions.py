@@ -62,7 +62,8 @@ class Additions:
             _check_contents(session, path)
             session.sparkContext.addFile(path)
         if kind != "file" and (name.endswith(".jar") or (kind == "jar" and not name.endswith(PYTHON_FILES))):
-            _add_jar(session, path)
+            self._spark.add_jar(path)
+            _check_jar(session, path)
         if kind == "pyfile" or (kind == "jar" and name.endswith(PYTHON_FILES)):
             _check_contents(session, path)
             session.sparkContext.addPyFile(path)
@@ -86,16 +87,11 @@ def _is_same(path: str, there: str) -> bool:
     return url.scheme in ("", "file") and os.path.isfile(local) and filecmp.cmp(local, there, shallow=False)
 
 
-def _add_jar(session: Any, path: str) -> None:
-    """Put a jar on the class path here and in tasks, for all that runs from now on."""
-    loader = session._jvm.Thread.currentThread().getContextClassLoader()
-    session._jsparkSession.sessionState().resourceLoader().addJar(path)
+def _check_jar(session: Any, path: str) -> None:
+    """Spark only logs that it could not read a jar."""
     added = session.sparkContext._jsc.sc().listJars().mkString("\n").split("\n")
     if urlsplit(path).scheme != "ivy" and _name(path) not in map(_name, added):
         raise NotAdded("Spark could not read it; the session's log says why")
-    # Spark has put it on the loader of SQL functions alone; this one is asked by everything in the JVM.
-    for url in session._jsparkSession.sharedState().jarClassLoader().getURLs():
-        loader.addURL(url)
 
 
 def _name(path: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from . import process
 from .additions import Additions
 from .interrupts import Interrupts
+from .java_jobs import JavaJobs
 from .job_context import JobContext
 from .jobs import JobRunner, Jobs
 from .namespace import fill
@@ -41,7 +42,7 @@ REPLY_TIME = 0.1  # seconds for the reply to a shutdown_request to leave before 
 class Options:
     """What the gateway asks of a driver; `output_limit` in bytes, `wakeup` None means nobody waits.
 
-    `kernel_path` and `kernel_abi` are for `fitting`.
+    `kernel_path` and `kernel_abi` are for `fitting`; `livy_jars` is a folder, or empty, for `java_jobs`.
     """
 
     connection_file: str
@@ -51,6 +52,7 @@ class Options:
     output_limit: int = 100 * 1024 * 1024
     kernel_path: Sequence[str] = ()
     kernel_abi: str | None = None
+    livy_jars: str = ""
 
     @classmethod
     def read(cls, path: str) -> Options:
@@ -105,7 +107,10 @@ class Driver:
         return Statements({"pyspark": python, "sql": sql, "spark": scala}, Interrupts(), spark)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
-        runners: dict[str, JobRunner] = {"pyspark": PythonJobs(JobContext(spark))}
+        runners: dict[str, JobRunner] = {
+            "pyspark": PythonJobs(JobContext(spark)),
+            "spark": JavaJobs(spark, self._options.livy_jars),
+        }
         jobs = Jobs(runners, spark, self._options.output_limit)
         return jobs, Additions(spark, [runner.add for runner in runners.values()])
 
