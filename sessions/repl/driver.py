@@ -21,9 +21,11 @@ from .namespace import fill
 from .output import Stream
 from .preload import warm_jvm
 from .python import PythonInterpreter, new_main
+from .r import RInterpreter
 from .ready import tell
 from .service import KernelService
 from .spark import Application, start_failure
+from .sparkr import SparkR
 from .sql import SqlInterpreter
 from .statements import Statements
 
@@ -40,6 +42,7 @@ class Options:
     wakeup: str | None = None
     sql_rows: int = 1000
     output_limit: int = 100 * 1024 * 1024
+    sparkr_library: str = ""
 
     @classmethod
     def read(cls, path: str) -> Options:
@@ -90,7 +93,8 @@ class Driver:
 
     def _statements(self, spark: Application, python: PythonInterpreter) -> Statements:
         sql = SqlInterpreter(spark.session, self._options.sql_rows, self._options.output_limit)
-        return Statements({"pyspark": python, "sql": sql}, Interrupts(), spark)
+        r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
+        return Statements({"pyspark": python, "sql": sql, "sparkr": r}, Interrupts(), spark)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()

@@ -58,9 +58,8 @@ class Application:
 
     def enter(self, statement: int, code: str) -> None:
         """From now on the jobs of this thread belong to `statement`."""
-        lines = code.strip().splitlines() or [""]
         try:
-            self.context.setJobGroup(group(statement), lines[0][:200], True)
+            self.context.setJobGroup(group(statement), first_line(code), True)
         except Exception:  # noqa: BLE001
             # User code has stopped Spark: what needs no Spark still runs, the rest will say so itself.
             return
@@ -103,6 +102,12 @@ class Application:
 def group(statement: int) -> str:
     """The Spark job group of a statement; no two statements of a session share one."""
     return f"statement-{statement}"
+
+
+def first_line(code: str) -> str:
+    """How the Spark UI calls the jobs of `code`."""
+    lines = code.strip().splitlines() or [""]
+    return lines[0][:200]
 
 
 def start_failure(exc: BaseException) -> str:
