@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from gateway.core import java, lease, spark
+from gateway.core import java, lease, spark, sparkr
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.settings import Settings
 
@@ -28,6 +28,7 @@ def examine(settings: Settings) -> list[Finding]:
     checks = {
         "Java": _java,
         "Spark": _spark,
+        "R": _r,
         "address": _address,
         "data folder": _data_folder,
         "store": _store,
@@ -67,6 +68,12 @@ def _java(settings: Settings) -> str:
 def _spark(settings: Settings) -> str:
     home = spark.spark_home(settings)
     return f"Spark {spark.spark_version(home)} of {home}"
+
+
+def _r(settings: Settings) -> str:
+    # Nobody has to have R: its absence is a fact, not a fault.
+    lack = sparkr.missing(spark.SparkOptions(), settings)
+    return f"no R sessions: {lack}" if lack else "R and SparkR are there"
 
 
 def _address(settings: Settings) -> str:

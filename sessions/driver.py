@@ -72,6 +72,7 @@ class Launcher:
             "wakeup": str(self._settings.wakeup_path),
             "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else self._settings.sql_rows,
             "output_limit": self._settings.statement_output_limit,
+            "sparkr_library": self._settings.sparkr_library,
         }
 
 

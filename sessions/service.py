@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-from gateway.core import logs, names, spark
+from gateway.core import logs, names, spark, sparkr
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
@@ -178,6 +178,8 @@ class SessionService:
                     raise InvalidRequest(str(error)) from None
         names.check("session", request.options.name)
         spark.check(request.options, self._settings)
+        if request.kind is Kind.SPARKR and (lack := sparkr.missing(request.options, self._settings)):
+            raise InvalidRequest(lack)
 
     def _find(self, ref: str) -> Session:
         session = self._store.find(names.as_reference(ref))

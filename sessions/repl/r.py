@@ -126,17 +126,23 @@ def environ() -> dict[str, str]:
 
 def connect(process: RProcess, sparkr: SparkR) -> None:
     """Attach SparkR in the process, with the driver's session. Raises NotStarted, Died, and what py4j raises."""
-    fields = ["connect", *sparkr.connection(), *sparkr.libraries()]
-    answer = process.ask([_bytes(field) for field in fields], START_PATIENCE)
-    if answer[0] == b"error":
-        raise NotStarted(answer[1].decode("utf-8", "backslashreplace"))
+    tell(process, "load", *sparkr.libraries())
+    tell(process, "connect", *sparkr.connection())
+
+
+def tell(process: RProcess, *words: str) -> None:
+    """One request of the start. Raises NotStarted with R's answer when that is an error, and Died."""
+    status, *said = process.ask([_bytes(word) for word in words], START_PATIENCE)
+    if status == b"error":
+        raise NotStarted(said[0].decode("utf-8", "backslashreplace"))
 
 
 def _reason(exc: Exception, said: Capture) -> str:
     if isinstance(exc, FileNotFoundError):
         return f"there is no program {exc.filename}; install R, or name it in spark.r.shell.command"
     if isinstance(exc, Died):
-        return " ".join([f"{exc}:", *said.text().splitlines()[-_LAST_LINES:]])
+        last = said.text().splitlines()[-_LAST_LINES:]
+        return ": ".join([str(exc), *([" ".join(last)] if last else [])])
     return str(exc)
 
 

@@ -5,7 +5,7 @@
 # `q` and `quit` are put on the search path.
 #
 # A message is a count, then as many fields, each a length and its bytes; integers have four bytes, big end first.
-# Requests: "run" code group description, and "connect" port secret session library...
+# Requests: "run" code group description; "load" library... for SparkR; "connect" port secret session.
 # Answers: "ok" and perhaps a PNG image, or "error" with its text and the calls that led there.
 
 local(envir = new.env(parent = baseenv()), {
@@ -184,20 +184,23 @@ local(envir = new.env(parent = baseenv()), {
 
   backend <- NULL # port and secret, once there is a SparkR
 
-  connect <- function(port, secret, session, ...) {
+  load <- function(...) {
     .libPaths(c(..., .libPaths()))
-    tryCatch(
-      {
-        suppressPackageStartupMessages(library("SparkR", character.only = TRUE))
-        backend <<- list(port = port, secret = secret)
-        # For sparkR.session(), should the user stop Spark and start it again.
-        Sys.setenv(EXISTING_SPARKR_BACKEND_PORT = port, SPARKR_BACKEND_AUTH_SECRET = secret)
-        guard_calls()
-        bind_session(session)
-        "ok"
-      },
-      error = function(condition) c("error", conditionMessage(condition))
-    )
+    if (!requireNamespace("SparkR", quietly = TRUE)) {
+      where <- paste("neither in", paste(c(...), collapse = ", "), "nor in R's own library")
+      return(c("error", paste0("Spark's R package SparkR is ", where, ": copy it there from a full Spark distribution")))
+    }
+    suppressPackageStartupMessages(library("SparkR", character.only = TRUE))
+    guard_calls()
+    "ok"
+  }
+
+  connect <- function(port, secret, session) {
+    backend <<- list(port = port, secret = secret)
+    # For sparkR.session(), should the user stop Spark and start it again.
+    Sys.setenv(EXISTING_SPARKR_BACKEND_PORT = port, SPARKR_BACKEND_AUTH_SECRET = secret)
+    bind_session(session)
+    "ok"
   }
 
   sparkr <- function(name) get(name, envir = asNamespace("SparkR"))
@@ -278,7 +281,7 @@ local(envir = new.env(parent = baseenv()), {
   options(device = open_device)
 
   answer("ok")
-  verbs <- list(run = run, connect = connect)
+  verbs <- list(run = run, load = load, connect = connect)
   suspendInterrupts(repeat {
     request <- receive()
     is_interrupted() # an interrupt that came too late for the statement before must not meet this one
