@@ -11,7 +11,7 @@ from functools import partial
 
 import psutil
 
-from gateway.core import clusters, java, lease, spark
+from gateway.core import clusters, java, lease, spark, sparkr
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.settings import Settings
 
@@ -33,6 +33,7 @@ def examine(settings: Settings) -> list[Finding]:
         "Java": _java,
         "Spark": _spark,
         **_clusters(settings),
+        "R": _r,
         "address": _address,
         "data folder": _data_folder,
         "store": _store,
@@ -84,6 +85,12 @@ def _cluster(name: str, settings: Settings) -> str:
     here, found = clusters.examine(name, settings)
     home = spark.spark_home(here)
     return f"Spark {spark.spark_version(home)} of {home}, Java {found.version} of {found.home}, master {here.master}"
+
+
+def _r(settings: Settings) -> str:
+    # Nobody has to have R: its absence is a fact, not a fault.
+    lack = sparkr.missing(spark.SparkOptions(), settings)
+    return f"no R sessions: {lack}" if lack else "R and SparkR are there"
 
 
 def _address(settings: Settings) -> str:

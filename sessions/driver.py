@@ -72,6 +72,7 @@ class Launcher:
             "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
             "kernel_abi": sysconfig.get_config_var("SOABI"),
             "livy_jars": self._settings.livy_jars,
+            "sparkr_library": self._settings.sparkr_library,
         }
 
 

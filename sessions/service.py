@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-from gateway.core import clusters, logs, names, packages, pythons, spark
+from gateway.core import clusters, logs, names, packages, pythons, spark, sparkr
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
@@ -181,6 +181,8 @@ class SessionService:
         packages.check(request.options.conf)
         spark.check(request.options, here)
         pythons.check(request.options, here)
+        if request.kind is Kind.SPARKR and (lack := sparkr.missing(request.options, here)):
+            raise InvalidRequest(lack)
 
     def _find(self, ref: str) -> Session:
         session = self._store.find(names.as_reference(ref))

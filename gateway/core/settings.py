@@ -103,6 +103,9 @@ class Settings:
     )
     local_path_whitelist: list[str] = _setting([], "Folders requests may name files of when any_local_path is false.")
     impersonation: bool = _setting(False, "Pass proxyUser on to Spark (--proxy-user); otherwise it is ignored.")
+    sparkr_library: str = _setting(
+        "", "Folder that holds Spark's R package SparkR; empty: R/lib of the Spark installation, then R's own library."
+    )
     hive: bool = _setting(False, "Give sessions the Hive catalog instead of the in-memory one.")
     clusters: dict[str, dict[str, Any]] = _setting(
         {},

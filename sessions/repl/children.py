@@ -1,4 +1,4 @@
-"""Interrupts the child processes a thread waits for, such as those of os.system.
+"""Interrupts the child processes a thread or another process waits for, such as those of os.system.
 
 Reads Linux's /proc; where that is missing it does nothing.
 """
@@ -14,7 +14,16 @@ from pathlib import Path
 
 def interrupt(thread: threading.Thread) -> None:
     """Send SIGINT to every process started by `thread` that still runs, and to their own children."""
-    for pid in list(_started_by(f"/proc/self/task/{thread.native_id}/children")):
+    _interrupt_all(f"/proc/self/task/{thread.native_id}/children")
+
+
+def interrupt_of(pid: int) -> None:
+    """As `interrupt`, for the processes started by the main thread of the process `pid`."""
+    _interrupt_all(f"/proc/{pid}/task/{pid}/children")
+
+
+def _interrupt_all(listing: str) -> None:
+    for pid in list(_started_by(listing)):
         try:
             os.kill(pid, signal.SIGINT)
         except OSError:

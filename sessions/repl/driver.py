@@ -27,10 +27,12 @@ from .output import Stream
 from .preload import warm_jvm
 from .python import PythonInterpreter, new_main
 from .python_jobs import PythonJobs
+from .r import RInterpreter
 from .ready import tell
 from .scala import ScalaInterpreter
 from .service import KernelService
 from .spark import Application, start_failure
+from .sparkr import SparkR
 from .sql import SqlInterpreter
 from .statements import Statements
 
@@ -53,6 +55,7 @@ class Options:
     kernel_path: Sequence[str] = ()
     kernel_abi: str | None = None
     livy_jars: str = ""
+    sparkr_library: str = ""
 
     @classmethod
     def read(cls, path: str) -> Options:
@@ -104,7 +107,8 @@ class Driver:
     def _statements(self, spark: Application, python: PythonInterpreter) -> Statements:
         sql = SqlInterpreter(spark.session, self._options.sql_rows, self._options.output_limit)
         scala = ScalaInterpreter(spark.session, self._options.output_limit)
-        return Statements({"pyspark": python, "sql": sql, "spark": scala}, Interrupts(), spark)
+        r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
+        return Statements({"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}, Interrupts(), spark)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
         runners: dict[str, JobRunner] = {

@@ -58,8 +58,7 @@ class Application:
 
     def enter(self, statement: int, code: str) -> None:
         """From now on the jobs of this thread belong to `statement`."""
-        lines = code.strip().splitlines() or [""]
-        self.enter_group(group(statement), lines[0][:200])
+        self.enter_group(group(statement), first_line(code))
 
     def enter_group(self, name: str, description: str) -> None:
         """From now on the Spark jobs of this thread belong to the job group `name`."""
@@ -124,6 +123,12 @@ class Application:
 def group(statement: int) -> str:
     """The Spark job group of a statement; no two statements of a session share one."""
     return f"statement-{statement}"
+
+
+def first_line(code: str) -> str:
+    """How the Spark UI calls the jobs of `code`."""
+    lines = code.strip().splitlines() or [""]
+    return lines[0][:200]
 
 
 def start_failure(exc: BaseException) -> str:

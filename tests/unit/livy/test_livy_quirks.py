@@ -105,7 +105,7 @@ def test_quirk_10_a_name_that_looks_like_an_id_is_refused(name: str, path: str, 
     assert (response.status_code, response.json) == (400, {"msg": f"Rejected, Reason: Invalid session name: {name}"})
 
 
-@pytest.mark.parametrize("wrong", [{"name": "1"}, {"ttl": "x"}, {"jars": ["a.jar"]}, {"kind": "sparkr"}])
+@pytest.mark.parametrize("wrong", [{"name": "1"}, {"ttl": "x"}, {"jars": ["a.jar"]}, {"kind": "spark"}])
 def test_quirk_11_a_refused_request_burns_no_id(wrong, gateway) -> None:
     assert gateway.open()["id"] == 0
     assert gateway.send("POST", "/sessions", wrong).status_code == 400
@@ -526,10 +526,16 @@ def test_quirk_70_kinds_are_case_sensitive(kind: str, gateway) -> None:
     assert response.status_code == 400 and f"Invalid kind: {kind}" in response.json["msg"]
 
 
-@pytest.mark.parametrize("kind", ["spark", "scala", "sparkr", "r"])
+@pytest.mark.parametrize("kind", ["spark", "scala"])
 def test_quirk_70_languages_that_are_not_there_yet_are_told(kind: str, gateway) -> None:
     response = gateway.send("POST", "/sessions", {"kind": kind})
     assert response.status_code == 400 and "is not available in this version" in response.json["msg"]
+
+
+@pytest.mark.parametrize("kind", ["sparkr", "r"])
+def test_quirk_70_an_r_session_without_r_is_refused(kind: str, gateway) -> None:
+    response = gateway.send("POST", "/sessions", {"kind": kind, "conf": {"spark.r.shell.command": "/nowhere/R"}})
+    assert response.status_code == 400 and "there is no program /nowhere/R" in response.json["msg"]
 
 
 @pytest.mark.parametrize("path", ["/sessions/9/statements", "/sessions/9/completion"])

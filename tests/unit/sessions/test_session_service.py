@@ -62,7 +62,8 @@ def test_the_owner_is_who_asked(service: SessionService) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        SessionRequest(kind=Kind.SPARKR),
+        SessionRequest(kind=Kind.SPARK),
+        SessionRequest(kind=Kind.SPARKR, options=SparkOptions(conf={"spark.r.shell.command": "/nowhere/R"})),
         SessionRequest(ttl="10parsec"),
         SessionRequest(idle_timeout=""),
         SessionRequest(options=SparkOptions(name="12")),
@@ -191,15 +192,18 @@ def test_a_shared_session_wants_the_language_named(service: SessionService) -> N
             service.submit("0", "1", kind)
 
 
-@pytest.mark.parametrize("kind", [Kind.SPARK, Kind.SPARKR])
-def test_a_language_that_is_not_there_yet_is_refused_with_those_that_are(kind, opened, service) -> None:
-    with pytest.raises(InvalidRequest, match=f"kind {kind.value} is not available.*pyspark, sql"):
-        service.submit("0", "1", kind)
+def test_a_language_that_is_not_there_yet_is_refused_with_those_that_are(opened, service) -> None:
+    with pytest.raises(InvalidRequest, match="kind spark is not available.*pyspark, sparkr, sql"):
+        service.submit("0", "1", Kind.SPARK)
+
+
+def test_a_statement_in_r_is_taken_by_any_session(opened: Session, service: SessionService) -> None:
+    assert service.submit("0", "1", Kind.SPARKR).kind is Kind.SPARKR
 
 
 def test_a_refused_statement_burns_no_number(opened: Session, service: SessionService) -> None:
     with pytest.raises(InvalidRequest):
-        service.submit("0", "1", Kind.SPARKR)
+        service.submit("0", "1", Kind.SPARK)
     assert service.submit("0", "1", None).id == 0
 
 

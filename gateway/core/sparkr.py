@@ -1,0 +1,57 @@
+"""Whether this host has what sessions in R need: R, and Spark's own R package, SparkR. Installs neither.
+
+The driver looks in the same places (`sessions/repl/sparkr.py`); this is asked before one is started.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from gateway.core import spark
+from gateway.core.settings import Settings
+from gateway.core.spark import SparkOptions
+
+_PATIENCE = 20.0  # seconds for R to say what is in its library
+_ASK = 'cat(nzchar(system.file(package = "SparkR")))'
+
+
+def missing(options: SparkOptions, settings: Settings) -> str | None:
+    """What an R session with `options` lacks on this host and what to do, in a sentence; None when nothing."""
+    conf = spark.conf_of(options, settings, settings.data_dir, {})
+    program = conf.get("spark.r.shell.command") or os.environ.get("SPARKR_DRIVER_R") or "R"
+    if shutil.which(program) is None:
+        return (
+            f"sparkr needs R, and there is no program {program} on the gateway's host: install R (Debian's package is"
+            " r-base-core), or name it in spark.r.shell.command"
+        )
+    if settings.sparkr_library:
+        return None if _holds(Path(settings.sparkr_library)) else _not_in_setting(settings)
+    library = spark.spark_home(settings) / "R" / "lib"
+    if _holds(library) or _knows(program):
+        return None
+    return (
+        f"sparkr needs Spark's R package SparkR, which is neither in {library} nor in R's own library: copy it there"
+        " from a full Spark distribution of the same version, or name the folder that holds it in the setting"
+        " sparkr_library"
+    )
+
+
+def _not_in_setting(settings: Settings) -> str:
+    return f"setting sparkr_library is '{settings.sparkr_library}': there is no package SparkR in that folder"
+
+
+def _holds(library: Path) -> bool:
+    return (library / "SparkR" / "DESCRIPTION").is_file()
+
+
+def _knows(program: str) -> bool:
+    """Whether R finds SparkR by itself."""
+    command = [program, "--no-echo", "--no-save", "--no-restore", "-e", _ASK]
+    try:
+        ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return ran.returncode == 0 and ran.stdout.endswith("TRUE")
