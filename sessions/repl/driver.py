@@ -89,8 +89,11 @@ class Driver:
         return spark, statements
 
     def _statements(self, spark: Application, python: PythonInterpreter) -> Statements:
-        sql = SqlInterpreter(spark.session, self._options.sql_rows, self._options.output_limit)
-        return Statements({"pyspark": python, "sql": sql}, Interrupts(), spark)
+        interrupts = Interrupts()
+        sql = SqlInterpreter(
+            spark.session, lambda: interrupts.wanted, self._options.sql_rows, self._options.output_limit
+        )
+        return Statements({"pyspark": python, "sql": sql}, interrupts, spark)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()
