@@ -105,10 +105,13 @@ class Driver:
         return spark, statements
 
     def _statements(self, spark: Application, python: PythonInterpreter) -> Statements:
-        sql = SqlInterpreter(spark.session, self._options.sql_rows, self._options.output_limit)
+        interrupts = Interrupts()
+        sql = SqlInterpreter(
+            spark.session, lambda: interrupts.wanted, self._options.sql_rows, self._options.output_limit
+        )
         scala = ScalaInterpreter(spark.session, self._options.output_limit)
         r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
-        return Statements({"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}, Interrupts(), spark)
+        return Statements({"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}, interrupts, spark)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
         runners: dict[str, JobRunner] = {

@@ -59,6 +59,12 @@ class Interrupts:
         """The statement being run now, None between statements."""
         return self._running
 
+    @property
+    def wanted(self) -> bool:
+        """True when the statement being run has been asked to stop."""
+        with self._lock:
+            return self._running is not None and self._wanted == self._running
+
     def request(self, statement: int) -> bool:
         """One attempt to stop `statement`; False, and nothing done, when it is not the running one."""
         with self._lock:

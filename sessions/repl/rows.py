@@ -1,21 +1,25 @@
 """How a value of a SQL result is written as JSON, by its Spark type (contract livy §3.4).
 
-Decides nothing about queries. Types are Spark's schema JSON: a name, or an object for array, map, struct and others.
+Decides nothing about queries. Values arrive in the form that `columns` chooses. Types are Spark's schema JSON: a name,
+or an object for array, map, struct and others.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import struct
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from .exact import json_number
 from .output import readable
 from .values import key_text
 
-UTC = datetime.timezone.utc
+_CYCLE = 146_097 * 86_400  # seconds in 400 years
+_SINCE_YEAR_1 = 719_162 * 86_400  # seconds from the start of year 1 to that of 1970
 
 Write = Callable[[Any], Any]
 
@@ -38,7 +42,9 @@ def _composite(kind: dict[str, Any]) -> Write:
     if kind["type"] == "array":
         return _array(converter(kind["elementType"]))
     if kind["type"] == "map":
-        return _map(converter(kind["keyType"]), converter(kind["valueType"]))
+        # Keys that Python cannot hash arrive as text.
+        key = converter(kind["keyType"])
+        return _map(lambda name: name if isinstance(name, str) else key(name), converter(kind["valueType"]))
     if kind["type"] == "struct":
         return _struct([(field["name"], converter(field["type"])) for field in kind["fields"]])
     return _text
@@ -85,13 +91,28 @@ def _float(value: float) -> Any:
     )
 
 
-def _timestamp(value: datetime.datetime) -> str:
-    """The instant in UTC. Spark hands it over in the driver's own zone, whatever the session's zone is."""
-    return f"{_seconds(value.astimezone(UTC).replace(tzinfo=None))}Z"
+def _instant(seconds: int) -> str:
+    """Seconds since 1970 as a time in UTC; years before 1 and after 9999 as Spark writes them, -0044 and +12345."""
+    # The calendar repeats itself every 400 years, so any instant has a twin within Python's range.
+    cycles, rest = divmod(seconds + _SINCE_YEAR_1, _CYCLE)
+    twin = datetime.datetime(1, 1, 1) + datetime.timedelta(seconds=rest)  # noqa: DTZ001 - counted from UTC
+    year = twin.year + 400 * cycles
+    sign = "-" if year < 0 else "+" if year > 9999 else ""
+    return f"{sign}{abs(year):04}{twin.isoformat()[4:]}Z"
 
 
-def _seconds(value: datetime.datetime) -> str:
-    return value.replace(microsecond=0).isoformat()
+def _clock_time(text: str) -> str:
+    """A time without zone, as Spark's text: no fraction, and a T in the middle."""
+    return text.partition(".")[0].replace(" ", "T")
+
+
+def _variant(value: Any) -> Any:
+    """The JSON that a variant stands for, with all digits of its decimals."""
+    return json.loads(value.toJson("UTC"), parse_float=_number, parse_constant=lambda word: _double(float(word)))
+
+
+def _number(digits: str) -> int | float:
+    return float(digits) if "E" in digits else json_number(Decimal(digits))
 
 
 def _binary(value: bytes) -> list[int]:
@@ -101,31 +122,9 @@ def _binary(value: bytes) -> list[int]:
 ATOMIC: dict[str, Write] = {
     "double": _double,
     "float": _float,
-    "date": datetime.date.isoformat,
-    "timestamp": _timestamp,
-    "timestamp_ltz": _timestamp,
-    "timestamp_ntz": _seconds,
+    "timestamp": _instant,
+    "timestamp_ltz": _instant,
+    "timestamp_ntz": _clock_time,
+    "variant": _variant,
     "binary": _binary,
 }
-
-
-def columns_as_text(frame: Any, fields: list[dict[str, Any]]) -> Any:
-    """`frame` with the columns that Python cannot receive cast to text by Spark."""
-    if not any(_unknown_to_python(field["type"]) for field in fields):
-        return frame
-    # Positions, because columns may share a name.
-    named = frame.toDF(*(f"c{position}" for position in range(len(fields))))
-    return named.selectExpr(
-        *(
-            f"cast(c{position} as string) as c{position}" if _unknown_to_python(field["type"]) else f"c{position}"
-            for position, field in enumerate(fields)
-        )
-    )
-
-
-def _unknown_to_python(kind: Any) -> bool:
-    if isinstance(kind, str):
-        return kind.startswith(("interval", "time(")) or kind == "variant"
-    parts = [kind.get("elementType"), kind.get("keyType"), kind.get("valueType")]
-    parts += [field["type"] for field in kind.get("fields", [])]
-    return any(_unknown_to_python(part) for part in parts if part is not None)

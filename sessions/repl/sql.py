@@ -1,6 +1,7 @@
-"""Runs one statement of Spark SQL and answers with its rows as JSON (contract livy §3.4).
+"""Runs a text of Spark SQL and answers with the rows of its last statement as JSON (contract livy §3.4).
 
-Decides how many rows are fetched and how a failure is told. How a value is written is `rows`' business.
+Decides how many rows are fetched and how a failure is told. How a value is written is `rows`' business, where a
+statement ends `sql_text`'s.
 """
 
 from __future__ import annotations
@@ -9,40 +10,59 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from .columns import received
 from .interpreter import Interpreter
 from .interrupts import interruptible
 from .output import Envelope, error, ok
-from .rows import columns_as_text, converter
+from .rows import converter
+from .sql_text import split
 
 JSON = "application/json"
 
 
 class SqlInterpreter(Interpreter):
-    """Spark SQL in the driver's session; `session` gives the live one or raises."""
+    """Spark SQL in the driver's session.
 
-    def __init__(self, session: Callable[[], Any], row_limit: int, output_limit: int) -> None:
+    `session` gives the live one or raises; `cancelled` says whether the statement being run was asked to stop.
+    """
+
+    def __init__(
+        self, session: Callable[[], Any], cancelled: Callable[[], bool], row_limit: int, output_limit: int
+    ) -> None:
         self._session = session
+        self._cancelled = cancelled
         self._row_limit = row_limit
         self._output_limit = output_limit
 
     def execute(self, code: str, statement: int) -> Envelope:
-        """Run `code`; `data` of the result has "truncated": true beside its rows exactly when rows were left out."""
+        """Run what `code` holds in order, up to the first failure; the answer is that of the last SQL statement.
+
+        `data` of the result has "truncated": true beside its rows exactly when rows were left out.
+        """
+        place = ""
         try:
-            return ok(statement, {JSON: interruptible(self._run, code)})
+            # A text without any statement is Spark's to refuse; one alone goes as it is, so that its positions hold.
+            texts = split(code)
+            for number, text in enumerate(texts if len(texts) > 1 else [code], 1):
+                place = told(number, texts)
+                if number > 1 and self._cancelled():
+                    raise KeyboardInterrupt("cancelled")
+                result = interruptible(self._run, text)
+            return ok(statement, {JSON: result})
         except BaseException as exc:  # noqa: BLE001 - every failure is an answer
             try:
                 evalue, frames = interruptible(describe, exc)
             except BaseException:  # noqa: BLE001
                 evalue, frames = type(exc).__name__, []
-            return error(statement, "Error", evalue, frames)
+            return error(statement, "Error", place + evalue, frames)
 
-    def _run(self, code: str) -> dict[str, Any]:
-        frame = self._session().sql(code)
+    def _run(self, text: str) -> dict[str, Any]:
+        frame = self._session().sql(text)
         schema = json.loads(frame._jdf.schema().json())
         result: dict[str, Any] = {"schema": schema, "data": []}
         if schema["fields"]:
             # One row more than asked for tells whether there are more.
-            fetched = columns_as_text(frame, schema["fields"]).limit(self._row_limit + 1).collect()
+            fetched = received(frame, schema["fields"]).limit(self._row_limit + 1).collect()
             self._fill(result, fetched)
         return result
 
@@ -53,6 +73,17 @@ class SqlInterpreter(Interpreter):
         result["data"] = kept
         if len(kept) < len(fetched):
             result["truncated"] = True
+
+
+def told(number: int, texts: list[str]) -> str:
+    """Which of several statements failed, and what became of the others; nothing for a single one."""
+    if len(texts) < 2:
+        return ""
+    first, *more = texts[number - 1].splitlines()
+    name = f"{first[:80]}..." if more or len(first) > 80 else first
+    before = "" if number == 1 else "; those before it are done"
+    after = "" if number == len(texts) else "; those after it were not run"
+    return f"statement {number} of {len(texts)} failed: {name}{before}{after}\n"
 
 
 def fitting(rows: list[list[Any]], limit: int) -> list[list[Any]]:

@@ -129,24 +129,84 @@ def test_sql(client: Client) -> None:
     assert sql(client, "select * from range(11)")["truncated"] is True
 
 
-def test_sql_values(client: Client) -> None:
+# Each Spark type of the contract, and how its value is written; with the first version that knows it.
+VALUES: list[tuple[str, Any, str]] = [
+    ("timestamp'2020-01-02 03:04:05.678'", "2020-01-01T18:04:05Z", "3"),
+    ("timestamp'9999-12-31 23:59:59'", "9999-12-31T14:59:59Z", "3"),
+    ("timestamp'+12345-01-01 09:00:00'", "+12345-01-01T00:00:00Z", "3"),
+    ("timestamp_ntz'2020-01-02 03:04:05.678'", "2020-01-02T03:04:05", "3"),
+    ("date'2020-01-02'", "2020-01-02", "3"),
+    ("date'-0044-03-15'", "-0044-03-15", "3"),
+    ("X'00ff'", [0, -1], "3"),
+    ("double('NaN')", None, "3"),
+    ("double('-Infinity')", "-Infinity", "3"),
+    ("float(0.1)", 0.1, "3"),
+    ("1.50BD", 1.5, "3"),
+    ("cast('a' as char(3))", "a", "3"),
+    ("null", None, "3"),
+    ("interval '1' day", "INTERVAL '1' DAY", "3"),
+    ("interval '1-2' year to month", "INTERVAL '1-2' YEAR TO MONTH", "3"),
+    ("make_interval(1, 2)", "1 years 2 months", "3"),
+    ("map(1, 'a')", {"1": "a"}, "3"),
+    ("map(timestamp'1970-01-01 09:00:00', date'2020-01-02')", {"1970-01-01T00:00:00Z": "2020-01-02"}, "3"),
+    ("map(array(1, 2), 3)", {"[1, 2]": 3}, "3"),
+    ("array(null, array(1))", [None, [1]], "3"),
+    ("named_struct('a', 1)", {"a": 1}, "3"),
+    ("named_struct('a', date'2020-01-02', 'A', array(interval '1' month))",
+     {"a": "2020-01-02", "A": ["INTERVAL '1' MONTH"]}, "3"),
+    ("if(id = 0, null, named_struct('a', timestamp'2020-01-01'))", None, "3"),
+    ("parse_json('{\"a\": [1, 2.50, null]}')", {"a": [1, 2.5, None]}, "4"),
+    ("array(struct(parse_json('1') v, date'2020-01-02' d))", [{"v": 1, "d": "2020-01-02"}], "4"),
+]  # fmt: skip
+
+
+def test_sql_values(client: Client, driver: DriverProcess) -> None:
+    known = [value for value in VALUES if value[2] <= driver.ready()["spark_version"]]
     sql(client, "set spark.sql.session.timeZone=Asia/Tokyo")
-    query = """select timestamp'2020-01-02 03:04:05.678', timestamp_ntz'2020-01-02 03:04:05', date'2020-01-02', X'00ff',
-        double('NaN'), double('-Infinity'), float(0.1), map(1, 'a'), array(null, 1),
-        named_struct('a', 1), interval '1' day,
-        cast('12345678901234567890.12345678901234567' as decimal(38, 17))"""
-    reply = client.run(next(numbers), query, "sql")
-    sql(client, "reset")
-    expected = ["2020-01-01T18:04:05Z", "2020-01-02T03:04:05", "2020-01-02", [0, -1],
-                None, "-Infinity", 0.1, {"1": "a"}, [None, 1], {"a": 1}, "INTERVAL '1' DAY"]  # fmt: skip
-    assert reply["output"]["data"]["application/json"]["data"][0][:-1] == expected
-    assert ",12345678901234567890.12345678901234567]" in reply["output_json"]
+    row = sql(client, f"select {', '.join(query for query, *_ in known)} from range(1)")["data"][0]
+    sql(client, "reset spark.sql.session.timeZone")
+    assert {query: value for (query, *_), value in zip(known, row)} == {query: value for query, value, _ in known}
+
+
+def test_sql_decimals_keep_their_digits(client: Client) -> None:
+    query = "select cast('12345678901234567890.12345678901234567' as decimal(38, 17))"
+    assert "[12345678901234567890.12345678901234567]" in client.run(next(numbers), query, "sql")["output_json"]
+
+
+def test_several_sql_statements(client: Client) -> None:
+    text_ = "create or replace temp view many as select 1 a; -- ';'\nselect 'not this';\nselect a, ';' b from many;"
+    assert sql(client, text_)["data"] == [[1, ";"]]
+    output = client.run(next(numbers), "create or replace temp view w as select 5 a;\nselect nope;select 3", "sql")[
+        "output"
+    ]
+    assert output["evalue"].startswith("statement 2 of 3 failed: select nope; those before it are done; those after")
+    assert "UNRESOLVED_COLUMN" in output["evalue"]
+    assert sql(client, "select * from w")["data"] == [[5]]
+
+
+def test_a_sql_script_is_one_statement(client: Client, driver: DriverProcess) -> None:
+    if driver.ready()["spark_version"] < "4":
+        pytest.skip("Spark 3.5 has no SQL scripts")
+    script = (
+        "begin declare n int = 1; while n < 5 do set n = n + 1; end while; select n, case n when 5 then 'yes' end; end"
+    )
+    assert sql(client, f"select 1; {script};")["data"] == [[5, "yes"]]
+
+
+def test_cancel_stops_the_rest_of_a_sql_text(client: Client) -> None:
+    sql(client, "set my.steps=0")
+    steps = "".join(f"set my.steps={step};" for step in range(1, 3001))
+    statement, message = started(client, steps, "sql")
+    wait_until(lambda: client.ask("cancel_request", statement=statement)["running"])
+    reply = client.reply(message)
+    assert reply is not None and "those after it were not run" in reply["output"]["evalue"]
+    assert 0 <= int(sql(client, "set my.steps")["data"][0][1]) < 3000
 
 
 @pytest.mark.parametrize(
     ("query", "message"),
-    [("select nope", "nope"), ("selec 1", "selec"), ("", "pos 0"), ("select 1; select 2", "SYNTAX"),
-     ("select raise_error('boom')", "boom")],
+    [("select nope", "nope"), ("selec 1", "selec"), ("", "pos 0"), (";", "SYNTAX"), ("-- nothing", "pos 10"),
+     ("select 1; select 'a", "statement 2 of 2"), ("select raise_error('boom')", "boom")],
 )  # fmt: skip
 def test_sql_errors(client: Client, query: str, message: str) -> None:
     output = client.run(next(numbers), query, "sql")["output"]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from sessions.repl.columns import arriving
 from sessions.repl.exact import ExactNumber, exact_json
 from sessions.repl.rows import converter
 from sessions.repl.sql import SqlInterpreter, java_frames
 
-UTC = datetime.timezone.utc
+
+class Variant(str):
+    """A variant with this JSON."""
+
+    def toJson(self, zone: str) -> str:
+        return str(self)
 
 
 @pytest.mark.parametrize(
@@ -36,17 +41,28 @@ UTC = datetime.timezone.utc
         ("decimal(10,2)", Decimal("100.00"), 100),
         ("decimal(38,0)", Decimal(12345678901234567890123), 12345678901234567890123),
         ("decimal(10,2)", Decimal("-0.00"), 0),
-        ("date", datetime.date(2020, 1, 2), "2020-01-02"),
-        ("timestamp", datetime.datetime(2020, 1, 2, 3, 4, 5, 678, tzinfo=UTC), "2020-01-02T03:04:05Z"),
-        ("timestamp_ntz", datetime.datetime(2020, 1, 2, 3, 4, 5), "2020-01-02T03:04:05"),  # noqa: DTZ001
+        ("date", "2020-01-02", "2020-01-02"),
+        ("timestamp", 1577934245, "2020-01-02T03:04:05Z"),
+        ("timestamp", -1, "1969-12-31T23:59:59Z"),
+        ("timestamp", -62135596800, "0001-01-01T00:00:00Z"),
+        ("timestamp", -62135596801, "0000-12-31T23:59:59Z"),
+        ("timestamp", -63549360000, "-0044-03-15T00:00:00Z"),
+        ("timestamp", 253402300800, "+10000-01-01T00:00:00Z"),
+        ("timestamp_ltz", 0, "1970-01-01T00:00:00Z"),
+        ("timestamp_ntz", "2020-01-02 03:04:05.25", "2020-01-02T03:04:05"),
         ("binary", bytearray(b"\x00\xff\x80"), [0, -1, -128]),
-        ("interval day to second", datetime.timedelta(days=1), "1 day, 0:00:00"),
+        ("interval day to second", "INTERVAL '1' DAY", "INTERVAL '1' DAY"),
+        ("variant", Variant('{"a":[1,2.50,null,"x"]}'), {"a": [1, 2.5, None, "x"]}),
+        ("variant", Variant("1.0E300"), 1e300),
+        ("variant", Variant("NaN"), None),
         ({"type": "array", "elementType": "binary"}, [b"\x01", None], [[1], None]),
         ({"type": "map", "keyType": "integer", "valueType": "date"}, {1: None}, {"1": None}),
+        ({"type": "map", "keyType": "timestamp", "valueType": "integer"}, {0: 1}, {"1970-01-01T00:00:00Z": 1}),
+        ({"type": "map", "keyType": "binary", "valueType": "integer"}, {"ab": 1}, {"ab": 1}),
         ({"type": "map", "keyType": "boolean", "valueType": "integer"}, {True: 1}, {"true": 1}),
         (
             {"type": "struct", "fields": [{"name": "a", "type": "date"}, {"name": "b", "type": "integer"}]},
-            (datetime.date(2020, 1, 2), 1),
+            ("2020-01-02", 1),
             {"a": "2020-01-02", "b": 1},
         ),
         ({"type": "struct", "fields": [{"name": "a", "type": "integer"}] * 2}, (1, 2), [1, 2]),
@@ -59,10 +75,28 @@ def test_values(kind: Any, value: Any, written: Any) -> None:
     assert type(result) is type(written)
 
 
-def test_naive_timestamp_is_the_drivers_local_time() -> None:
-    instant = datetime.datetime(2020, 7, 2, 3, 4, 5, tzinfo=UTC)
-    local = datetime.datetime.fromtimestamp(instant.timestamp())  # noqa: DTZ006 - as Spark does
-    assert converter("timestamp")(local) == "2020-07-02T03:04:05Z"
+DAY = {"name": "d", "type": "interval day"}
+NUMBER = {"name": "n", "type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrives"),
+    [
+        ("long", "long"),
+        ("decimal(10,2)", "decimal(10,2)"),
+        ("variant", "variant"),
+        ("timestamp", "bigint"),
+        ("timestamp_ntz", "string"),
+        ("time(6)", "string"),
+        ({"type": "array", "elementType": "date"}, "array<string>"),
+        ({"type": "map", "keyType": "date", "valueType": "timestamp"}, "map<string, bigint>"),
+        ({"type": "map", "keyType": {"type": "struct", "fields": [NUMBER]}, "valueType": "byte"}, "map<string, byte>"),
+        ({"type": "struct", "fields": [DAY, NUMBER]}, "struct<f0: string, f1: integer>"),
+        ({"type": "udt", "class": "x"}, "string"),
+    ],
+)
+def test_what_python_cannot_hold_arrives_as_something_else(kind: Any, arrives: str) -> None:
+    assert arriving(kind) == arrives
 
 
 def test_decimal_with_more_digits_than_a_float() -> None:
@@ -93,18 +127,30 @@ class Frame:
         return self._rows
 
 
+Answer = Frame | BaseException
+
+
 class Session:
-    def __init__(self, answer: Frame | BaseException) -> None:
-        self._answer = answer
+    """Gives its answers one after another, and keeps what was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = iter(answers)
+        self.asked: list[str] = []
 
     def sql(self, code: str) -> Frame:
-        if isinstance(self._answer, BaseException):
-            raise self._answer
-        return self._answer
+        self.asked.append(code)
+        answer = next(self._answers)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
 
-def answer(result: Frame | BaseException, row_limit: int = 2, output_limit: int = 1000) -> dict[str, Any]:
-    return SqlInterpreter(lambda: Session(result), row_limit, output_limit).execute("select", 4)
+def answer(result: Answer, row_limit: int = 2, output_limit: int = 1000) -> dict[str, Any]:
+    return SqlInterpreter(lambda: Session(result), lambda: False, row_limit, output_limit).execute("select", 4)
+
+
+def run(session: Session, code: str, cancelled: bool = False) -> dict[str, Any]:
+    return SqlInterpreter(lambda: session, lambda: cancelled, 10, 1000).execute(code, 4)
 
 
 def test_result_is_json_without_text() -> None:
@@ -151,3 +197,39 @@ def test_every_failure_is_answered(failure: BaseException) -> None:
 
 def test_no_frames_without_a_stack() -> None:
     assert java_frames("") == []
+
+
+def one_row(value: int) -> Frame:
+    return Frame([("a", "integer")], [(value,)])
+
+
+def test_the_last_of_several_statements_is_answered() -> None:
+    session = Session(Frame([], []), one_row(1), one_row(2))
+    envelope = run(session, "create view v; -- first\n select 1;\nselect ';';")
+    assert session.asked == ["create view v", "-- first\n select 1", "select ';'"]
+    assert envelope["data"]["application/json"]["data"] == [[2]]
+
+
+@pytest.mark.parametrize("code", ["select 1", "select 1;", " -- c\nselect 1; ;", "", ";", "-- only a comment"])
+def test_a_single_statement_goes_to_spark_as_it_is(code: str) -> None:
+    session = Session(one_row(1))
+    assert run(session, code)["status"] == "ok"
+    assert session.asked == [code]
+
+
+def test_the_first_failure_ends_the_text_and_says_which_it_was() -> None:
+    session = Session(one_row(1), CapturedException(), one_row(3))
+    envelope = run(session, "select 1;\nselect\n  nope; select 3")
+    assert len(session.asked) == 2
+    assert envelope["evalue"] == (
+        "statement 2 of 3 failed: select...; those before it are done; those after it were not run\n"
+        "[NOPE] no such thing;\n'Project"
+    )
+    assert envelope["traceback"] == ["a.B.c(B.scala:1)", "a.D(E)"]
+
+
+def test_nothing_is_started_after_a_cancel() -> None:
+    session = Session(one_row(1), one_row(2))
+    envelope = run(session, "select 1; select 2", cancelled=True)
+    assert session.asked == ["select 1"]
+    assert envelope["evalue"].startswith("statement 2 of 2 failed: select 2; those before it are done\n")
