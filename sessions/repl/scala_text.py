@@ -13,11 +13,8 @@ _WRAPPER = re.compile(r"\$line\d+\.\$(?:read|eval)\$?(?:[.$]*(?:INSTANCE|iw|\$iw
 _DEFINITION = re.compile(r"(class|trait|object|type|def) ")
 _DEFINED = {"class": "class", "trait": "trait", "object": "object", "type": "type alias"}
 _MUTATED = re.compile(r"// mutated (\S+)\n?")
-# Where an error is, in the form Scala 2.13 has for texts of several lines: the line, a caret, the message.
-_LOCATED = re.compile(
-    r"^(?P<line> {7}.*)\n(?P<caret> *\^)\nOn line (?P<number>\d+): (?P<message>.*(?:\n {7}(?! *\^).*(?!\n *\^))*)", re.M
-)
-
+# Scala 2.13 tells an error in a text of several lines by the line, a caret below it, and this.
+_NUMBERED = re.compile(r"On line (\d+): (.*)")
 
 MOST_NAMES = 500
 
@@ -94,11 +91,20 @@ def told(text: str) -> tuple[str, list[str]]:
 
 
 def complaint(text: str) -> str:
-    """What the compiler says, each message before the line it is about."""
-    return _LOCATED.sub(_located, text)
+    """What the compiler says, each message before the line it is about, in the numbers of the user's lines."""
+    lines = text.splitlines()
+    starts = [at for at in range(len(lines) - 2) if lines[at + 1].strip() == "^" and _NUMBERED.match(lines[at + 2])]
+    if not starts:
+        return text
+    told = lines[: starts[0]]
+    for start, end in zip(starts, [*starts[1:], len(lines)]):
+        told += _located(lines[start:end])
+    return "".join(f"{line}\n" for line in told)
 
 
-def _located(found: re.Match[str]) -> str:
-    message = found["message"].replace("\n       ", "\n")
-    # A piece begins with an empty line of ours, which makes the compiler say the number.
-    return f"<console>:{int(found['number']) - 1}: {message}\n{found['line']}\n{found['caret']}"
+def _located(block: list[str]) -> list[str]:
+    found = _NUMBERED.match(block[2])
+    assert found is not None
+    # A piece begins with an empty line of ours, without which the compiler gives no number.
+    first = f"<console>:{int(found[1]) - 1}: {found[2]}"
+    return [first, *(line.removeprefix(" " * 7) for line in block[3:]), *block[:2]]
