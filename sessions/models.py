@@ -25,10 +25,6 @@ class Kind(str, Enum):
     SHARED = "shared"
 
 
-# the languages a statement can be in today
-AVAILABLE_LANGUAGES = (Kind.SPARK, Kind.PYSPARK, Kind.SPARKR, Kind.SQL)
-
-
 @dataclass(frozen=True)
 class SessionRequest:
     """What a client asks for when it opens a session. Durations are text in the grammar of `gateway.core.durations`."""

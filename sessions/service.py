@@ -19,7 +19,7 @@ from gateway.core.identity import Principal
 from gateway.core.settings import Settings
 from sessions import kernel_client
 from sessions.driver_store import DriverStore
-from sessions.models import AVAILABLE_LANGUAGES, Driver, Kind, Session, SessionRequest, Statement
+from sessions.models import Driver, Kind, Session, SessionRequest, Statement
 from sessions.states import UNFINISHED, DriverState, SessionState
 from sessions.store import SessionStore
 
@@ -167,8 +167,6 @@ class SessionService:
     # ------------------------------------------------------------ rules
 
     def _check(self, request: SessionRequest) -> None:
-        if request.kind not in (*AVAILABLE_LANGUAGES, Kind.SHARED):
-            raise InvalidRequest(_not_available(request.kind))
         for name in ("ttl", "idle_timeout"):
             text = getattr(request, name)
             if text is not None:
@@ -216,11 +214,4 @@ def _language(asked: Kind | None, session_kind: Kind) -> Kind:
     kind = asked or session_kind
     if kind is Kind.SHARED:
         raise InvalidRequest("Code type should be specified if session kind is shared: give kind, such as pyspark")
-    if kind not in AVAILABLE_LANGUAGES:
-        raise InvalidRequest(_not_available(kind))
     return kind
-
-
-def _not_available(kind: Kind) -> str:
-    known = ", ".join(language.value for language in AVAILABLE_LANGUAGES)
-    return f"kind {kind.value} is not available in this version; the kinds that are: {known}, shared"

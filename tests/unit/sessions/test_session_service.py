@@ -192,11 +192,6 @@ def test_a_shared_session_wants_the_language_named(service: SessionService) -> N
             service.submit("0", "1", kind)
 
 
-def test_a_language_that_is_not_there_yet_is_refused_with_those_that_are(opened, service) -> None:
-    with pytest.raises(InvalidRequest, match="kind spark is not available.*pyspark, sparkr, sql"):
-        service.submit("0", "1", Kind.SPARK)
-
-
 def test_a_statement_in_r_is_taken_by_any_session(opened: Session, service: SessionService) -> None:
     assert service.submit("0", "1", Kind.SPARKR).kind is Kind.SPARKR
 
