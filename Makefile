@@ -1,11 +1,13 @@
 # `make run` serves the gateway, `make test` checks it; both first set up what is missing.
-# Everything lives in .venv and .venv-clients. PYTHON=python3.12 chooses the interpreter they are made with.
+# Everything lives in .venv, .venv-clients and .venv-spark35. PYTHON=python3.12 chooses the interpreter they are made with.
 
 PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
+SPARK35 := .venv-spark35
 RUN := $(VENV)/bin/python
 CLIENT_PYTHON := $(CLIENTS)/bin/python
+SPARK35_PYTHON := $(SPARK35)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
 APT := DEBIAN_FRONTEND=noninteractive apt-get
 
@@ -14,21 +16,22 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get
 RUNTIME := $(VENV)/runtime.stamp
 CHECKS := $(VENV)/checks.stamp
 CLIENT := $(CLIENTS)/clients.stamp
+OLD_SPARK := $(SPARK35)/spark.stamp
 
 LIVY := livy-0.8.0
 # Without their dependencies: those would compile Kerberos, and hold pandas and notebook back.
 BARE := sparkmagic==0.23.0 hdijupyterutils==0.23.0 autovizwidget==0.23.0 requests_kerberos==0.15.0
 
-.PHONY: help run test python_api bench setup lint format clients clean interpreter ensurepip
+.PHONY: help run test python_api bench setup lint format clients spark35 clean interpreter ensurepip
 .NOTPARALLEL:
 
 help: ## show this list
-	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z0-9_]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 run: setup ## serve on http://127.0.0.1:8998
 	@exec $(RUN) -m gateway serve
 
-test: setup lint clients ## format check, lint, types, then every test
+test: setup lint clients spark35 ## format check, lint, types, then every test
 	@$(RUN) -m gateway.core.java --install --jdk
 	@$(RUN) -m pytest tests/unit tests/integration tests/acceptance
 
@@ -53,8 +56,10 @@ format: $(CHECKS) ## put the code in its form
 
 clients: $(CLIENT) ## install the real clients that tests/acceptance drives
 
+spark35: $(OLD_SPARK) ## install the Spark 3.5 that tests/integration runs beside the bundled one
+
 clean: ## remove all that was set up
-	rm -rf $(VENV) $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(CLIENTS) $(SPARK35) .mypy_cache .pytest_cache .ruff_cache
 
 # One clear sentence when the interpreter will not do.
 interpreter:
@@ -92,5 +97,13 @@ $(CLIENT): tests/acceptance/clients-requirements.txt $(CLIENT_PYTHON)
 	@tar -xzf $(CLIENTS)/$(LIVY).tar.gz -C $(CLIENTS)
 	@touch $@
 
+# Spark alone: drivers on it use the gateway's Python.
+$(OLD_SPARK): $(SPARK35_PYTHON)
+	@$(MAKE) --no-print-directory interpreter
+	@echo "Setting up $(SPARK35) (once)"
+	@$(PYTHON) -m venv --clear $(SPARK35)
+	@$(SPARK35_PYTHON) $(PIP) install --use-pep517 --no-deps pyspark==3.5.9
+	@touch $@
+
 # No recipe: when missing (never made, or the system's Python behind it went away), what needs them is made anew.
-$(RUN) $(CLIENT_PYTHON):
+$(RUN) $(CLIENT_PYTHON) $(SPARK35_PYTHON):

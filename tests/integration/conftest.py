@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.core import java, spark
-from tests.integration.running_gateway import Gateway, Session
+from tests.integration.running_gateway import ROOT, Gateway, Session
 
 MAIN = """
 package example;
@@ -61,6 +62,15 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     finally:
         for one in started:
             one.close()
+
+
+@pytest.fixture(scope="session")
+def old_spark() -> Path:
+    """The home of a Spark 3.5: `make spark35` installs it, TEST_SPARK35_HOME names another."""
+    named = os.environ.get("TEST_SPARK35_HOME")
+    found = [Path(named)] if named else list(ROOT.glob(".venv-spark35/lib/python3*/site-packages/pyspark"))
+    assert found, "Spark 3.5 is missing: run `make spark35`"
+    return found[0]
 
 
 @pytest.fixture(scope="session")

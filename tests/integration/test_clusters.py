@@ -1,0 +1,120 @@
+"""Spark 3.5 and 4.x behind one gateway, on one machine and on a worker apart: the same languages, the same results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.core import clusters, spark
+from gateway.core.settings import Settings
+from tests.integration.running_gateway import Gateway, Session
+from tests.integration.standalone import standalone
+
+
+@dataclass(frozen=True)
+class Language:
+    """How a statement of this kind makes a view of 0, 1, 2 in the column n, and how one sums the n of a view."""
+
+    kind: str
+    make: str
+    add_up: str
+
+
+LANGUAGES = [
+    Language("pyspark", "spark.range(3).toDF('n').createOrReplaceTempView('{view}')",
+             "spark.sql('select sum(n) from {view}').first()[0]"),
+    Language("sql", "create temporary view {view} as select id as n from range(3)", "select sum(n) from {view}"),
+    Language("spark", 'spark.range(3).toDF("n").createOrReplaceTempView("{view}")',
+             'spark.sql("select sum(n) from {view}").first().getLong(0)'),
+]  # fmt: skip
+
+# cluster: the Spark version it should turn out to have
+CLUSTERS = {"default": "4.", "old": "3.5.", "apart": "4.", "old_apart": "3.5."}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, old_spark: Path) -> Iterator[Gateway]:
+    new_spark = spark.spark_home(Settings())
+    with (
+        standalone(new_spark, tmp_path_factory.mktemp("apart")) as apart,
+        standalone(old_spark, tmp_path_factory.mktemp("old_apart")) as old_apart,
+    ):
+        small = {"spark.cores.max": "1", "spark.executor.memory": "512m"}
+        named = {
+            "old": {"spark_home": str(old_spark)},
+            "apart": {"master": apart.url, "spark_conf": small},
+            "old_apart": {"spark_home": str(old_spark), "master": old_apart.url, "spark_conf": small},
+        }
+        running = Gateway(tmp_path_factory.mktemp("gateway"), clusters=named)
+        try:
+            yield running.open()
+        finally:
+            running.close()
+
+
+@pytest.fixture(scope="module", params=CLUSTERS)
+def cluster(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def session(gateway: Gateway, cluster: str) -> Iterator[Session]:
+    opened = gateway.new_session(kind="shared", conf={clusters.KEY: cluster}).wait_for("idle")
+    yield opened
+    opened.delete()
+
+
+def test_the_session_runs_on_the_cluster_it_chose(session: Session, cluster: str) -> None:
+    assert session.document["conf"][clusters.KEY] == cluster
+    assert session.value("spark.version").startswith(CLUSTERS[cluster])
+    assert session.value("sc.master.startswith('local')") == ("apart" not in cluster)
+
+
+def test_each_language_reads_the_views_of_all(session: Session) -> None:
+    for language in LANGUAGES:
+        output = session.run(language.make.format(view=f"made_in_{language.kind}"), language.kind)
+        assert output["status"] == "ok", output
+    for reader in LANGUAGES:
+        sums = {
+            writer.kind: number(session.run(reader.add_up.format(view=f"made_in_{writer.kind}"), reader.kind))
+            for writer in LANGUAGES
+        }
+        assert sums == {writer.kind: 3 for writer in LANGUAGES}, reader.kind
+
+
+def number(output: dict[str, Any]) -> int:
+    """The one number that a statement shows, whatever is around it."""
+    assert output["status"] == "ok", output
+    if "application/json" in output["data"]:
+        return int(output["data"]["application/json"]["data"][0][0])
+    return int(re.findall(r"\d+", output["data"]["text/plain"])[-1])
+
+
+def test_functions_run_where_the_executors_are(session: Session, cluster: str) -> None:
+    where = "__import__('os').path.realpath('.')"
+    folder = session.value(f"sc.parallelize([0], 1).map(lambda _: {where}).first()")
+    assert folder.startswith(str(session.folder)) == ("apart" not in cluster)
+
+
+@pytest.mark.parametrize("cluster", ["default", "old"])
+def test_a_batch_runs_on_the_cluster_it_chose(gateway: Gateway, tmp_path: Path, cluster: str) -> None:
+    script = tmp_path / "application.py"
+    script.write_text(
+        "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
+        "print('seen', spark.version, spark.sparkContext.parallelize(range(4), 2).map(lambda n: n * 2).sum())\n"
+    )
+    batch = gateway.new_batch(script, conf={clusters.KEY: cluster}).wait_for("success")
+    version, total = batch.wait_for_line("seen ").split()[1:]
+    assert version.startswith(CLUSTERS[cluster]) and total == "12"
+
+
+def test_an_unknown_cluster_is_refused_with_the_known_ones(gateway: Gateway) -> None:
+    for path, body in (("/sessions", {}), ("/batches", {"file": "/dev/null"})):
+        answer = gateway.call("POST", path, {**body, "conf": {clusters.KEY: "new"}})
+        assert answer.status_code == 400
+        assert "spark.gateway.cluster is 'new'" in answer.text and "default or old or apart" in answer.text
