@@ -34,10 +34,8 @@ pytestmark = [
 
 TEXT = "text/plain"
 numbers = count()
-LONG = (
-    "collect(sql('select count(*) from range(0, 100000000000, 1, 2)"
-    ' where java_method("java.lang.Math", "abs", int(id)) > "1"'))'
-)
+LONG = """collect(sql("select count(*) from range(0, 100000000000, 1, 2)
+  where java_method('java.lang.Math', 'abs', int(id)) > '1'"))"""
 
 
 @pytest.fixture(scope="module")
