@@ -22,7 +22,7 @@ LIVY := livy-0.8.0
 # Without their dependencies: those would compile Kerberos, and hold pandas and notebook back.
 BARE := sparkmagic==0.23.0 hdijupyterutils==0.23.0 autovizwidget==0.23.0 requests_kerberos==0.15.0
 
-.PHONY: help run test python_api bench setup lint format clients spark35 clean interpreter ensurepip
+.PHONY: help run test python_api bench setup lint format clients spark35 clean interpreter ensurepip r
 .NOTPARALLEL:
 
 help: ## show this list
@@ -31,7 +31,7 @@ help: ## show this list
 run: setup ## serve on http://127.0.0.1:8998
 	@exec $(RUN) -m gateway serve
 
-test: setup lint clients spark35 ## format check, lint, types, then every test
+test: setup lint clients spark35 r ## format check, lint, types, then every test
 	@$(RUN) -m gateway.core.java --install --jdk
 	@$(RUN) -m pytest tests/unit tests/integration tests/acceptance
 
@@ -57,6 +57,12 @@ format: $(CHECKS) ## put the code in its form
 clients: $(CLIENT) ## install the real clients that tests/acceptance drives
 
 spark35: $(OLD_SPARK) ## install the Spark 3.5 that tests/integration runs beside the bundled one
+
+# The tests of R need it; where it cannot be had they are skipped and say so.
+r:
+	@command -v R >/dev/null || ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ] || \
+	    { $(APT) -qq install -y --no-install-recommends r-base-core >/dev/null || \
+	      { $(APT) -qq update && $(APT) -qq install -y --no-install-recommends r-base-core >/dev/null; }; }
 
 clean: ## remove all that was set up
 	rm -rf $(VENV) $(CLIENTS) $(SPARK35) .mypy_cache .pytest_cache .ruff_cache

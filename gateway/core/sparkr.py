@@ -51,7 +51,9 @@ def _knows(program: str) -> bool:
     """Whether R finds SparkR by itself."""
     command = [program, "--no-echo", "--no-save", "--no-restore", "-e", _ASK]
     try:
-        ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE)
+        ran = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return ran.returncode == 0 and ran.stdout.endswith("TRUE")

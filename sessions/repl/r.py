@@ -97,8 +97,7 @@ class RInterpreter(Interpreter):
         said = Capture(_STARTUP_OUTPUT)
         process = None
         try:
-            process = self._new_process()
-            process.output.begin(said)
+            process = self._new_process(said)
             process.wait_until_ready(START_PATIENCE)
             if self._sparkr is not None:
                 connect(process, self._sparkr)
@@ -111,10 +110,10 @@ class RInterpreter(Interpreter):
         self._process = process
         return process
 
-    def _new_process(self) -> RProcess:
+    def _new_process(self, said: Capture) -> RProcess:
         if self._sparkr is None:
-            return RProcess("R", environ(), tempfile.gettempdir())
-        return RProcess(self._sparkr.program(), environ(), self._sparkr.temporary_folder())
+            return RProcess("R", environ(), tempfile.gettempdir(), said)
+        return RProcess(self._sparkr.program(), environ(), self._sparkr.temporary_folder(), said)
 
 
 def environ() -> dict[str, str]:

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from . import children
+from .output import Capture
 from .r_output import Output
 
 SCRIPT = Path(__file__).with_name("r_session.R")
@@ -39,12 +40,16 @@ class Died(Exception):
 class RProcess:
     """A running R. `ask` is for the main thread, `interrupt` for any."""
 
-    def __init__(self, program: str, environ: dict[str, str], folder: str) -> None:
-        """Start it, with a temporary folder of its own in `folder`; `wait_until_ready` is next. Raises OSError."""
+    def __init__(self, program: str, environ: dict[str, str], folder: str, said: Capture) -> None:
+        """Start it, with a temporary folder of its own in `folder`; `wait_until_ready` is next. Raises OSError.
+
+        What it prints goes into `said` until `output` is told otherwise.
+        """
         self._folder = tempfile.mkdtemp(prefix="R", dir=folder)
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         self.output = Output()
+        self.output.begin(said)
         words = [program, "--no-echo", "--no-save", "--no-restore", f"--file={SCRIPT}", "--args"]
         try:
             self._process = subprocess.Popen(

@@ -324,6 +324,14 @@ def test_progress_rises(client: Client) -> None:
     assert client.ask("progress_request", statement=statement + 1) == {"progress": 0.0}
 
 
+def test_r_that_cannot_start_says_why_and_the_other_languages_work(client: Client) -> None:
+    text(client, "spark.conf.set('spark.r.shell.command', '/nowhere/R')")
+    output = client.run(next(numbers), "1", "sparkr")["output"]
+    assert output["ename"] == "InterpreterError"
+    assert output["evalue"].startswith("Fail to start interpreter: there is no program /nowhere/R")
+    assert text(client, "spark.conf.unset('spark.r.shell.command'); 1") == "1"
+
+
 def test_a_statement_sent_again_runs_once(client: Client, driver: DriverProcess) -> None:
     text(client, "runs = 0")
     code = "runs += 1\nimport time\ntime.sleep(1)\nruns"

@@ -87,7 +87,7 @@ def text(run: Run) -> Callable[[str], str]:
         ("f <- function(n) {\r\n  n + 1\r\n}\r\nf(1)", "[1] 2"),
         ("data.frame(a = 1:2, b = c('x', 'y'))", "  a b\n1 1 x\n2 2 y"),
         ("return(5)", "[1] 5"),
-        ("\"λ 😀 \\\\ 'q' \\\"d\\\"\"", '[1] "λ 😀 \\\\ \'q\' \\"d\\""'),
+        ('"λ 😀 \\\\ \'q\' \\"d\\""', '[1] "λ 😀 \\\\ \'q\' \\"d\\""'),
         ("cat('\\033[31mred\\033[0m')", "red"),
         ("system('echo from a child')", "from a child"),
         ("system('echo told >&2')", "told"),
@@ -114,7 +114,7 @@ def test_r_warnings_follow_the_text(text) -> None:
     ("code", "evalue", "calls"),
     [
         ("foo", "Error: object 'foo' not found", []),
-        ("stop('boom')", "Error: boom", ["stop(\"boom\")"]),
+        ("stop('boom')", "Error: boom", ['stop("boom")']),
         ("g <- function(x) stop('deep'); f <- function(x) g(x); f(1)", "Error in g(x): deep", ["f(1)", "g(x)"]),
         ("sqrt('a')", 'Error in sqrt("a"): non-numeric argument to mathematical function', []),
         ("(", "Error: <text>:2:0: unexpected end of input\n1: (\n   ^", []),

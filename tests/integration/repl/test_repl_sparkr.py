@@ -6,6 +6,7 @@ Spark installation.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pyspark
 import pytest
@@ -32,13 +34,14 @@ pytestmark = [
 
 TEXT = "text/plain"
 numbers = count()
-LONG = "collect(sql('select count(*) from range(10000000000) a join range(1000000) b on a.id % 7 = b.id % 7'))"
+LONG = """collect(sql("select count(*) from range(0, 100000000000, 1, 2)
+  where java_method('java.lang.Math', 'abs', int(id)) > '1'"))"""
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a driver whose Spark installation has SparkR."""
-    folder = tmp_path_factory.mktemp("sparkr")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DriverProcess]:
+    """A driver whose Spark installation has SparkR."""
+    folder = tmp_path_factory.mktemp("r")
     home = folder / "home"
     (home / "R").mkdir(parents=True)
     (home / "R" / "lib").symlink_to(LIBRARY)
@@ -50,11 +53,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         driver = DriverProcess(folder)
     try:
         driver.ready()
-        client = Client(driver.connection_file)
-        yield client
-        client.close()
+        yield driver
     finally:
         driver.close()
+
+
+@pytest.fixture(scope="module")
+def client(driver: DriverProcess) -> Iterator[Client]:
+    client = Client(driver.connection_file)
+    yield client
+    client.close()
 
 
 def run(client: Client, code: str, kind: str = "sparkr") -> dict[str, Any]:
@@ -91,7 +99,7 @@ def test_data_of_r_goes_to_spark_and_back(client: Client) -> None:
 def test_an_error_of_spark_has_its_message_and_its_frames_apart(client: Client) -> None:
     output = run(client, "collect(sql('select * from nowhere'))")
     assert output["ename"] == "Error" and "`nowhere`" in output["evalue"] and "\tat " not in output["evalue"]
-    assert output["traceback"][:2] == ["collect(sql(\"select * from nowhere\"))", "sql(\"select * from nowhere\")"]
+    assert output["traceback"][:2] == ['collect(sql("select * from nowhere"))', 'sql("select * from nowhere")']
     assert any(line.startswith("org.apache.spark.sql.") for line in output["traceback"])
 
 
@@ -101,11 +109,17 @@ def test_jobs_of_r_belong_to_their_statement(client: Client) -> None:
     assert client.run(number, code, "sparkr")["output"]["data"][TEXT] == f"statement-{number}"
 
 
-def cancel(client: Client, code: str) -> tuple[float, dict[str, Any]]:
-    """Seconds from the first cancel of `code`, which has jobs running, to its end; and its output."""
+def running_jobs(driver: DriverProcess) -> list[Any]:
+    facts = driver.ready()
+    with urlopen(f"{facts['ui_url']}/api/v1/applications/{facts['app_id']}/jobs?status=running") as answer:
+        return list(json.load(answer))
+
+
+def cancel(client: Client, driver: DriverProcess, code: str) -> tuple[float, dict[str, Any]]:
+    """Seconds from the first cancel of `code`, once it has a job running, to its end; and its output."""
     number = next(numbers)
     message = client.send(number, code, "sparkr")
-    wait_until(lambda: active_jobs(client))
+    wait_until(lambda: running_jobs(driver))
     began = time.monotonic()
     while True:
         client.ask("cancel_request", statement=number)
@@ -113,16 +127,12 @@ def cancel(client: Client, code: str) -> tuple[float, dict[str, Any]]:
             return time.monotonic() - began, reply["output"]
 
 
-def active_jobs(client: Client) -> bool:
-    return bool(client.ask("progress_request", statement=0)) and bool(jobs_folder(client))
-
-
-def test_a_cancelled_job_of_r_is_cancelled_in_spark(client: Client) -> None:
+def test_a_cancelled_job_of_r_is_cancelled_in_spark(client: Client, driver: DriverProcess) -> None:
     text(client, "kept <- 42")
-    seconds, output = cancel(client, LONG)
+    seconds, output = cancel(client, driver, LONG)
     assert output["status"] == "error" and "cancelled" in output["evalue"]
     assert seconds < 2
-    assert text(client, "spark.sparkContext.statusTracker().getActiveJobsIds()", "pyspark") == "[]"
+    assert running_jobs(driver) == []
     assert text(client, "kept") == "[1] 42"
     assert text(client, "collect(sql('select 7 as a'))") == "  a\n1 7"
 

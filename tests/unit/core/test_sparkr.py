@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def fake(tmp_path: Path) -> Fake:
     return make
 
 
-def lack(program: Path, **settings: str) -> str | None:
+def lack(program: Path, **settings: Any) -> str | None:
     return sparkr.missing(SparkOptions(conf={"spark.r.shell.command": str(program)}), Settings(**settings))
 
 
