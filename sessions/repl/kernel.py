@@ -14,6 +14,7 @@ from typing import Any
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 
+from .completion import Completions
 from .exact import exact_json
 from .output import TEXT
 from .statements import Request, Result, Statements
@@ -44,6 +45,11 @@ class GatewayKernel(Kernel):
     # Set before the kernel starts to answer.
     statements: Statements
     leave: Callable[[], None]
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.completions = Completions()
+        self.completing: set[asyncio.Task[None]] = set()  # the loop itself does not keep its tasks alive
 
     async def do_execute(
         self,
@@ -102,9 +108,14 @@ class GatewayKernel(Kernel):
         self._answer(stream, ident, parent, "forget_reply", {})
 
     async def candidates_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
-        """Say what could stand at the cursor: a completion that runs beside the statements."""
+        """Say what could stand at the cursor, but later: the requests after this one, a cancel perhaps, go first."""
+        task = asyncio.get_running_loop().create_task(self._complete(stream, ident, parent))
+        self.completing.add(task)
+        task.add_done_callback(self.completing.discard)
+
+    async def _complete(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         asked = parent["content"]
-        found = self.statements.complete(asked["kind"], asked["code"], asked["cursor"])
+        found = await self.completions.ask(self.statements.complete, asked["kind"], asked["code"], asked["cursor"])
         self._answer(stream, ident, parent, "candidates_reply", {"candidates": found})
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:

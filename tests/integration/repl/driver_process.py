@@ -106,7 +106,7 @@ class Client:
         assert reply is not None
         return reply
 
-    def ask(self, kind: str, **content: Any) -> dict[str, Any]:
+    def ask(self, kind: str, /, **content: Any) -> dict[str, Any]:
         """One request on the control channel."""
         message = self._client.session.msg(kind, content)
         self._client.control_channel.send(message)
