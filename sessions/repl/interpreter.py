@@ -22,8 +22,8 @@ class Interpreter(ABC):
         """
 
     def complete(self, code: str, cursor: int) -> list[str]:
-        """What could stand at `cursor` of `code`: bare names, best first; asked from the kernel's thread.
+        """What could stand at `cursor`, 0 to the length of `code`: bare names, best first.
 
-        Runs beside a statement, and must not wait for it. Raises nothing.
+        Asked from a thread of its own, beside a statement, and must not wait for it. What it raises means nothing.
         """
         return []

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 
 from .additions import Additions
+from .completion import Completions
 from .exact import exact_json
 from .jobs import Ended, Jobs
 from .output import TEXT
@@ -60,6 +60,7 @@ class GatewayKernel(Kernel):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.completions = Completions()
         self._owed: set[asyncio.Task[None]] = set()
 
     async def do_execute(
@@ -119,16 +120,16 @@ class GatewayKernel(Kernel):
         self._answer(stream, ident, parent, "forget_reply", {})
 
     async def candidates_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
-        """Say what could stand at the cursor: a completion that runs beside the statements."""
+        """Say what could stand at the cursor, but later: the requests after this one, a cancel perhaps, go first."""
         asked = parent["content"]
-        found = self.statements.complete(asked["kind"], asked["code"], asked["cursor"])
-        self._answer(stream, ident, parent, "candidates_reply", {"candidates": found})
+        finding = self.completions.ask(self.statements.complete, asked["kind"], asked["code"], asked["cursor"])
+        self._answer_later(finding, lambda found: {"candidates": found}, stream, ident, parent, "candidates_reply")
 
     async def job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Run a job, or hand over its kept end; the reply comes when it has ended, and holds up nothing."""
         asked = parent["content"]
         ending = self.jobs.submit(asked["job"], asked["type"], asked["payload"])
-        self._answer_later(ending, _job_reply, stream, ident, parent, "job_reply")
+        self._answer_later(asyncio.wrap_future(ending), _job_reply, stream, ident, parent, "job_reply")
 
     async def cancel_job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Try once to stop the job, if it runs."""
@@ -144,7 +145,7 @@ class GatewayKernel(Kernel):
         """Add a file, a Python module or a jar; the reply comes when that is done, and holds up nothing."""
         asked = parent["content"]
         adding = self.additions.add(asked["kind"], asked["path"])
-        self._answer_later(adding, lambda error: {"error": error}, stream, ident, parent, "add_reply")
+        self._answer_later(asyncio.wrap_future(adding), lambda error: {"error": error}, stream, ident, parent, "add_reply")
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Jupyter's own cancel, of whatever runs."""
@@ -161,10 +162,16 @@ class GatewayKernel(Kernel):
         session.send(stream, kind, content, parent, ident=ident)
 
     def _answer_later(
-        self, future: Future[T], content: Callable[[T], dict[str, Any]], stream: Any, ident: Any, parent: Any, kind: str
+        self,
+        coming: Awaitable[T],
+        content: Callable[[T], dict[str, Any]],
+        stream: Any,
+        ident: Any,
+        parent: Any,
+        kind: str,
     ) -> None:
         async def answer() -> None:
-            self._answer(stream, ident, parent, kind, content(await asyncio.wrap_future(future)))
+            self._answer(stream, ident, parent, kind, content(await coming))
 
         task = asyncio.ensure_future(answer())
         self._owed.add(task)  # the loop itself holds a task only weakly

@@ -15,6 +15,7 @@ from .interpreter import Interpreter
 from .interrupts import interruptible
 from .output import Envelope, error, ok
 from .rows import converter
+from .sql_names import SqlNames
 from .sql_text import split
 
 JSON = "application/json"
@@ -55,6 +56,10 @@ class SqlInterpreter(Interpreter):
             except BaseException:  # noqa: BLE001
                 evalue, frames = type(exc).__name__, []
             return error(statement, "Error", place + evalue, frames)
+
+    def complete(self, code: str, cursor: int) -> list[str]:
+        """Names of this session's catalog, Spark's functions and keywords."""
+        return SqlNames(self._session()).at(code, cursor)
 
     def _run(self, text: str) -> dict[str, Any]:
         frame = self._session().sql(text)

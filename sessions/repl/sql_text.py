@@ -28,9 +28,9 @@ def split(text: str) -> list[str]:
     statements = []
     start = 0
     block = _Block()
-    for word, end in _tokens(text):
+    for word, end in tokens(text):
         if word != ";" or block.is_open:
-            block.read(word)
+            block.read(word.upper())
             continue
         if not block.is_empty:
             statements.append(text[start : end - 1].strip())
@@ -38,8 +38,8 @@ def split(text: str) -> list[str]:
     return statements if block.is_empty else [*statements, text[start:].strip()]
 
 
-def _tokens(text: str) -> Iterator[tuple[str, int]]:
-    """What counts in `text`, each with the position after it: words in capitals, quoted parts, single signs."""
+def tokens(text: str) -> Iterator[tuple[str, int]]:
+    """What counts in `text`, each with the position after it: words, quoted parts with their quotes, single signs."""
     position = 0
     while (found := _TOKEN.match(text, position)) is not None:
         position = found.end()
@@ -49,7 +49,7 @@ def _tokens(text: str) -> Iterator[tuple[str, int]]:
             if closed is None:
                 yield "/*", position  # for Spark to refuse
         elif found.lastgroup not in ("comment", "space"):
-            yield found[0].upper(), position
+            yield found[0], position
 
 
 def _after_comment(text: str, position: int) -> int | None:
@@ -80,7 +80,7 @@ class _Block:
         return self._depth > 0
 
     def read(self, word: str) -> None:
-        """Take the next word of the statement."""
+        """Take the next word of the statement, in capitals."""
         if len(self._start) < 3:
             self._start.append(word)
             # A label may stand before it.

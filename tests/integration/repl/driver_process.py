@@ -106,7 +106,7 @@ class Client:
         assert reply is not None
         return reply
 
-    def ask(self, kind: str, **content: Any) -> dict[str, Any]:
+    def ask(self, kind: str, /, **content: Any) -> dict[str, Any]:
         """One request on the control channel."""
         return self.request(kind, content)
 

@@ -411,6 +411,52 @@ def test_jupyter_requests_work(client: Client) -> None:
     wait_until(lambda: client.ask("interrupt_request")["status"] == "ok" and client.reply(message, 0.3))
 
 
+def candidates(client: Client, code: str, kind: str = "pyspark", cursor: int | None = None) -> list[str]:
+    """What is offered at `cursor`, or at the end; asked until there is an answer, for the first one takes its time."""
+    cursor = len(code) if cursor is None else cursor
+    asked = {"kind": kind, "code": code, "cursor": cursor}
+    return list(wait_until(lambda: client.ask("candidates_request", **asked)["candidates"]))
+
+
+def test_completion_of_python(client: Client) -> None:
+    text(client, "orders = spark.range(1).selectExpr('id', '1 as amount')")
+    assert candidates(client, "spark.ra") == ["range"]
+    assert candidates(client, "spark.catalog.listT") == ["listTables"]
+    assert candidates(client, "orders.")[:2] == ["id", "amount"]
+    assert candidates(client, "orders.groupBy('id').ag") == ["agg"]
+    assert candidates(client, "orders.rdd.mapPartitionsW")[0] == "mapPartitionsWithIndex"
+    assert candidates(client, "x = [1]\nlen(sc.parallelize(x).map(str).saveAsT")[0] == "saveAsTextFile"
+    assert candidates(client, "spark.range(1).selectE") == ["selectExpr"]
+    assert candidates(client, "orde.x", cursor=4) == ["orders"]
+    assert candidates(client, "import pysp") == ["pyspark"]
+
+
+def test_completion_of_sql(client: Client) -> None:
+    sql(
+        client, "create or replace temp view orders_seen as select 1 as customer, 2 as `odd name`; create database shop"
+    )
+    assert "SELECT" in candidates(client, "SEL", "sql")
+    assert "date_trunc" in candidates(client, "select date_t", "sql")
+    assert candidates(client, "select cus from orders_seen", "sql", 10) == ["customer"]
+    assert candidates(client, "select * from orders_seen o where o.", "sql") == ["customer", "`odd name`"]
+    assert candidates(client, "select * from orders_s", "sql") == ["orders_seen"]
+    assert candidates(client, "select * from sho", "sql") == ["shop"]
+    assert "range" in candidates(client, "select * from rang", "sql")
+
+
+def test_completion_answers_while_code_runs_and_delays_no_cancel(client: Client) -> None:
+    text(client, "x = 1\nstop = False\nclass Slow:\n  def __dir__(self):\n    while not stop: pass\nslow = Slow()")
+    statement, message = started(client, "while True: pass")
+    assert "x" in candidates(client, "x")
+    assert candidates(client, "select * from rang", "sql")
+    cancel(client, statement, message)
+    before = time.monotonic()
+    assert client.ask("candidates_request", kind="pyspark", code="slow.", cursor=5) == {"candidates": []}
+    assert time.monotonic() - before < 4
+    text(client, "stop = True")
+    assert "x" in candidates(client, "x")
+
+
 def test_plots(client: Client) -> None:
     pytest.importorskip("matplotlib")
     data = client.run(next(numbers), "import matplotlib.pyplot as plt\nl = plt.plot([1, 2])\n%matplot plt")["output"][

@@ -7,11 +7,14 @@ import gzip
 import json
 import zlib
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from gateway.core.clock import utc_now
 from gateway.core.spark import conf_of
+from sessions import kernel_client
+from sessions.models import Kind
 from sessions.reconcile import SessionPass
 
 DEAD = '"java.lang.IllegalStateException: Session is in state dead"'
@@ -355,13 +358,29 @@ def test_quirk_37_a_doubled_slash_in_front_is_one(path: str, gateway) -> None:
     assert gateway.send("GET", "/", environ_overrides={"PATH_INFO": path}).status_code == 200
 
 
-def test_quirk_48_completion_offers_nothing_for_python_and_sql(gateway) -> None:
+def test_quirk_48_completion_gives_bare_names(gateway, monkeypatch) -> None:
+    asked = []
+
+    def candidates(driver: Any, *what: Any) -> list[str]:
+        asked.append(what)
+        return ["parallelize"]
+
+    monkeypatch.setattr(kernel_client, "candidates", candidates)
     gateway.open_idle()
     for kind in ("pyspark", "sql"):
         response = gateway.send("POST", "/sessions/0/completion", {"code": "sc.par", "kind": kind, "cursor": 6})
-        assert (response.status_code, response.json) == (200, {"candidates": []})
+        assert (response.status_code, response.json) == (200, {"candidates": ["parallelize"]})
+    assert asked == [("sc.par", Kind.PYSPARK, 6), ("sc.par", Kind.SQL, 6)]
     response = gateway.send("POST", "/sessions/0/completion", {"code": "sc.par"})
     assert response.status_code == 400 and "kind" in response.json["msg"]
+
+
+def test_quirk_48_completion_gives_nothing_where_no_driver_answers(gateway) -> None:
+    asked = {"code": "sc.par", "kind": "pyspark", "cursor": 6}
+    gateway.open()
+    assert gateway.send("POST", "/sessions/0/completion", asked).json == {"candidates": []}
+    gateway.open_idle()
+    assert gateway.send("POST", "/sessions/1/completion", asked).json == {"candidates": []}
 
 
 def test_quirk_50_the_master_is_the_gateways(gateway) -> None:
