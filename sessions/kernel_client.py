@@ -86,7 +86,7 @@ class KernelClient:
         return list((await self._control("candidates_request", content))["candidates"])
 
     async def run_job(self, job: SessionJob, payload: str) -> JobReply:
-        """Run it, however long that takes; asking again gives its one end. This client must be asked nothing else then."""
+        """Run it, however long that takes; asking again gives its one end. Meanwhile ask it nothing else."""
         content = {"job": job.id, "type": job.type.value, "payload": payload}
         said = await self._ask(self._client.control_channel, "job_request", content, {}, None)
         started, ended = from_milliseconds(said["started"]), from_milliseconds(said["ended"])

@@ -45,6 +45,7 @@ class DriverPass:
                 self._is_gone(driver, driver_process.reason_of_end(driver), self._clock())
             else:
                 self._watcher.add(process)
+        self._clear_strangers()
 
     def __call__(self) -> bool:
         """Whether something is being stopped, so that the next pass should come soon.
@@ -112,6 +113,14 @@ class DriverPass:
         self._started.discard(driver.id)
         driver_process.clear(driver.folder, keep_log=True)
         log.info("gone: %s", reason or "as asked", extra={"driver": driver.id, "action": "gone"})
+
+    def _clear_strangers(self) -> None:
+        """Remove folders whose driver is forgotten: an upload that was under way may have made one anew."""
+        folders = list((self._settings.data_dir / "drivers").glob("*"))
+        known = self._store.ids()  # read after the folders: a driver is a row before it has one
+        for folder in folders:
+            if folder.name not in known:
+                driver_process.clear(folder, keep_log=False)
 
     def _forget_unclaimed(self) -> None:
         for driver in self._store.unclaimed():

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NoReturn
 
 import flask_smorest
 import marshmallow
-from flask import Request, Response, current_app
+from flask import Request, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
@@ -20,6 +20,11 @@ from werkzeug.exceptions import HTTPException
 from gateway.core.errors import InvalidRequest, TooLarge
 
 JSON_TYPE = "application/json;charset=utf-8"
+_UNKNOWN: dict[str, str | None] = {
+    "json": marshmallow.RAISE,
+    "query": marshmallow.EXCLUDE,
+    "files": marshmallow.EXCLUDE,
+}
 
 
 class Unreadable(InvalidRequest):
@@ -44,14 +49,10 @@ def json_response(text: str, status: int = 200) -> Response:
 
 
 class Parser(FlaskParser):
-    """Reads arguments with marshmallow. Unknown body members are refused, unknown query parameters and files ignored."""
+    """Reads arguments with marshmallow. Unknown members of a body are refused, other unknown arguments ignored."""
 
     DEFAULT_VALIDATION_STATUS = 400
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar = {
-        "json": marshmallow.RAISE,
-        "query": marshmallow.EXCLUDE,
-        "files": marshmallow.EXCLUDE,
-    }
+    DEFAULT_UNKNOWN_BY_LOCATION = _UNKNOWN
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
         return read_json(req)
@@ -77,6 +78,8 @@ class Api(flask_smorest.Api):
 
     def handle_http_exception(self, error: HTTPException) -> Response:
         says_why = error.code not in (404, 405)
+        if error.code == 413:
+            error.description = f"the body is larger than the {request.max_content_length} bytes that are allowed here"
         body = json.dumps({"msg": error.description}, separators=(",", ":")) if says_why else ""
         headers = [header for header in error.get_headers() if header[0].lower() != "content-type"]
         return Response(body, error.code, headers, content_type=JSON_TYPE)

@@ -78,7 +78,7 @@ class JobService:
         if not uri:
             raise InvalidRequest("uri is empty: give the path or URL of what is to be added")
         spark.check_path("uri", uri, self._settings)
-        self._add(self._live(ref), kind, uri)
+        self._add(self._live(ref), kind, uri, uri)
 
     def upload(self, ref: str, kind: str, name: str, sent: BinaryIO) -> None:
         """As `add`, of a file that is sent; `name` is the client's. Raises TooLarge too."""
@@ -86,12 +86,12 @@ class JobService:
         session = self._live(ref)
         path = uploads.keep(sent, safe, session.folder, self._settings)
         try:
-            self._add(session, kind, str(path))
+            self._add(session, kind, str(path), safe)
         except GatewayError:
             uploads.drop(path.parent)
             raise
 
-    def _add(self, session: Session, kind: str, path: str) -> None:
+    def _add(self, session: Session, kind: str, path: str, name: str) -> None:
         addition = self._store.add(
             session.id,
             kind,
@@ -104,9 +104,9 @@ class JobService:
             raise SessionEnded(SessionState.DEAD.value)
         self._wake()
         if session.state is not SessionState.STARTING:
-            self._wait_for(addition)
+            self._wait_for(addition, name)
 
-    def _wait_for(self, addition: Addition) -> None:
+    def _wait_for(self, addition: Addition, name: str) -> None:
         end = time.monotonic() + _ADD_PATIENCE
         found: Addition | None = addition
         while found is not None and found.state is AdditionState.WAITING and time.monotonic() < end:
@@ -115,7 +115,7 @@ class JobService:
         if found is None:
             raise SessionEnded(SessionState.DEAD.value)
         if found.state is AdditionState.FAILED:
-            raise InvalidRequest(f"{found.kind} {found.path} could not be added: {found.error}")
+            raise InvalidRequest(f"{found.kind} {name} could not be added: {found.error}")
 
     def _live(self, ref: str) -> Session:
         session = self._sessions.connect(ref)

@@ -14,6 +14,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from .additions import add_jar
 from .jobs import JobFailed, JobRunner, JobStopped, group
 from .spark import Application, start_failure
 
@@ -38,7 +39,9 @@ class JavaJobs(JobRunner):
 
     def run(self, job: int, payload: bytes) -> str | None:
         """Run the job in the JVM; its result as base64 text, None for null. Raises JobFailed."""
-        running = self._jobs().prepare(group(job), payload)
+        # This loader also knows what SQL's ADD JAR has added.
+        classes = self._spark.session()._jsparkSession.sharedState().jarClassLoader()
+        running = self._jobs().prepare(group(job), payload, classes)
         # First known as running, then seen whether it was stopped; `stop` does the reverse. So one of them notices.
         self._running[job] = running
         try:
@@ -69,11 +72,10 @@ class JavaJobs(JobRunner):
         return start.jobs
 
     def _current_start(self) -> _Start:
-        classes = self._spark.jar_classes()
         with self._lock:
             start = self._start
-            if start is None or start.error is not None or start.classes != classes:
-                start = _Start(self._spark, self._folder, classes)
+            if start is None or start.error is not None:
+                start = _Start(self._spark, self._folder)
                 start.start()
                 self._start = start
             return start
@@ -82,11 +84,10 @@ class JavaJobs(JobRunner):
 class _Start(threading.Thread):
     """Brings the jars and the JVM's side. A thread of its own, so that a job that waits for it can be stopped."""
 
-    def __init__(self, spark: Application, folder: str, classes: Any) -> None:
+    def __init__(self, spark: Application, folder: str) -> None:
         super().__init__(name="java-jobs", daemon=True)
         self._spark = spark
         self._folder = folder
-        self.classes = classes
         self.jobs: Any = None
         self.error: str | None = None
 
@@ -99,11 +100,13 @@ class _Start(threading.Thread):
             self.error = f"Java jobs cannot run in this session: {start_failure(exc)}"
 
     def _bring(self) -> Any:
-        gateway = self._spark.context._gateway
+        session = self._spark.session()
+        gateway = session.sparkContext._gateway
+        classes = gateway.jvm.Thread.currentThread().getContextClassLoader()
         jars = found_in(self._folder) if self._folder else resolved(gateway.jvm)
         # Jobs are of a class of livy-api, and their closures take it to the executors.
-        self._spark.add_jar(str(next(jar for jar in jars if NEEDED[0] in jar.name)))
-        return load(gateway, jars, self.classes)
+        add_jar(session, str(next(jar for jar in jars if NEEDED[0] in jar.name)))
+        return load(gateway, jars, classes)
 
 
 def found_in(folder: str) -> list[Path]:
@@ -132,9 +135,9 @@ def resolved(jvm: Any) -> list[Path]:
 
 def load(gateway: Any, jars: list[Path], classes: Any) -> Any:
     """Our JVM code, compiled by Spark's own Scala, on top of `classes`; nobody else sees it or the client's jar."""
-    jvm = gateway.jvm
     from pyspark import SparkFiles
 
+    jvm = gateway.jvm
     folder = Path(tempfile.mkdtemp(prefix="java-jobs-", dir=os.path.dirname(SparkFiles.getRootDirectory())))
     compiled, files = folder / "classes", folder / "files"
     compiled.mkdir()
@@ -143,7 +146,7 @@ def load(gateway: Any, jars: list[Path], classes: Any) -> Any:
     client = _class_loader(gateway, jars, jvm.java.lang.ClassLoader.getPlatformClassLoader())
     serializer = client.loadClass("org.apache.livy.client.common.Serializer")
     ours = _class_loader(gateway, [compiled], classes).loadClass("spark_gateway.JavaJobs")
-    arguments = _array(gateway, jvm.java.lang.Object, [serializer, classes, str(files)])
+    arguments = _array(gateway, jvm.java.lang.Object, [serializer, str(files)])
     return ours.getConstructors()[0].newInstance(arguments)
 
 

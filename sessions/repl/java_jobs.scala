@@ -193,13 +193,13 @@ object RunningJob {
   private def force = classOf[Thread].getMethod("stop")
 }
 
-/** The door for the driver's Python side. `serializer` is that of the client's jar, `classes` knows the jobs' classes. */
-class JavaJobs(serializer: Class[_], classes: ClassLoader, folder: String) {
+/** The door for the driver's Python side. `serializer` is that of the client's jar. */
+class JavaJobs(serializer: Class[_], folder: String) {
   private val wires = new Wires(serializer)
   private val context = new Context(new File(folder))
 
-  /** The job, not yet started. */
-  def prepare(group: String, bytes: Array[Byte]): RunningJob = {
+  /** The job, not yet started; `classes` knows all that is the user's. */
+  def prepare(group: String, bytes: Array[Byte], classes: ClassLoader): RunningJob = {
     val job = new RunningJob(group, bytes, wires, context)
     job.setContextClassLoader(classes)
     job

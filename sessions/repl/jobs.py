@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -123,6 +124,7 @@ class Jobs:
 
     def _keep(self, work: _Work) -> None:
         """Run the job on a thread of its own and say how it ended: a thread that may be struck anywhere cannot."""
+        Stream.kept_out.add(threading.get_ident())
         started = _now()
         said: dict[str, str | None] = {}
         work.thread = threading.Thread(target=self._run, args=(work, said), name=f"job-{work.job}", daemon=True)
@@ -131,8 +133,9 @@ class Jobs:
             work.thread.join(1.0)
         if not said:
             said["error"] = "the job was stopped"
-        if not work.thread.is_alive():
-            Stream.kept_out.discard(work.thread.ident)
+        if work.thread.is_alive():
+            print(f"job {work.job} does not stop; it ends when its code next returns to Python", file=sys.stderr)
+        Stream.kept_out.difference_update((work.thread.ident, threading.get_ident()))
         work.future.set_result(Ended(said.get("result"), said.get("error"), started, _now()))
         work.payload = b""
 
@@ -140,6 +143,7 @@ class Jobs:
         Stream.kept_out.add(threading.get_ident())
         try:
             self._spark.enter_group(group(work.job), f"job {work.job}")
+            self._spark.renew()
             result = self._runner(work.kind).run(work.job, work.payload)
             if result is not None and byte_length(result) > self._limit:
                 raise JobFailed(f"the job's result is larger than the limit of {self._limit} bytes: return less of it")

@@ -70,7 +70,7 @@ class Application:
             return
 
     def renew(self) -> None:
-        """After an interrupt this thread may talk to a new JVM thread, which knows no active session yet."""
+        """Make our session the active one of this thread: new, or after an interrupt, its JVM thread knows none yet."""
         try:
             session = self.session()
             session._jvm.SparkSession.setActiveSession(session._jsparkSession)
@@ -89,23 +89,6 @@ class Application:
             cancel_all(name)
         except Exception:  # noqa: BLE001
             return
-
-    def add_file(self, path: str) -> None:
-        """Copy a file to the driver's and every executor's file folder. Raises what Spark says."""
-        self.session().sparkContext.addFile(path)
-
-    def add_py_file(self, path: str) -> None:
-        """Let a Python module or package be imported here and in tasks. Raises what Spark says."""
-        self.session().sparkContext.addPyFile(path)
-
-    def add_jar(self, path: str) -> None:
-        """Put a jar on the class path here and in tasks, as ADD JAR does. Raises what Spark says."""
-        session = self.session()
-        session._jsparkSession.sessionState().resourceLoader().addJar(path)
-
-    def jar_classes(self) -> Any:
-        """The JVM's class loader that knows the added jars. Another one after user code has restarted Spark."""
-        return self.session()._jsparkSession.sharedState().jarClassLoader()
 
     def progress(self, statement: int) -> float:
         """Finished tasks over known tasks of the statement's jobs; 0.0 while there are none. One asking thread only."""
