@@ -1,4 +1,4 @@
-"""Runs Livy's Java jobs (job type `spark`, contract livy §8.1) in the driver's JVM, by the code of `java_jobs.scala`.
+"""Runs Livy's Java jobs (job type `spark`, contract livy §8.1) in the driver's JVM, by `JavaJobs.java`.
 
 Decides where the jars come from that only these jobs need, and that the first such job brings them. Refuses to know
 what a job is made of.
@@ -18,10 +18,11 @@ from .additions import add_jar
 from .jobs import JobFailed, JobRunner, JobStopped, group
 from .spark import Application, start_failure
 
-SOURCE = Path(__file__).with_name("java_jobs.scala")
+SOURCE = Path(__file__).with_name("JavaJobs.java")
 # The newest on Maven Central. It brings livy-api with it, and a Kryo of its own inside.
 CLIENT = "org.apache.livy:livy-client-http:0.7.1-incubating"
 NEEDED = ("livy-api", "livy-client-http")
+SERIALIZER = "org.apache.livy.client.common.Serializer"
 _STOPPED = 1000  # stopped jobs that are remembered: one of them may be about to start
 _GLANCE = 0.05  # seconds; a job that waits for the start can be stopped between two looks
 
@@ -134,27 +135,17 @@ def resolved(jvm: Any) -> list[Path]:
 
 
 def load(gateway: Any, jars: list[Path], classes: Any) -> Any:
-    """Our JVM code, compiled by Spark's own Scala, on top of `classes`; nobody else sees it or the client's jar."""
+    """Our JVM code, compiled by Spark's own Janino on top of `classes`; nobody else sees it or the client's jar."""
     from pyspark import SparkFiles
 
     jvm = gateway.jvm
-    folder = Path(tempfile.mkdtemp(prefix="java-jobs-", dir=os.path.dirname(SparkFiles.getRootDirectory())))
-    compiled, files = folder / "classes", folder / "files"
-    compiled.mkdir()
-    files.mkdir()
-    _compile(gateway, jars, compiled)
+    compiler = jvm.org.codehaus.janino.SimpleCompiler()
+    compiler.setParentClassLoader(classes)
+    compiler.cook(SOURCE.read_text("utf-8"))
     client = _class_loader(gateway, jars, jvm.java.lang.ClassLoader.getPlatformClassLoader())
-    serializer = client.loadClass("org.apache.livy.client.common.Serializer")
-    ours = _class_loader(gateway, [compiled], classes).loadClass("spark_gateway.JavaJobs")
-    arguments = _array(gateway, jvm.java.lang.Object, [serializer, str(files)])
-    return ours.getConstructors()[0].newInstance(arguments)
-
-
-def _compile(gateway: Any, jars: list[Path], into: Path) -> None:
-    path = os.pathsep.join([gateway.jvm.java.lang.System.getProperty("java.class.path"), *map(str, jars)])
-    options = ["-nowarn", "-classpath", path, "-d", str(into), str(SOURCE)]
-    if not gateway.jvm.scala.tools.nsc.Main.process(_array(gateway, gateway.jvm.java.lang.String, options)):
-        raise JobFailed("the driver's side of Java jobs could not be compiled; the session's log says why")
+    folder = tempfile.mkdtemp(prefix="java-jobs-", dir=os.path.dirname(SparkFiles.getRootDirectory()))
+    arguments = _array(gateway, jvm.java.lang.Object, [client.loadClass(SERIALIZER), folder])
+    return compiler.getClassLoader().loadClass("spark_gateway.JavaJobs").getConstructors()[0].newInstance(arguments)
 
 
 def _class_loader(gateway: Any, paths: list[Path], parent: Any) -> Any:
