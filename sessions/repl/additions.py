@@ -62,8 +62,7 @@ class Additions:
             _check_contents(session, path)
             session.sparkContext.addFile(path)
         if kind != "file" and (name.endswith(".jar") or (kind == "jar" and not name.endswith(PYTHON_FILES))):
-            self._spark.add_jar(path)
-            _check_jar(session, path)
+            add_jar(session, path)
         if kind == "pyfile" or (kind == "jar" and name.endswith(PYTHON_FILES)):
             _check_contents(session, path)
             session.sparkContext.addPyFile(path)
@@ -87,8 +86,10 @@ def _is_same(path: str, there: str) -> bool:
     return url.scheme in ("", "file") and os.path.isfile(local) and filecmp.cmp(local, there, shallow=False)
 
 
-def _check_jar(session: Any, path: str) -> None:
-    """Spark only logs that it could not read a jar."""
+def add_jar(session: Any, path: str) -> None:
+    """Put a jar on the class path here and in tasks, for what runs from now on. Raises NotAdded or what Spark says."""
+    loader = session._jvm.Thread.currentThread().getContextClassLoader()
+    session._jsparkSession.sessionState().resourceLoader().addJar(path)
     added = session.sparkContext._jsc.sc().listJars().mkString("\n").split("\n")
     if urlsplit(path).scheme != "ivy" and _name(path) not in map(_name, added):
         raise NotAdded("Spark could not read it; the session's log says why")

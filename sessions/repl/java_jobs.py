@@ -1,4 +1,4 @@
-"""Runs Livy's Java jobs (job type `spark`, contract livy §8.1) in the driver's JVM, by the code of `java_jobs.scala`.
+"""Runs Livy's Java jobs (job type `spark`, contract livy §8.1) in the driver's JVM, by `JavaJobs.java`.
 
 Decides where the jars come from that only these jobs need, and that the first such job brings them. Refuses to know
 what a job is made of.
@@ -14,13 +14,15 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from .additions import add_jar
 from .jobs import JobFailed, JobRunner, JobStopped, group
 from .spark import Application, start_failure
 
-SOURCE = Path(__file__).with_name("java_jobs.scala")
+SOURCE = Path(__file__).with_name("JavaJobs.java")
 # The newest on Maven Central. It brings livy-api with it, and a Kryo of its own inside.
 CLIENT = "org.apache.livy:livy-client-http:0.7.1-incubating"
 NEEDED = ("livy-api", "livy-client-http")
+SERIALIZER = "org.apache.livy.client.common.Serializer"
 _STOPPED = 1000  # stopped jobs that are remembered: one of them may be about to start
 _GLANCE = 0.05  # seconds; a job that waits for the start can be stopped between two looks
 
@@ -38,7 +40,9 @@ class JavaJobs(JobRunner):
 
     def run(self, job: int, payload: bytes) -> str | None:
         """Run the job in the JVM; its result as base64 text, None for null. Raises JobFailed."""
-        running = self._jobs().prepare(group(job), payload)
+        # This loader also knows what SQL's ADD JAR has added.
+        classes = self._spark.session()._jsparkSession.sharedState().jarClassLoader()
+        running = self._jobs().prepare(group(job), payload, classes)
         # First known as running, then seen whether it was stopped; `stop` does the reverse. So one of them notices.
         self._running[job] = running
         try:
@@ -69,11 +73,10 @@ class JavaJobs(JobRunner):
         return start.jobs
 
     def _current_start(self) -> _Start:
-        classes = self._spark.jar_classes()
         with self._lock:
             start = self._start
-            if start is None or start.error is not None or start.classes != classes:
-                start = _Start(self._spark, self._folder, classes)
+            if start is None or start.error is not None:
+                start = _Start(self._spark, self._folder)
                 start.start()
                 self._start = start
             return start
@@ -82,11 +85,10 @@ class JavaJobs(JobRunner):
 class _Start(threading.Thread):
     """Brings the jars and the JVM's side. A thread of its own, so that a job that waits for it can be stopped."""
 
-    def __init__(self, spark: Application, folder: str, classes: Any) -> None:
+    def __init__(self, spark: Application, folder: str) -> None:
         super().__init__(name="java-jobs", daemon=True)
         self._spark = spark
         self._folder = folder
-        self.classes = classes
         self.jobs: Any = None
         self.error: str | None = None
 
@@ -99,11 +101,13 @@ class _Start(threading.Thread):
             self.error = f"Java jobs cannot run in this session: {start_failure(exc)}"
 
     def _bring(self) -> Any:
-        gateway = self._spark.context._gateway
+        session = self._spark.session()
+        gateway = session.sparkContext._gateway
+        classes = gateway.jvm.Thread.currentThread().getContextClassLoader()
         jars = found_in(self._folder) if self._folder else resolved(gateway.jvm)
         # Jobs are of a class of livy-api, and their closures take it to the executors.
-        self._spark.add_jar(str(next(jar for jar in jars if NEEDED[0] in jar.name)))
-        return load(gateway, jars, self.classes)
+        add_jar(session, str(next(jar for jar in jars if NEEDED[0] in jar.name)))
+        return load(gateway, jars, classes)
 
 
 def found_in(folder: str) -> list[Path]:
@@ -131,27 +135,17 @@ def resolved(jvm: Any) -> list[Path]:
 
 
 def load(gateway: Any, jars: list[Path], classes: Any) -> Any:
-    """Our JVM code, compiled by Spark's own Scala, on top of `classes`; nobody else sees it or the client's jar."""
-    jvm = gateway.jvm
+    """Our JVM code, compiled by Spark's own Janino on top of `classes`; nobody else sees it or the client's jar."""
     from pyspark import SparkFiles
 
-    folder = Path(tempfile.mkdtemp(prefix="java-jobs-", dir=os.path.dirname(SparkFiles.getRootDirectory())))
-    compiled, files = folder / "classes", folder / "files"
-    compiled.mkdir()
-    files.mkdir()
-    _compile(gateway, jars, compiled)
+    jvm = gateway.jvm
+    compiler = jvm.org.codehaus.janino.SimpleCompiler()
+    compiler.setParentClassLoader(classes)
+    compiler.cook(SOURCE.read_text("utf-8"))
     client = _class_loader(gateway, jars, jvm.java.lang.ClassLoader.getPlatformClassLoader())
-    serializer = client.loadClass("org.apache.livy.client.common.Serializer")
-    ours = _class_loader(gateway, [compiled], classes).loadClass("spark_gateway.JavaJobs")
-    arguments = _array(gateway, jvm.java.lang.Object, [serializer, classes, str(files)])
-    return ours.getConstructors()[0].newInstance(arguments)
-
-
-def _compile(gateway: Any, jars: list[Path], into: Path) -> None:
-    path = os.pathsep.join([gateway.jvm.java.lang.System.getProperty("java.class.path"), *map(str, jars)])
-    options = ["-nowarn", "-classpath", path, "-d", str(into), str(SOURCE)]
-    if not gateway.jvm.scala.tools.nsc.Main.process(_array(gateway, gateway.jvm.java.lang.String, options)):
-        raise JobFailed("the driver's side of Java jobs could not be compiled; the session's log says why")
+    folder = tempfile.mkdtemp(prefix="java-jobs-", dir=os.path.dirname(SparkFiles.getRootDirectory()))
+    arguments = _array(gateway, jvm.java.lang.Object, [client.loadClass(SERIALIZER), folder])
+    return compiler.getClassLoader().loadClass("spark_gateway.JavaJobs").getConstructors()[0].newInstance(arguments)
 
 
 def _class_loader(gateway: Any, paths: list[Path], parent: Any) -> Any:

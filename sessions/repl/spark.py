@@ -89,19 +89,6 @@ class Application:
         except Exception:  # noqa: BLE001
             return
 
-    def add_jar(self, path: str) -> None:
-        """Put a jar on the class path here and in tasks, for all that runs from now on. Raises what Spark says."""
-        session = self.session()
-        loader = session._jvm.Thread.currentThread().getContextClassLoader()
-        session._jsparkSession.sessionState().resourceLoader().addJar(path)
-        # Spark has put it on the loader of SQL functions alone; this one is asked by everything in the JVM.
-        for url in self.jar_classes().getURLs():
-            loader.addURL(url)
-
-    def jar_classes(self) -> Any:
-        """The JVM's class loader that knows the added jars. Another one after user code has restarted Spark."""
-        return self.session()._jsparkSession.sharedState().jarClassLoader()
-
     def progress(self, statement: int) -> float:
         """Finished tasks over known tasks of the statement's jobs; 0.0 while there are none. One asking thread only."""
         if self._progress is None or self._progress[0] != statement:

@@ -172,7 +172,7 @@ def test_a_named_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"port": -1}, {"port": 65536}, {"web_workers": 0}, {"max_sessions": 0}, {"deploy_mode": "yarn"},
-     {"url_prefix": "livy"}, {"url_prefix": "/livy/"}, {"url_prefix": "/"}],
+     {"url_prefix": "livy"}, {"url_prefix": "/livy/"}, {"url_prefix": "/"}, {"livy_jars": "jars"}],
 )  # fmt: skip
 def test_a_value_out_of_bounds_stops_the_start_with_the_name(wrong: dict[str, object]) -> None:
     with pytest.raises(Misconfigured, match=f"^setting {next(iter(wrong))} is "):
