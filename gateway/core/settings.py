@@ -44,7 +44,17 @@ FILE_VARIABLE = PREFIX + "CONFIG"
 DEFAULT_CLUSTER = "default"
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # what a cluster may have of its own
-_OF_CLUSTERS = ("spark_home", "java_home", "python", "master", "deploy_mode", "driver_host", "spark_conf", "hive", "sparkr_library")
+_OF_CLUSTERS = (
+    "spark_home",
+    "java_home",
+    "python",
+    "master",
+    "deploy_mode",
+    "driver_host",
+    "spark_conf",
+    "hive",
+    "sparkr_library",
+)
 
 
 def _setting(default: Any, meaning: str) -> Any:

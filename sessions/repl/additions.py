@@ -93,6 +93,9 @@ def add_jar(session: Any, path: str) -> None:
     added = session.sparkContext._jsc.sc().listJars().mkString("\n").split("\n")
     if urlsplit(path).scheme != "ivy" and _name(path) not in map(_name, added):
         raise NotAdded("Spark could not read it; the session's log says why")
+    # Spark has put it on the loader of SQL functions alone; this one is asked by everything in the JVM.
+    for url in session._jsparkSession.sharedState().jarClassLoader().getURLs():
+        loader.addURL(url)
 
 
 def _name(path: str) -> str:

@@ -145,7 +145,9 @@ class GatewayKernel(Kernel):
         """Add a file, a Python module or a jar; the reply comes when that is done, and holds up nothing."""
         asked = parent["content"]
         adding = self.additions.add(asked["kind"], asked["path"])
-        self._answer_later(asyncio.wrap_future(adding), lambda error: {"error": error}, stream, ident, parent, "add_reply")
+        self._answer_later(
+            asyncio.wrap_future(adding), lambda error: {"error": error}, stream, ident, parent, "add_reply"
+        )
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Jupyter's own cancel, of whatever runs."""
