@@ -108,7 +108,7 @@ def test_quirk_10_a_name_that_looks_like_an_id_is_refused(name: str, path: str, 
     assert (response.status_code, response.json) == (400, {"msg": f"Rejected, Reason: Invalid session name: {name}"})
 
 
-@pytest.mark.parametrize("wrong", [{"name": "1"}, {"ttl": "x"}, {"jars": ["a.jar"]}, {"kind": "spark"}])
+@pytest.mark.parametrize("wrong", [{"name": "1"}, {"ttl": "x"}, {"jars": ["a.jar"]}, {"kind": "perl"}])
 def test_quirk_11_a_refused_request_burns_no_id(wrong, gateway) -> None:
     assert gateway.open()["id"] == 0
     assert gateway.send("POST", "/sessions", wrong).status_code == 400

@@ -62,7 +62,6 @@ def test_the_owner_is_who_asked(service: SessionService) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        SessionRequest(kind=Kind.SPARK),
         SessionRequest(kind=Kind.SPARKR, options=SparkOptions(conf={"spark.r.shell.command": "/nowhere/R"})),
         SessionRequest(ttl="10parsec"),
         SessionRequest(idle_timeout=""),
@@ -192,13 +191,14 @@ def test_a_shared_session_wants_the_language_named(service: SessionService) -> N
             service.submit("0", "1", kind)
 
 
-def test_a_statement_in_r_is_taken_by_any_session(opened: Session, service: SessionService) -> None:
-    assert service.submit("0", "1", Kind.SPARKR).kind is Kind.SPARKR
+@pytest.mark.parametrize("kind", [Kind.SPARK, Kind.PYSPARK, Kind.SPARKR, Kind.SQL])
+def test_any_session_takes_statements_in_every_language(kind: Kind, opened: Session, service: SessionService) -> None:
+    assert service.submit("0", "1", kind).kind is kind
 
 
 def test_a_refused_statement_burns_no_number(opened: Session, service: SessionService) -> None:
     with pytest.raises(InvalidRequest):
-        service.submit("0", "1", Kind.SPARK)
+        service.submit("0", "1", Kind.SHARED)
     assert service.submit("0", "1", None).id == 0
 
 
