@@ -50,7 +50,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DriverProcess]:
             (home / part.name).symlink_to(part)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_HOME", str(home))
-        driver = DriverProcess(folder)
+        driver = DriverProcess(folder, f"spark.driver.defaultJavaOptions=-Djava.io.tmpdir={folder}")
     try:
         driver.ready()
         yield driver
