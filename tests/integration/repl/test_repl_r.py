@@ -237,12 +237,12 @@ def test_r_ends_with_its_driver_even_when_that_is_killed(tmp_path: Path) -> None
 
 
 def cancelled(r: RInterpreter, code: str, started: Path) -> tuple[float, dict[str, Any]]:
-    """Seconds from the first attempt to the end of `code`, which makes the file `started`; and its envelope."""
+    """Seconds from the first attempt to the end of `code`, which writes into the file `started`; and its envelope."""
     first, done = threading.Event(), threading.Event()
     pressed = []
 
     def press() -> None:
-        wait_until(started.exists)
+        wait_until(lambda: started.exists() and started.read_text().endswith("\n"))
         pressed.append(time.monotonic())
         first.set()
         while not done.is_set():
@@ -252,7 +252,7 @@ def cancelled(r: RInterpreter, code: str, started: Path) -> tuple[float, dict[st
     presser = threading.Thread(target=press)
     presser.start()
     try:
-        output = r.execute(f"invisible(file.create('{started}'))\n{code}", 8)
+        output = r.execute(code, 8)
         ended = time.monotonic()
         assert first.is_set()
         return ended - pressed[0], output
@@ -275,7 +275,8 @@ def cancelled(r: RInterpreter, code: str, started: Path) -> tuple[float, dict[st
 )
 def test_cancelled_r_code_stops_within_two_seconds_and_keeps_its_variables(code, r, text, tmp_path) -> None:
     text("kept <- 42")
-    seconds, output = cancelled(r, code, tmp_path / "started")
+    started = tmp_path / "started"
+    seconds, output = cancelled(r, f"writeLines('', '{started}')\n{code}", started)
     assert (output["status"], output["evalue"]) == ("error", "interrupted")
     assert seconds < 2
     assert text("kept") == "[1] 42"
@@ -283,15 +284,16 @@ def test_cancelled_r_code_stops_within_two_seconds_and_keeps_its_variables(code,
 
 def test_a_program_that_r_waits_for_is_stopped_too(r: RInterpreter, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    seconds, _ = cancelled(r, f"system('echo $$ > {pid}; exec sleep 100')", tmp_path / "pid")
+    seconds, _ = cancelled(r, f"system('echo $$ > {pid}; exec sleep 100')", pid)
     assert seconds < 2
     assert not psutil.pid_exists(int(pid.read_text()))
 
 
 def test_an_r_that_ignores_the_cancel_is_ended(r: RInterpreter, text, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(r_process, "KILL_AFTER", 1.0)
-    code = "repeat tryCatch(Sys.sleep(100), interrupt = function(i) NULL)"
-    _, output = cancelled(r, code, tmp_path / "started")
+    started = tmp_path / "started"
+    code = f"repeat tryCatch({{ writeLines('', '{started}'); Sys.sleep(100) }}, interrupt = function(i) NULL)"
+    _, output = cancelled(r, code, started)
     assert "R did not react to being cancelled for 1 seconds and was killed" in output["evalue"]
     assert text("1") == "[1] 1"
 
