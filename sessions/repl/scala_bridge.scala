@@ -196,9 +196,10 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   }
 
   private def named(target: Any, method: String, arguments: AnyRef*): AnyRef =
-    target.getClass.getMethods
-      .find(found => found.getName == method && found.getParameterCount == arguments.length).get
-      .invoke(target, arguments: _*)
+    target.getClass.getMethods.find { found =>
+      found.getName == method && found.getParameterCount == arguments.length &&
+      found.getParameterTypes.zip(arguments).forall { case (kind, given) => kind.isPrimitive || kind.isInstance(given) }
+    }.get.invoke(target, arguments: _*)
 
   /** Let code of later statements see the classes of a jar. */
   def addJar(path: String): Unit = locked { intp.addUrlsToClassPath(new File(path).toURI.toURL) }
