@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +28,6 @@ T = TypeVar("T")
 PATIENCE = 0.8
 
 COMPLETION_TIME = 1.5  # seconds a completion may take
-
 
 CANCELLED = "the statement was cancelled"
 TABLE = "application/vnd.livy.table.v1+json"
@@ -55,7 +54,7 @@ class ScalaInterpreter(Interpreter):
         self._jars: list[str] = []
         # Beside the statements: a completion takes its time, and the kernel's thread has cancels to pass on.
         self._completer = ThreadPoolExecutor(1, thread_name_prefix="scala-completion")
-        self._completing: Future[list[str]] | None = None
+        self._completing: tuple[str, Future[list[str]]] | None = None
 
     def execute(self, code: str, statement: int) -> Envelope:
         self._asked_to_stop = None
@@ -69,14 +68,16 @@ class ScalaInterpreter(Interpreter):
             self._bridge.interrupt(now - self._asked_to_stop >= PATIENCE)
 
     def complete(self, code: str, cursor: int) -> list[str]:
-        bridge = self._bridge
-        if bridge is None or (self._completing is not None and not self._completing.done()):
+        asked = code[:cursor]
+        if self._completing is None and self._bridge is not None:
+            self._completing = asked, self._completer.submit(_candidates, self._bridge, asked)
+        if self._completing is None:
             return []
-        self._completing = self._completer.submit(lambda: list(bridge.complete(code[:cursor], cursor)))
-        try:
-            return scala_text.names(self._completing.result(COMPLETION_TIME))
-        except Exception:  # noqa: BLE001 - no candidates are an answer
-            return []
+        given, found = self._completing
+        if not wait([found], COMPLETION_TIME).done:
+            return []  # what is found later is the answer to the same question asked again
+        self._completing = None
+        return found.result() if given == asked else self.complete(code, cursor)
 
     def add_jar(self, path: str) -> None:
         """Let later statements see the classes in the jar at the local `path`."""
@@ -130,11 +131,16 @@ class ScalaInterpreter(Interpreter):
             return ok(statement, run.all(code))
         except Failed as failure:
             evalue, traceback = scala_text.told(failure.told)
-            return error(statement, failure.ename, evalue, traceback, run.text())
-        except ValueError as exc:
-            return error(statement, "ValueError", str(exc), [], run.text())
-        finally:
-            bridge.end()
+            return error(statement, failure.ename, evalue, traceback, run.end())
+        except Exception as exc:  # noqa: BLE001 - a result over the limit, or a compiler that broke down
+            return error(statement, type(exc).__name__, str(exc), [], run.end())
+
+
+def _candidates(bridge: Any, code: str) -> list[str]:
+    try:
+        return scala_text.names(bridge.complete(code, len(code)))
+    except Exception:  # noqa: BLE001 - what the compiler cannot complete has no candidates
+        return []
 
 
 class _Run:
@@ -145,11 +151,20 @@ class _Run:
         self._limit = limit
         self._capture = Capture(limit)
         self._output = Path(bridge.outputFile())
-        self._printed = False
+        self._taken = 0
 
-    def text(self) -> str:
-        """All that was printed and echoed so far, in order."""
+    def end(self) -> str:
+        """The statement is over: all that was printed and echoed, in order."""
+        self._bridge.end()
+        self._take_printed()
         return self._capture.text(strip=False)
+
+    def _take_printed(self) -> None:
+        with open(self._output, "rb") as file:
+            file.seek(self._taken)
+            printed = file.read()
+        self._taken += len(printed)
+        self._capture.write("stdout", printed.decode("utf-8", "replace"))
 
     def all(self, code: str) -> dict[str, Any]:
         """Run `code`; the data of its envelope. A magic's result takes the place of echoes. Raises Failed."""
@@ -157,8 +172,9 @@ class _Run:
         for chunk in self._chunks(code):
             data = self._magic(chunk) if magics.is_magic(chunk) else self._code(chunk)
         magics.check_size(data, self._limit)
-        if not data or self._printed:
-            data[TEXT] = self.text()
+        text = self.end()
+        if not data or self._taken:
+            data[TEXT] = text
         return data
 
     def _chunks(self, code: str) -> list[str]:
@@ -187,11 +203,7 @@ class _Run:
 
     def _finished(self, outcome: Any) -> Any:
         """The outcome, if it is good, with all that was printed taken. Raises Failed."""
-        printed = self._output.read_bytes()
-        if printed:
-            self._printed = True
-            self._capture.write("stdout", printed.decode("utf-8", "replace"))
-            self._bridge.clearOutput()
+        self._take_printed()
         status, text = outcome.status(), outcome.text()
         if status == "incomplete":
             raise Failed("incomplete statement")

@@ -18,9 +18,8 @@ final class GatewayOutput(log: PrintStream) extends java.io.OutputStream {
   private val kept = new FileOutputStream(file, true)
   private var room = -1L
 
-  def begin(limit: Long): Unit = synchronized { clear(); room = limit }
+  def begin(limit: Long): Unit = synchronized { kept.getChannel.truncate(0); room = limit }
   def end(): Unit = synchronized { room = -1 }
-  def clear(): Unit = synchronized { kept.getChannel.truncate(0) }
 
   override def write(byte: Int): Unit = write(Array(byte.toByte), 0, 1)
   override def write(bytes: Array[Byte], start: Int, count: Int): Unit = synchronized {
@@ -77,7 +76,6 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   System.setErr(printer)
 
   def outputFile: String = output.file.getPath
-  def clearOutput(): Unit = output.clear()
 
   /** A statement begins: the job group of its Spark jobs, and how many bytes of its output are kept. */
   def begin(name: String, description: String, limit: Long): Unit = {
@@ -89,7 +87,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   }
 
   /** The statement is over; what is printed now goes to the log. */
-  def end(): Unit = output.end()
+  def end(): Unit = { output.end(); phase.synchronized { cancelled = false } }
 
   /** The texts to run one after another, each at its place of `code`: neighbouring definitions together, so that
     * companions are, everything else apart. Null when the text does not parse.
@@ -196,9 +194,10 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   }
 
   private def named(target: Any, method: String, arguments: AnyRef*): AnyRef =
-    target.getClass.getMethods
-      .find(found => found.getName == method && found.getParameterCount == arguments.length).get
-      .invoke(target, arguments: _*)
+    target.getClass.getMethods.find { found =>
+      found.getName == method && found.getParameterCount == arguments.length &&
+      found.getParameterTypes.zip(arguments).forall { case (kind, given) => kind.isPrimitive || kind.isInstance(given) }
+    }.get.invoke(target, arguments: _*)
 
   /** Let code of later statements see the classes of a jar. */
   def addJar(path: String): Unit = locked { intp.addUrlsToClassPath(new File(path).toURI.toURL) }
