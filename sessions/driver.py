@@ -61,6 +61,8 @@ class Launcher:
             "spark.app.name": "spark-gateway-session",
             "spark.sql.warehouse.dir": str(driver.folder / "warehouse"),
             "spark.sql.catalogImplementation": "hive" if self._settings.hive else "in-memory",
+            # A cancelled task spins on its interrupted thread until its Python worker is gone: by default 2 s longer.
+            "spark.python.task.killTimeout": "100ms",
         }
         return spark.conf_of(driver.options, self._settings, driver.folder, defaults)
 
