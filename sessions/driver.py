@@ -45,6 +45,7 @@ class Launcher:
         settings, folder = self._settings, driver.folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
+        (folder / "repl").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
         spark.write_properties(properties, self._conf(driver))
         _write_connection_file(driver)
@@ -64,7 +65,9 @@ class Launcher:
             # A cancelled task spins on its interrupted thread until its Python worker is gone: by default 2 s longer.
             "spark.python.task.killTimeout": "100ms",
         }
-        return spark.conf_of(driver.options, self._settings, driver.folder, defaults)
+        conf = spark.conf_of(driver.options, self._settings, driver.folder, defaults)
+        # Spark must know before it starts where executors find the classes that the Scala interpreter makes.
+        return conf | {"spark.repl.class.outputDir": str(driver.folder / "repl")}
 
     def _kernel_options(self, driver: Driver) -> dict[str, object]:
         asked = driver.options.conf.get("livy.rsc.sql.num-rows", "")

@@ -26,7 +26,7 @@ class Kind(str, Enum):
 
 
 # the languages a statement can be in today
-AVAILABLE_LANGUAGES = (Kind.PYSPARK, Kind.SQL)
+AVAILABLE_LANGUAGES = (Kind.SPARK, Kind.PYSPARK, Kind.SQL)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .output import Stream
 from .preload import warm_jvm
 from .python import PythonInterpreter, new_main
 from .ready import tell
+from .scala import ScalaInterpreter
 from .service import KernelService
 from .spark import Application, start_failure
 from .sql import SqlInterpreter
@@ -93,7 +94,8 @@ class Driver:
         sql = SqlInterpreter(
             spark.session, lambda: interrupts.wanted, self._options.sql_rows, self._options.output_limit
         )
-        return Statements({"pyspark": python, "sql": sql}, interrupts, spark)
+        scala = ScalaInterpreter(spark.session, self._options.output_limit)
+        return Statements({"pyspark": python, "sql": sql, "spark": scala}, interrupts, spark)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()

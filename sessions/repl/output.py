@@ -81,9 +81,10 @@ class Capture:
         self._room -= size
         self._parts[name].write(text)
 
-    def text(self) -> str:
-        """Stdout, then stderr, without trailing white space (contract livy §3.2)."""
-        text = readable("".join(part.getvalue() for part in self._parts.values()).rstrip())
+    def text(self, strip: bool = True) -> str:
+        """Stdout, then stderr; without trailing white space (contract livy §3.2) unless told otherwise (§3.3)."""
+        text = readable("".join(part.getvalue() for part in self._parts.values()))
+        text = text.rstrip() if strip else text
         return f"{text}\n{_notice(self._limit)}" if self._cut else text
 
 

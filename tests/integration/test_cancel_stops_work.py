@@ -31,9 +31,12 @@ WORK = {
     "python UDF": ("pyspark", UDF, True),
     "SQL join": ("sql", JOIN, True),
     "SQL statements": ("sql", f"{JOIN.replace('100000)', '10)')}; {JOIN}; {JOIN}", True),
+    "Scala loop": ("spark", "while (true) {}", False),
+    "Scala RDD": ("spark", "sc.parallelize(1 to 2, 2).foreach(_ => Thread.sleep(300000))", True),
 }  # fmt: skip
 # How each language keeps a value and shows it, and what it shows.
 KEEP = {
+    "spark": ("val kept = 5", "println(kept)", "5\n"),
     "pyspark": ("kept = 5", "kept", "5"),
     "sql": ("create or replace temp view kept as select 5", "select * from kept", [[5]]),
 }

@@ -1,0 +1,215 @@
+"""Runs Scala text the way Livy's spark interpreter answers it (contract livy §3.3).
+
+Decides how an answer is put together and how a failure is told. The interpreter itself lives in the driver's JVM and is
+asked from one thread of its own, so that a signal in the main thread never meets a call into the JVM.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from . import magics, scala_jvm, scala_text
+from .exact import json_number
+from .interpreter import Interpreter
+from .output import TEXT, Capture, Envelope, error, ok
+from .spark import group
+from .table import typed
+
+T = TypeVar("T")
+
+# Seconds after the first attempt to stop a statement during which only Thread.interrupt is tried, which lets code close
+# what it has opened. After that its thread is ended, where Java still can (up to Java 19).
+PATIENCE = 0.8
+
+COMPLETION_TIME = 1.5  # seconds a completion may take
+
+
+CANCELLED = "the statement was cancelled"
+TABLE = "application/vnd.livy.table.v1+json"
+
+
+class Failed(Exception):
+    """A piece of the statement failed; `told` is what the interpreter printed about it."""
+
+    def __init__(self, told: str, ename: str = "Error") -> None:
+        super().__init__(told)
+        self.told, self.ename = told, ename
+
+
+class ScalaInterpreter(Interpreter):
+    """The Scala REPL of the driver's JVM; `session` gives the live pyspark session or raises."""
+
+    def __init__(self, session: Callable[[], Any], output_limit: int) -> None:
+        self._session = session
+        self._limit = output_limit
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="scala")
+        self._bridge: Any = None
+        self._bound: Any = None
+        self._asked_to_stop: float | None = None
+        self._jars: list[str] = []
+        # Beside the statements: a completion takes its time, and the kernel's thread has cancels to pass on.
+        self._completer = ThreadPoolExecutor(1, thread_name_prefix="scala-completion")
+        self._completing: Future[list[str]] | None = None
+
+    def execute(self, code: str, statement: int) -> Envelope:
+        self._asked_to_stop = None
+        return self._on_thread(self._answer, code, statement)
+
+    def interrupt(self) -> None:
+        now = time.monotonic()
+        if self._asked_to_stop is None:
+            self._asked_to_stop = now
+        if self._bridge is not None:
+            self._bridge.interrupt(now - self._asked_to_stop >= PATIENCE)
+
+    def complete(self, code: str, cursor: int) -> list[str]:
+        bridge = self._bridge
+        if bridge is None or (self._completing is not None and not self._completing.done()):
+            return []
+        self._completing = self._completer.submit(lambda: list(bridge.complete(code[:cursor], cursor)))
+        try:
+            return scala_text.names(self._completing.result(COMPLETION_TIME))
+        except Exception:  # noqa: BLE001 - no candidates are an answer
+            return []
+
+    def add_jar(self, path: str) -> None:
+        """Let later statements see the classes in the jar at the local `path`."""
+        self._on_thread(self._add_jar, path)
+
+    def _add_jar(self, path: str) -> None:
+        self._jars.append(path)
+        if self._bridge is not None:
+            self._bridge.addJar(path)
+
+    def define(self, source: str, name: str) -> Any:
+        """The Scala object `name` that `source`, a file with a package of its own, defines, as a py4j object.
+
+        Starts the interpreter; uses no result number and none of the user's names. Raises RuntimeError.
+        """
+        return self._on_thread(self._define, source, name)
+
+    def _on_thread(self, function: Callable[..., T], *args: Any) -> T:
+        return self._thread.submit(function, *args).result()
+
+    def _define(self, source: str, name: str) -> Any:
+        made = self._started().define(source, name)
+        if made.status() != "ok":
+            raise RuntimeError(f"{name} does not compile: {made.text()}")
+        return made.value()
+
+    def _started(self) -> Any:
+        """The bridge to an interpreter that knows the live session."""
+        session = self._session()
+        if self._bridge is None:
+            bridge = scala_jvm.start(session)
+            for jar in self._jars:
+                bridge.addJar(jar)
+            self._bridge = bridge
+        if self._bound is not session:
+            scala_jvm.predefine(self._bridge, session)
+            self._bound = session
+        return self._bridge
+
+    def _answer(self, code: str, statement: int) -> Envelope:
+        try:
+            bridge = self._started()
+        except Exception as exc:  # noqa: BLE001 - told to the user, and tried again by the next statement
+            return error(statement, "InterpreterError", f"Fail to start interpreter: {exc}", [])
+        run = _Run(bridge, self._limit)
+        first = (code.strip().splitlines() or [""])[0]
+        bridge.begin(group(statement), first[:200], self._limit + 1)
+        try:
+            if self._asked_to_stop is not None:
+                raise Failed(CANCELLED)
+            return ok(statement, run.all(code))
+        except Failed as failure:
+            evalue, traceback = scala_text.told(failure.told)
+            return error(statement, failure.ename, evalue, traceback, run.text())
+        except ValueError as exc:
+            return error(statement, "ValueError", str(exc), [], run.text())
+        finally:
+            bridge.end()
+
+
+class _Run:
+    """One statement: its pieces and magics in order, and all that they print."""
+
+    def __init__(self, bridge: Any, limit: int) -> None:
+        self._bridge = bridge
+        self._limit = limit
+        self._capture = Capture(limit)
+        self._output = Path(bridge.outputFile())
+        self._printed = False
+
+    def text(self) -> str:
+        """All that was printed and echoed so far, in order."""
+        return self._capture.text(strip=False)
+
+    def all(self, code: str) -> dict[str, Any]:
+        """Run `code`; the data of its envelope. A magic's result takes the place of echoes. Raises Failed."""
+        data: dict[str, Any] = {}
+        for chunk in self._chunks(code):
+            data = self._magic(chunk) if magics.is_magic(chunk) else self._code(chunk)
+        magics.check_size(data, self._limit)
+        if not data or self._printed:
+            data[TEXT] = self.text()
+        return data
+
+    def _chunks(self, code: str) -> list[str]:
+        """Code and magic lines; a percent sign inside of a longer literal or comment begins no magic."""
+        chunks = magics.split(code)
+        if not any(magics.is_magic(chunk) for chunk in chunks):
+            return [code]
+        parses = all(magics.is_magic(chunk) or self._bridge.pieces(chunk) is not None for chunk in chunks)
+        return chunks if parses or self._bridge.pieces(code) is None else [code]
+
+    def _code(self, code: str) -> dict[str, Any]:
+        pieces = self._bridge.pieces(code)
+        for piece in [code] if pieces is None else pieces:
+            # With an empty line before it, so that the compiler of Scala 2.13 tells the line of an error.
+            outcome = self._finished(self._bridge.run(f"\n{piece}", False))
+            self._capture.write("stdout", self._echo(outcome))
+        return {}
+
+    def _echo(self, outcome: Any) -> str:
+        text = outcome.text()
+        name = scala_text.mutated(text)
+        if name is not None:
+            shown = self._finished(self._bridge.run(name, True))
+            text = scala_text.renamed(shown.text(), name)
+        return scala_text.complaint(outcome.warnings()) + scala_text.echo(text, list(outcome.names()))
+
+    def _finished(self, outcome: Any) -> Any:
+        """The outcome, if it is good, with all that was printed taken. Raises Failed."""
+        printed = self._output.read_bytes()
+        if printed:
+            self._printed = True
+            self._capture.write("stdout", printed.decode("utf-8", "replace"))
+            self._bridge.clearOutput()
+        status, text = outcome.status(), outcome.text()
+        if status == "incomplete":
+            raise Failed("incomplete statement")
+        if status == "cancelled":
+            raise Failed(f"{CANCELLED}\n{text}")
+        if status == "refused":
+            raise Failed(scala_text.complaint(text))
+        if status == "failed":
+            raise Failed(text)
+        return outcome
+
+    def _magic(self, line: str) -> dict[str, Any]:
+        name, _, argument = line[1:].partition(" ")
+        argument = argument.strip()
+        if name not in ("json", "table"):
+            raise Failed(f"Unknown magic command {name}", "UnknownMagic")
+        outcome = self._finished(getattr(self._bridge, name)(argument))
+        if outcome.status() == "none":
+            raise Failed(f"Value {argument} does not exist", "NameError")
+        value = json.loads(outcome.text(), parse_float=lambda digits: json_number(Decimal(digits)))
+        return {"application/json": value} if name == "json" else {TABLE: typed(value["names"], value["rows"])}
