@@ -90,6 +90,7 @@ class Jobs:
         self._limit = result_limit
         self._kept: dict[int, _Work] = {}
         self._forgotten: deque[int] = deque(maxlen=_FORGOTTEN)
+        self._no_thread_starts = threading.Lock()
 
     def submit(self, job: int, kind: str, payload: str) -> Future[Ended]:
         """The end to be of a job; `payload` is base64 text. A job that was submitted before is never run again."""
@@ -117,9 +118,10 @@ class Jobs:
         self._spark.cancel_group(group(job))
         if (runner := self._runners.get(work.kind)) is not None:
             runner.stop(job)
-        if work.thread is not None and work.thread.is_alive():
-            children.interrupt(work.thread)
-            _raise_in(work.thread)
+        with self._no_thread_starts:  # or the next job's could have the number of one that ends just now
+            if work.thread is not None and work.thread.is_alive():
+                children.interrupt(work.thread)
+                _raise_in(work.thread)
         return True
 
     def _keep(self, work: _Work) -> None:
@@ -127,15 +129,17 @@ class Jobs:
         Stream.kept_out.add(threading.get_ident())
         started = _now()
         said: dict[str, str | None] = {}
-        work.thread = threading.Thread(target=self._run, args=(work, said), name=f"job-{work.job}", daemon=True)
-        work.thread.start()
-        while work.thread.is_alive() and not _is_given_up(work):
-            work.thread.join(1.0)
+        thread = threading.Thread(target=self._run, args=(work, said), name=f"job-{work.job}", daemon=True)
+        with self._no_thread_starts:
+            thread.start()
+        work.thread = thread
+        while thread.is_alive() and not _is_given_up(work):
+            thread.join(1.0)
         if not said:
             said["error"] = "the job was stopped"
-        if work.thread.is_alive():
+        if thread.is_alive():
             print(f"job {work.job} does not stop; it ends when its code next returns to Python", file=sys.stderr)
-        Stream.kept_out.difference_update((work.thread.ident, threading.get_ident()))
+        Stream.kept_out.difference_update((thread.ident, threading.get_ident()))
         work.future.set_result(Ended(said.get("result"), said.get("error"), started, _now()))
         work.payload = b""
 
