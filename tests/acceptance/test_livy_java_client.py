@@ -70,14 +70,15 @@ def run(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run a program of the JDK."""
     home = java.find(compiler=True).home
     command = [str(home / "bin" / tool), *map(str, arguments)]
-    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240, env=environ())
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, env=environ())
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran
 
 
 def environ() -> dict[str, str]:
     """UTF-8 in what Java prints, whatever the machine's language."""
-    return {**os.environ, "JAVA_TOOL_OPTIONS": "-Dfile.encoding=UTF-8 -Dstdout.encoding=UTF-8"}
+    options = f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} -Dfile.encoding=UTF-8 -Dstdout.encoding=UTF-8"
+    return {**os.environ, "JAVA_TOOL_OPTIONS": options}
 
 
 @pytest.mark.parametrize(
@@ -153,5 +154,4 @@ def test_jobs_of_clients_from_0_8_on_may_be_lambdas(said: Said) -> None:
 
 def test_a_second_client_can_attach_and_the_first_one_ends_the_session(said: Said, rest: Rest) -> None:
     assert said["attached"] == "to the same session"
-    assert said["stopped"] == "yes"
-    assert rest.get("/sessions")["sessions"] == []
+    rest.get(f"/sessions/{said['session']}", 404)

@@ -41,7 +41,7 @@ public class Program {
     newer(newer);
     attached(gateway.resolve("/sessions/" + newer.session()));
     client.stop(true);
-    say("stopped", "yes");
+    say("session", newer.session());
   }
 
   private static LivyClient client(URI address) throws Exception {

@@ -94,7 +94,7 @@ def test_quirk_36_a_job_before_idle_is_queued(gateway: Gateway) -> None:
         ({"job": JOB["job"]}, "jobType: "),
         ({**JOB, "jobType": "PYSPARK"}, "jobType: Invalid kind: PYSPARK; give one of "),
         ({**JOB, "jobType": 1}, "jobType: "),
-        ({**JOB, "jobType": "sql"}, "jobType sql is not available here; the types that are: pyspark"),
+        ({**JOB, "jobType": "sql"}, "jobType sql is not available here; the types that are: pyspark, spark"),
         ({**JOB, "bogus": 1}, 'Unrecognized field "bogus"'),
     ],
 )
