@@ -57,6 +57,12 @@ def test_an_archive_of_data_changes_nothing(tmp_path: Path) -> None:
     assert run(tmp_path / "1", tar(tmp_path / "a.tar.gz", PYTHON), undecided=True).stdout == "ran given\n"
 
 
+@pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08\x00cut"])
+def test_data_that_cannot_be_read_is_left_to_spark(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(content)
+    assert run(tmp_path / "1", tmp_path / "a.tar.gz", undecided=True).stdout == "ran given\n"
+
+
 def test_programs_in_a_zip_stay_programs(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         info = zipfile.ZipInfo("bin/python")
