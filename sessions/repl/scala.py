@@ -6,16 +6,20 @@ asked from one thread of its own, so that a signal in the main thread never meet
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from . import magics, scala_jvm, scala_text
+from .exact import json_number
 from .interpreter import Interpreter
 from .output import TEXT, Capture, Envelope, error, ok
 from .spark import group
+from .table import typed
 
 T = TypeVar("T")
 
@@ -23,13 +27,19 @@ T = TypeVar("T")
 # what it has opened. After that its thread is ended, where Java still can (up to Java 19).
 PATIENCE = 0.8
 
+COMPLETION_TIME = 1.5  # seconds a completion may take
+
+
+CANCELLED = "the statement was cancelled"
+TABLE = "application/vnd.livy.table.v1+json"
+
 
 class Failed(Exception):
     """A piece of the statement failed; `told` is what the interpreter printed about it."""
 
-    def __init__(self, told: str) -> None:
+    def __init__(self, told: str, ename: str = "Error") -> None:
         super().__init__(told)
-        self.told = told
+        self.told, self.ename = told, ename
 
 
 class ScalaInterpreter(Interpreter):
@@ -42,6 +52,10 @@ class ScalaInterpreter(Interpreter):
         self._bridge: Any = None
         self._bound: Any = None
         self._asked_to_stop: float | None = None
+        self._jars: list[str] = []
+        # Beside the statements: a completion takes its time, and the kernel's thread has cancels to pass on.
+        self._completer = ThreadPoolExecutor(1, thread_name_prefix="scala-completion")
+        self._completing: Future[list[str]] | None = None
 
     def execute(self, code: str, statement: int) -> Envelope:
         self._asked_to_stop = None
@@ -53,6 +67,25 @@ class ScalaInterpreter(Interpreter):
             self._asked_to_stop = now
         if self._bridge is not None:
             self._bridge.interrupt(now - self._asked_to_stop >= PATIENCE)
+
+    def complete(self, code: str, cursor: int) -> list[str]:
+        bridge = self._bridge
+        if bridge is None or (self._completing is not None and not self._completing.done()):
+            return []
+        self._completing = self._completer.submit(lambda: list(bridge.complete(code[:cursor], cursor)))
+        try:
+            return scala_text.names(self._completing.result(COMPLETION_TIME))
+        except Exception:  # noqa: BLE001 - no candidates are an answer
+            return []
+
+    def add_jar(self, path: str) -> None:
+        """Let later statements see the classes in the jar at the local `path`."""
+        self._on_thread(self._add_jar, path)
+
+    def _add_jar(self, path: str) -> None:
+        self._jars.append(path)
+        if self._bridge is not None:
+            self._bridge.addJar(path)
 
     def define(self, source: str, name: str) -> Any:
         """The Scala object `name` that `source`, a file with a package of its own, defines, as a py4j object.
@@ -74,7 +107,10 @@ class ScalaInterpreter(Interpreter):
         """The bridge to an interpreter that knows the live session."""
         session = self._session()
         if self._bridge is None:
-            self._bridge = scala_jvm.start(session)
+            bridge = scala_jvm.start(session)
+            for jar in self._jars:
+                bridge.addJar(jar)
+            self._bridge = bridge
         if self._bound is not session:
             scala_jvm.predefine(self._bridge, session)
             self._bound = session
@@ -94,12 +130,11 @@ class ScalaInterpreter(Interpreter):
             return ok(statement, run.all(code))
         except Failed as failure:
             evalue, traceback = scala_text.told(failure.told)
-            return error(statement, "Error", evalue, traceback, run.text())
+            return error(statement, failure.ename, evalue, traceback, run.text())
+        except ValueError as exc:
+            return error(statement, "ValueError", str(exc), [], run.text())
         finally:
             bridge.end()
-
-
-CANCELLED = "the statement was cancelled"
 
 
 class _Run:
@@ -107,33 +142,74 @@ class _Run:
 
     def __init__(self, bridge: Any, limit: int) -> None:
         self._bridge = bridge
+        self._limit = limit
         self._capture = Capture(limit)
         self._output = Path(bridge.outputFile())
+        self._printed = False
 
     def text(self) -> str:
+        """All that was printed and echoed so far, in order."""
         return self._capture.text(strip=False)
 
     def all(self, code: str) -> dict[str, Any]:
+        """Run `code`; the data of its envelope. A magic's result takes the place of echoes. Raises Failed."""
+        data: dict[str, Any] = {}
+        for chunk in self._chunks(code):
+            data = self._magic(chunk) if magics.is_magic(chunk) else self._code(chunk)
+        magics.check_size(data, self._limit)
+        if not data or self._printed:
+            data[TEXT] = self.text()
+        return data
+
+    def _chunks(self, code: str) -> list[str]:
+        """Code and magic lines; a percent sign inside of a longer literal or comment begins no magic."""
+        chunks = magics.split(code)
+        if not any(magics.is_magic(chunk) for chunk in chunks):
+            return [code]
+        parses = all(magics.is_magic(chunk) or self._bridge.pieces(chunk) is not None for chunk in chunks)
+        return chunks if parses or self._bridge.pieces(code) is None else [code]
+
+    def _code(self, code: str) -> dict[str, Any]:
         pieces = self._bridge.pieces(code)
         for piece in [code] if pieces is None else pieces:
-            self._run(piece)
-        return {TEXT: self.text()}
+            # With an empty line before it, so that the compiler of Scala 2.13 tells the line of an error.
+            outcome = self._finished(self._bridge.run(f"\n{piece}", False))
+            self._capture.write("stdout", self._echo(outcome))
+        return {}
 
-    def _run(self, piece: str) -> None:
-        outcome = self._bridge.run(piece, False)
-        self._take_printed()
-        status, text = outcome.status(), outcome.text()
-        if status == "ok":
-            self._capture.write("stdout", scala_text.echo(text, list(outcome.names())))
-        elif status == "incomplete":
-            raise Failed("incomplete statement")
-        elif status == "cancelled":
-            raise Failed(f"{CANCELLED}\n{text}")
-        else:
-            raise Failed(text)
+    def _echo(self, outcome: Any) -> str:
+        text = outcome.text()
+        name = scala_text.mutated(text)
+        if name is not None:
+            shown = self._finished(self._bridge.run(name, True))
+            text = scala_text.renamed(shown.text(), name)
+        return scala_text.complaint(outcome.warnings()) + scala_text.echo(text, list(outcome.names()))
 
-    def _take_printed(self) -> None:
+    def _finished(self, outcome: Any) -> Any:
+        """The outcome, if it is good, with all that was printed taken. Raises Failed."""
         printed = self._output.read_bytes()
         if printed:
+            self._printed = True
             self._capture.write("stdout", printed.decode("utf-8", "replace"))
             self._bridge.clearOutput()
+        status, text = outcome.status(), outcome.text()
+        if status == "incomplete":
+            raise Failed("incomplete statement")
+        if status == "cancelled":
+            raise Failed(f"{CANCELLED}\n{text}")
+        if status == "refused":
+            raise Failed(scala_text.complaint(text))
+        if status == "failed":
+            raise Failed(text)
+        return outcome
+
+    def _magic(self, line: str) -> dict[str, Any]:
+        name, _, argument = line[1:].partition(" ")
+        argument = argument.strip()
+        if name not in ("json", "table"):
+            raise Failed(f"Unknown magic command {name}", "UnknownMagic")
+        outcome = self._finished(getattr(self._bridge, name)(argument))
+        if outcome.status() == "none":
+            raise Failed(f"Value {argument} does not exist", "NameError")
+        value = json.loads(outcome.text(), parse_float=lambda digits: json_number(Decimal(digits)))
+        return {"application/json": value} if name == "json" else {TABLE: typed(value["names"], value["rows"])}

@@ -3,7 +3,7 @@
 // In this package because the interpreter's own steps (parse, compile, run) are visible only here.
 package scala.tools.nsc.interpreter
 
-import java.io.{File, FileOutputStream, OutputStream, PrintStream, StringWriter}
+import java.io.{File, FileOutputStream, PrintStream, StringWriter}
 import java.lang.reflect.{InvocationTargetException, UndeclaredThrowableException}
 import java.util.concurrent.{CountDownLatch, LinkedBlockingQueue, TimeUnit}
 import java.util.concurrent.locks.ReentrantLock
@@ -13,7 +13,7 @@ import scala.reflect.internal.util.BatchSourceFile
 import scala.tools.nsc.ast.parser.Tokens
 
 /** What is printed: into a file while a statement runs, as much as there is room for, else into the log. */
-final class GatewayOutput(log: PrintStream) extends OutputStream {
+final class GatewayOutput(log: PrintStream) extends java.io.OutputStream {
   val file: File = File.createTempFile("scala-output", ".txt")
   private val kept = new FileOutputStream(file, true)
   private var room = -1L
@@ -52,9 +52,10 @@ final class GatewayThread(loader: ClassLoader) extends Thread("scala") {
 }
 
 /** What became of a piece: "ok" with its echo and the names it defines, "incomplete", "refused" by the compiler, or
-  * "failed" or "cancelled" with the text why.
+  * "failed" or "cancelled" with the text why. `warnings` are the compiler's.
   */
-final class GatewayOutcome(val status: String, val text: String, val names: Array[String])
+final class GatewayOutcome(
+    val status: String, val text: String, val names: Array[String] = Array(), val warnings: String = "")
 
 /** "ok" with a value, or why there is none. */
 final class GatewayValue(val status: String, val text: String, val value: AnyRef)
@@ -69,6 +70,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   private val phase = new Object
   private var thread = new GatewayThread(intp.classLoader)
   private var group = ("", "")
+  private var last: Option[intp.Request] = None
   private var inUserCode, cancelled, stopped = false
 
   System.setOut(printer)
@@ -82,6 +84,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     phase.synchronized { cancelled = false }
     output.begin(limit)
     group = (name, description)
+    last = None
     onThread { joinGroup() }
   }
 
@@ -133,37 +136,80 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     case _ => false
   }
 
-  /** Compile and run one piece. `hidden` ones use no result number. */
+  /** Compile and run one piece. A `hidden` one uses no result number. */
   def run(code: String, hidden: Boolean): GatewayOutcome = compiled(code, hidden) match {
-    case Left(outcome) => outcome
-    case Right(request) => evaluate(request)
+    case (Right(request), warnings) => evaluate(request, warnings)
+    case (Left(Results.Incomplete), _) => new GatewayOutcome("incomplete", "")
+    case (_, errors) => new GatewayOutcome("refused", errors)
   }
 
-  private def compiled(code: String, hidden: Boolean): Either[GatewayOutcome, intp.Request] = locked {
+  private def compiled(code: String, hidden: Boolean): (Either[Results.Result, intp.Request], String) = locked {
     said()
-    val result = intp.compile(code, hidden)
-    val text = said()
-    result match {
-      case Right(request) => Right(request)
-      case Left(Results.Incomplete) => Left(new GatewayOutcome("incomplete", "", Array()))
-      case Left(_) => Left(new GatewayOutcome("refused", text, Array()))
+    (intp.compile(code, hidden), said())
+  }
+
+  private def evaluate(request: intp.Request, warnings: String): GatewayOutcome =
+    inUser(request.lineRep.callEither("$print")) match {
+      case Right(echo) =>
+        locked { intp.recordRequest(request) }
+        last = Some(request)
+        val names = request.handlers.flatMap(_.definesTerm).map(_.decodedName.toString)
+        new GatewayOutcome("ok", String.valueOf(echo), names.toArray, warnings)
+      case Left(failure) => new GatewayOutcome(status(failure), told(failure))
     }
+
+  private def status(failure: Throwable): String = if (phase.synchronized(cancelled)) "cancelled" else "failed"
+
+  /** What `convert` makes of the value of `expression`, or with none, of the piece just run: "ok", else why not. */
+  private def value(expression: String, convert: Any => String): GatewayOutcome =
+    (if (expression.isEmpty) (last.toRight(Results.Error), "") else compiled(expression, hidden = true)) match {
+      case (Right(request), _) =>
+        inUser(request.lineRep.evalEither.map(found => if (isUnit(request)) null else convert(found))) match {
+          case Right(null) => new GatewayOutcome("none", "")
+          case Right(converted) => new GatewayOutcome("ok", converted.toString)
+          case Left(failure) => new GatewayOutcome(status(failure), told(failure))
+        }
+      case (_, errors) => new GatewayOutcome("none", errors)
+    }
+
+  private def isUnit(request: intp.Request): Boolean =
+    request.handlers.lastOption.flatMap(_.definesTerm).forall(name => request.lookupTypeOf(name) == "Unit")
+
+  def json(expression: String): GatewayOutcome = value(expression, GatewayValues.json)
+  def table(expression: String): GatewayOutcome = value(expression, GatewayValues.table)
+
+  /** Names that could stand at `cursor`; none while the compiler is busy. */
+  def complete(code: String, cursor: Int): Array[String] =
+    if (!compiling.tryLock()) Array()
+    else try candidates(code, cursor) finally { global.reporter.reset(); compiling.unlock() }
+
+  /** The two lines of Scala have different completers, so these are called by their names. */
+  private def candidates(code: String, cursor: Int): Array[String] = {
+    val (completer, arguments) =
+      if (scala.util.Properties.versionNumberString.startsWith("2.12.")) {
+        val loaded = Class.forName("scala.tools.nsc.interpreter.PresentationCompilerCompleter")
+        (loaded.getConstructors.head.newInstance(intp), Seq(code, Int.box(cursor)))
+      } else (named(intp, "presentationCompile", Int.box(cursor), code).asInstanceOf[Either[_, _]].toOption.get, Seq(Int.box(-1)))
+    val name = if (arguments.length == 2) "complete" else "candidates"
+    val found = named(completer, name, arguments: _*).asInstanceOf[Product].productElement(1)
+    found.asInstanceOf[List[Any]].map(_.toString).toArray
   }
 
-  private def evaluate(request: intp.Request): GatewayOutcome = inUser(request.lineRep.callEither("$print")) match {
-    case Right(echo) =>
-      locked { intp.recordRequest(request) }
-      new GatewayOutcome("ok", String.valueOf(echo), request.handlers.flatMap(_.definesTerm).map(_.toString).toArray)
-    case Left(failure) => new GatewayOutcome(if (wasCancelled) "cancelled" else "failed", told(failure), Array())
-  }
+  private def named(target: Any, method: String, arguments: AnyRef*): AnyRef =
+    target.getClass.getMethods.find { found =>
+      found.getName == method && found.getParameterCount == arguments.length &&
+      found.getParameterTypes.zip(arguments).forall { case (kind, given) => kind.isPrimitive || kind.isInstance(given) }
+    }.get.invoke(target, arguments: _*)
 
-  private def wasCancelled: Boolean = phase.synchronized(cancelled)
+  /** Let code of later statements see the classes of a jar. */
+  def addJar(path: String): Unit = locked { intp.addUrlsToClassPath(new File(path).toURI.toURL) }
 
   /** A failure as the REPL tells it: the frames below the statement's own, then the causes. */
   private def told(failure: Throwable): String = failure match {
     case _: InvocationTargetException | _: ExceptionInInitializerError | _: UndeclaredThrowableException
         if failure.getCause != null =>
       told(failure.getCause)
+    case _: ThreadDeath => ""
     case _ =>
       val causes = Iterator.iterate(failure.getCause)(_.getCause).takeWhile(_ != null).take(10)
       frames(failure) + causes.map("Caused by: " + frames(_)).mkString
@@ -183,7 +229,10 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   private def inUser(body: => Either[Throwable, AnyRef]): Either[Throwable, AnyRef] = {
     var result: Either[Throwable, AnyRef] = Left(new ThreadDeath)
     onThread {
-      if (enter()) try result = Console.withOut(printer) { Console.withErr(printer) { body } } finally leave()
+      if (enter())
+        try result = Console.withOut(printer) { Console.withErr(printer) { body } }
+        catch { case failure: Throwable => result = Left(failure) }
+        finally leave()
     }
     result
   }

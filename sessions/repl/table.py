@@ -28,7 +28,11 @@ Row = dict[Any, Cell]
 
 def table(value: Any) -> dict[str, Any]:
     """`value` as {"headers": [{"name", "type"}], "data": [[cell, ...]]}; columns sorted by name, or by position."""
-    names, rows = _rows(value)
+    return typed(*_rows(value))
+
+
+def typed(names: list[Any], rows: list[Row]) -> dict[str, Any]:
+    """The table of `rows`, whose cells know their types; in the order of `names`."""
     headers = [
         {"name": key_text(name), "type": _column_type([row[name] for row in rows if name in row])} for name in names
     ]
@@ -124,7 +128,7 @@ def _column_type(cells: list[Cell]) -> str:
     types = {kind for kind, _ in cells} - {"NULL_TYPE"}
     if not types:
         return "NULL_TYPE"
-    if types == {"INT_TYPE", "DOUBLE_TYPE"}:
+    if types in ({"INT_TYPE", "DOUBLE_TYPE"}, {"BIGINT_TYPE", "DOUBLE_TYPE"}):
         return "DOUBLE_TYPE"
     return types.pop() if len(types) == 1 else "STRING_TYPE"
 

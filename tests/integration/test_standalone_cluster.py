@@ -51,6 +51,15 @@ def test_work_is_done_in_executor_processes(opened: Session) -> None:
     assert folders and not [folder for folder in folders if folder.startswith(str(opened.folder))]
 
 
+def test_scala_classes_and_added_jars_reach_the_executors(opened: Session) -> None:
+    code = """case class Point(x: Long, said: String)
+        val scale = 3
+        val points = spark.range(8).repartition(4).map(n => Point(n * scale, example.Main.greet("you")))
+        points.filter(_.x > 15).map(_.said).collect().toList"""
+    output = opened.run(code, "spark", seconds=180)
+    assert output["data"]["text/plain"].endswith("List[String] = List(hello you, hello you)\n")
+
+
 def test_cancelled_job_stops_on_the_executors(opened: Session) -> None:
     statement = opened.submit("import time; sc.parallelize(range(2), 2).map(lambda n: time.sleep(300)).count()")
     wait_until(lambda: sum(one["activeTasks"] for one in _executors(opened)) == 2, SOON, "two tasks run")

@@ -108,6 +108,10 @@ class Client:
 
     def ask(self, kind: str, **content: Any) -> dict[str, Any]:
         """One request on the control channel."""
+        return self.request(kind, content)
+
+    def request(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        """One request on the control channel, whatever its content's members are called."""
         message = self._client.session.msg(kind, content)
         self._client.control_channel.send(message)
         while True:

@@ -526,7 +526,7 @@ def test_quirk_70_kinds_are_case_sensitive(kind: str, gateway) -> None:
     assert response.status_code == 400 and f"Invalid kind: {kind}" in response.json["msg"]
 
 
-@pytest.mark.parametrize("kind", ["spark", "scala", "sparkr", "r"])
+@pytest.mark.parametrize("kind", ["sparkr", "r"])
 def test_quirk_70_languages_that_are_not_there_yet_are_told(kind: str, gateway) -> None:
     response = gateway.send("POST", "/sessions", {"kind": kind})
     assert response.status_code == 400 and "is not available in this version" in response.json["msg"]
