@@ -31,7 +31,17 @@ _FOR_DRIVER = (
 )
 _FOR_EXECUTORS = ("spark.pyspark.python", "spark.executorEnv.PYSPARK_PYTHON", "spark.yarn.appMasterEnv.PYSPARK_PYTHON")
 _ARCHIVE_KEYS = ("spark.archives", "spark.yarn.dist.archives")
-_TAKEN = ("exit", "exit.part", "log", "pid", "ready.json", "tmp", "warehouse", unpack.FAILURE)  # in a working folder
+_TAKEN = (
+    "exit",
+    "exit.part",
+    "log",
+    "pid",
+    "ready.json",
+    "repl",
+    "tmp",
+    "warehouse",
+    unpack.FAILURE,
+)  # in a working folder
 _FORMATS = (".tar.gz", ".tgz", ".tar", ".zip")
 
 
@@ -47,7 +57,7 @@ class Archive:
 class Pythons:
     """Programs as spark-submit wants them named. `unpack` are the archives to unpack first.
 
-    `undecided`: nobody named a Python, so the one in an archive of `unpack` is to be used, if there is one.
+    `undecided`: nobody named a Python, so the first archive of `unpack` with one in it is to be unpacked and used.
     """
 
     driver: str

@@ -12,6 +12,7 @@ import stat
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,8 @@ from typing import Any, TypeVar
 MOST_MEMBERS = 1_000_000
 FAILURE = "unpacking"  # the file in the working folder that says why it failed
 _PYTHON = "bin/python"
-_SIGNS = ("pyvenv.cfg", "conda-meta")  # of what venv-pack and conda-pack have packed
+_SIGNS = ("pyvenv.cfg", "conda-meta/")  # of what venv-pack and conda-pack have packed
+_TELLING = (_PYTHON, *_SIGNS)
 
 
 Member = TypeVar("Member")
@@ -29,19 +31,25 @@ class Refused(Exception):
     """The message says why, in a sentence."""
 
 
+_ERRORS = (Refused, OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, zlib.error)
+
+
 def main(arguments: list[str]) -> None:
     """`unpack.py OPTIONS COMMAND...`: never returns."""
     options: dict[str, Any] = json.loads(arguments[0])
+    archives = options["archives"]
+    if options["undecided"]:
+        archives = [one for one in archives if holds_python(Path(one[0]))][:1]
     try:
-        for archive, name in options["archives"]:
+        for archive, name in archives:
             unpack(Path(archive), name, options["limit"])
-    except (Refused, OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
+    except _ERRORS as error:
         reason = f"{archive} cannot be unpacked: {error}"
         print(reason, file=sys.stderr)
         Path(FAILURE).write_text(reason, "utf-8")
         sys.exit(1)
-    if options["undecided"]:
-        use_python_of([name for _, name in options["archives"]])
+    if options["undecided"] and archives:
+        os.environ["PYSPARK_DRIVER_PYTHON"] = os.environ["PYSPARK_PYTHON"] = f"./{archives[0][1]}/{_PYTHON}"
     os.execvp(arguments[1], arguments[1:])  # noqa: S606 - that is the job
 
 
@@ -59,12 +67,15 @@ def unpack(archive: Path, name: str, limit: int) -> None:
     Path(name).symlink_to(place)
 
 
-def use_python_of(names: list[str]) -> None:
-    """Let the first packed environment's Python be the application's, by the variables that spark-submit reads."""
-    for name in names:
-        if os.access(Path(name, _PYTHON), os.X_OK) and any(Path(name, sign).exists() for sign in _SIGNS):
-            os.environ["PYSPARK_DRIVER_PYTHON"] = os.environ["PYSPARK_PYTHON"] = f"./{name}/{_PYTHON}"
-            return
+def holds_python(archive: Path) -> bool:
+    """Whether it is an environment that venv-pack or conda-pack has packed. What cannot be read is left to Spark."""
+    try:
+        with zipfile.ZipFile(archive) if archive.name.endswith(".zip") else tarfile.open(archive) as file:
+            members = file.namelist() if isinstance(file, zipfile.ZipFile) else (member.name for member in file)
+            names = {name.removeprefix("./") for name in members if name.removeprefix("./").startswith(_TELLING)}
+    except _ERRORS:
+        return False
+    return _PYTHON in names and any(name.startswith(_SIGNS) for name in names)
 
 
 # ---------------------------------------------------------------- formats

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.core import clusters, spark
 from gateway.core.settings import Settings
-from tests.integration.running_gateway import Gateway, Session
+from tests.integration.running_gateway import START, Gateway, Session
 from tests.integration.standalone import standalone
 
 
@@ -77,11 +77,11 @@ def test_the_session_runs_on_the_cluster_it_chose(session: Session, cluster: str
 
 def test_each_language_reads_the_views_of_all(session: Session) -> None:
     for language in LANGUAGES:
-        output = session.run(language.make.format(view=f"made_in_{language.kind}"), language.kind)
+        output = session.run(language.make.format(view=f"made_in_{language.kind}"), language.kind, START)
         assert output["status"] == "ok", output
     for reader in LANGUAGES:
         sums = {
-            writer.kind: number(session.run(reader.add_up.format(view=f"made_in_{writer.kind}"), reader.kind))
+            writer.kind: number(session.run(reader.add_up.format(view=f"made_in_{writer.kind}"), reader.kind, START))
             for writer in LANGUAGES
         }
         assert sums == {writer.kind: 3 for writer in LANGUAGES}, reader.kind
