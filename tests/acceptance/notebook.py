@@ -1,6 +1,7 @@
-"""Runs a notebook cell by cell in sparkmagic's PySpark kernel and prints what each cell showed, as JSON.
+"""Runs a notebook cell by cell in one of sparkmagic's kernels and prints what each cell showed, as JSON.
 
-A script for the clients' Python, not imported by any test. Reads a JSON list of cells from stdin; a cell is
+A script for the clients' Python, not imported by any test. Its argument is the name of the kernel.
+Reads a JSON list of cells from stdin; a cell is
 {"name", "source", "interrupt": null or the path of a file whose appearance says that the cell is well under way}.
 """
 
@@ -24,7 +25,7 @@ async def run(cells: list[dict[str, Any]]) -> dict[str, Any]:
     nodes = [nbformat.v4.new_code_cell(cell["source"]) for cell in cells]
     client = NotebookClient(
         nbformat.v4.new_notebook(cells=nodes),
-        kernel_name="pysparkkernel",
+        kernel_name=sys.argv[1],
         timeout=CELL,
         allow_errors=True,
         force_raise_errors=False,

@@ -97,7 +97,7 @@ def notebook(
     (folder / "config.json").write_text(json.dumps(configuration))
     environ = {**clients_environ, "SPARKMAGIC_CONF_DIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
     ran = subprocess.run(
-        [clients_python, Path(__file__).with_name("notebook.py")],
+        [clients_python, Path(__file__).with_name("notebook.py"), "pysparkkernel"],
         input=json.dumps(list(cells(str(folder / "ran"), program.url, own, other))),
         env=environ,
         cwd=folder,
