@@ -56,6 +56,8 @@ class Statements:
         self._spark = spark
         self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        # No statement begins or ends while another thread cancels one: an interpreter stops whatever it runs.
+        self._changing = threading.Lock()
         self._last: _Work | None = None
         self._last_id = -1
 
@@ -80,15 +82,16 @@ class Statements:
 
     def cancel(self, statement: int | None) -> bool:
         """One attempt to stop `statement`, or with None whatever runs; False when it does not run right now."""
-        running = self._interrupts.running
-        wanted = running if statement is None else statement
-        if wanted is None or not self._interrupts.request(wanted):
-            return False
-        self._spark.cancel(wanted)
-        last = self._last
-        if last is not None and last.statement == wanted and last.request.kind in self._interpreters:
-            self._interpreters[last.request.kind].interrupt()
-        return True
+        with self._changing:
+            running = self._interrupts.running
+            wanted = running if statement is None else statement
+            if wanted is None or not self._interrupts.request(wanted):
+                return False
+            self._spark.cancel(wanted)
+            last = self._last
+            if last is not None and last.statement == wanted and last.request.kind in self._interpreters:
+                self._interpreters[last.request.kind].interrupt()
+            return True
 
     def complete(self, kind: str, code: str, cursor: int) -> list[str]:
         """What could stand at `cursor` of `code`; nothing for a language that is not there."""
@@ -116,12 +119,14 @@ class Statements:
 
     def _run(self, work: _Work) -> Result:
         self._spark.enter(work.statement, work.request.code)
-        self._interrupts.begin(work.statement)
+        with self._changing:
+            self._interrupts.begin(work.statement)
         started = _now()
         try:
             output = self._execute(work.request, work.statement)
         finally:
-            interrupted = self._interrupts.end()
+            with self._changing:
+                interrupted = self._interrupts.end()
         if interrupted:
             self._spark.renew()
         return Result(work.statement, output, started, _now())
