@@ -6,11 +6,13 @@ Decides how a job is read, what its error text is, and what a blocking `time.sle
 from __future__ import annotations
 
 import base64
+import functools
 import importlib
 import pickle
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from .job_context import JobContext
@@ -65,10 +67,13 @@ class _Sleeps:
     def __init__(self) -> None:
         self._thread = threading.local()
         self._wanted: dict[int, threading.Event] = {}
-        self._sleep = time.sleep
-        time.sleep = self._job_sleep
+        self._lock = threading.Lock()
+        self._in_place = False
 
     def enter(self, job: int) -> None:
+        with self._lock:
+            if not self._in_place:  # not before the first job: it is one more frame in every traceback through a sleep
+                time.sleep, self._in_place = self._stoppable(time.sleep), True
         self._thread.wanted = self._wanted[job] = threading.Event()
         self._thread.job = job
 
@@ -80,9 +85,16 @@ class _Sleeps:
         if (wanted := self._wanted.get(job)) is not None:
             wanted.set()
 
-    def _job_sleep(self, seconds: Any, /) -> None:
-        wanted = getattr(self._thread, "wanted", None)
-        if wanted is None or not 0 < seconds < threading.TIMEOUT_MAX:
-            self._sleep(seconds)
-        elif wanted.wait(seconds):
-            raise JobStopped
+    def _stoppable(self, original: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A function that pickles as the original does, by its name: users' functions take it to the executors."""
+
+        @functools.wraps(original)
+        def sleep(seconds: Any, /) -> None:
+            wanted = getattr(self._thread, "wanted", None)
+            if wanted is None or not 0 < seconds < threading.TIMEOUT_MAX:
+                original(seconds)
+            elif wanted.wait(seconds):
+                raise JobStopped
+
+        sleep.__module__ = "time"  # the name a built-in function has without saying so
+        return sleep

@@ -227,9 +227,17 @@ def test_a_job_that_never_stops_is_given_up(
 
 
 def test_a_sleep_of_another_thread_is_as_ever(jobs: Jobs) -> None:
+    assert value(run_python(jobs, lambda context: 1)) == 1
     time.sleep(0)
     with pytest.raises(ValueError, match="non-negative"):
         time.sleep(-1)
+
+
+def test_functions_that_sleep_still_go_to_the_executors(jobs: Jobs) -> None:
+    assert value(run_python(jobs, lambda context: 1)) == 1
+    assert pickle.loads(pickle.dumps(time.sleep)) is time.sleep
+    sleep = time.sleep
+    assert b"threading" not in cloudpickle.dumps(lambda: sleep(1)), "it goes by its name, as the built-in one"
 
 
 def test_what_a_job_prints_is_no_statements_output(jobs: Jobs) -> None:
