@@ -51,7 +51,7 @@ class Supervisor:
         self._runner = Runner(sessions, utc_now)
         self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running)
         self._sessions = SessionPass(sessions, settings, utc_now)
-        self._drivers = DriverPass(DriverStore(db), Launcher(settings, clusters), settings, utc_now, watcher)
+        self._drivers = DriverPass(DriverStore(db), Launcher(clusters), settings, utc_now, watcher)
         self._batches = BatchPass(BatchStore(db), Submitter(clusters), settings, utc_now, watcher)
 
     async def run(self) -> None:

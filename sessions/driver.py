@@ -36,8 +36,8 @@ class Ready:
 class Launcher:
     """Starts drivers on this host in client deploy mode, each for its cluster."""
 
-    def __init__(self, settings: Settings, clusters: Clusters) -> None:
-        self._settings, self._clusters = settings, clusters
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
 
     def launch(self, driver: Driver) -> processes.Process:
         """Start the driver's process, unless it was started already. Raises OSError, Misconfigured."""
@@ -52,7 +52,7 @@ class Launcher:
         conf = packages.settle(_conf(driver, settings), settings, folder)
         spark.write_properties(properties, conf)
         _write_connection_file(driver)
-        spark.write_private(folder / "options.json", json.dumps(self._kernel_options(driver)))
+        spark.write_private(folder / "options.json", json.dumps(_kernel_options(driver, settings)))
         chosen = pythons.choose(conf, settings, of_archives=True)
         command = spark.submit_command(
             settings, driver.options, properties, str(_LAUNCH), [str(folder / "options.json")]
@@ -61,19 +61,21 @@ class Launcher:
         environ = spark.submit_environ(settings, cluster.java.home, options, chosen.executors, chosen.driver)
         return processes.start(folder, [*chosen.command(settings), *command], environ)
 
-    def _kernel_options(self, driver: Driver) -> dict[str, object]:
-        asked = driver.options.conf.get("livy.rsc.sql.num-rows", "")
-        return {
-            "connection_file": str(driver.connection_file),
-            "ready_file": str(driver.folder / "ready.json"),
-            "wakeup": str(self._settings.wakeup_path),
-            "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else self._settings.sql_rows,
-            "output_limit": self._settings.statement_output_limit,
-            "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
-            "kernel_abi": sysconfig.get_config_var("SOABI"),
-            "livy_jars": self._settings.livy_jars,
-            "sparkr_library": self._settings.sparkr_library,
-        }
+
+def _kernel_options(driver: Driver, settings: Settings) -> dict[str, object]:
+    asked = driver.options.conf.get("livy.rsc.sql.num-rows", "")
+    return {
+        "connection_file": str(driver.connection_file),
+        "ready_file": str(driver.folder / "ready.json"),
+        "wakeup": str(settings.wakeup_path),
+        "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else settings.sql_rows,
+        "output_limit": settings.statement_output_limit,
+        "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
+        "kernel_abi": sysconfig.get_config_var("SOABI"),
+        "livy_jars": settings.livy_jars,
+        "sparkr_library": settings.sparkr_library,
+        "scala_cache": str(settings.cache_dir / "scala"),
+    }
 
 
 def _conf(driver: Driver, settings: Settings) -> dict[str, str]:

@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -44,7 +45,8 @@ REPLY_TIME = 0.1  # seconds for the reply to a shutdown_request to leave before 
 class Options:
     """What the gateway asks of a driver; `output_limit` in bytes, `wakeup` None means nobody waits.
 
-    `kernel_path` and `kernel_abi` are for `fitting`; `livy_jars` is a folder, or empty, for `java_jobs`.
+    `kernel_path` and `kernel_abi` are for `fitting`; `livy_jars`, `sparkr_library` and `scala_cache` are
+    folders, or empty, for `java_jobs`, `sparkr` and `scala_jvm`.
     """
 
     connection_file: str
@@ -56,6 +58,7 @@ class Options:
     kernel_abi: str | None = None
     livy_jars: str = ""
     sparkr_library: str = ""
+    scala_cache: str = ""
 
     @classmethod
     def read(cls, path: str) -> Options:
@@ -109,7 +112,8 @@ class Driver:
         sql = SqlInterpreter(
             spark.session, lambda: interrupts.wanted, self._options.sql_rows, self._options.output_limit
         )
-        scala = ScalaInterpreter(spark.session, self._options.output_limit)
+        cache = Path(self._options.scala_cache) if self._options.scala_cache else None
+        scala = ScalaInterpreter(spark.session, self._options.output_limit, cache)
         r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
         return Statements({"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}, interrupts, spark)
 

@@ -42,16 +42,19 @@ class Failed(Exception):
 
 
 class ScalaInterpreter(Interpreter):
-    """The Scala REPL of the driver's JVM; `session` gives the live pyspark session or raises."""
+    """The Scala REPL of the driver's JVM; `session` gives the live pyspark session or raises.
 
-    def __init__(self, session: Callable[[], Any], output_limit: int) -> None:
+    `cache` is a folder for compiled classes of its own, shared by all drivers; None: none.
+    """
+
+    def __init__(self, session: Callable[[], Any], output_limit: int, cache: Path | None = None) -> None:
         self._session = session
+        self._cache = cache
         self._limit = output_limit
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scala")
         self._bridge: Any = None
         self._bound: Any = None
         self._asked_to_stop: float | None = None
-        self._jars: list[str] = []
         # Beside the statements: a completion takes its time, and the kernel's thread has cancels to pass on.
         self._completer = ThreadPoolExecutor(1, thread_name_prefix="scala-completion")
         self._completing: tuple[str, Future[list[str]]] | None = None
@@ -79,42 +82,18 @@ class ScalaInterpreter(Interpreter):
         self._completing = None
         return found.result() if given == asked else self.complete(code, cursor)
 
-    def add_jar(self, path: str) -> None:
-        """Let later statements see the classes in the jar at the local `path`."""
-        self._on_thread(self._add_jar, path)
-
-    def _add_jar(self, path: str) -> None:
-        self._jars.append(path)
-        if self._bridge is not None:
-            self._bridge.addJar(path)
-
-    def define(self, source: str, name: str) -> Any:
-        """The Scala object `name` that `source`, a file with a package of its own, defines, as a py4j object.
-
-        Starts the interpreter; uses no result number and none of the user's names. Raises RuntimeError.
-        """
-        return self._on_thread(self._define, source, name)
-
     def _on_thread(self, function: Callable[..., T], *args: Any) -> T:
         return self._thread.submit(function, *args).result()
-
-    def _define(self, source: str, name: str) -> Any:
-        made = self._started().define(source, name)
-        if made.status() != "ok":
-            raise RuntimeError(f"{name} does not compile: {made.text()}")
-        return made.value()
 
     def _started(self) -> Any:
         """The bridge to an interpreter that knows the live session."""
         session = self._session()
         if self._bridge is None:
-            bridge = scala_jvm.start(session)
-            for jar in self._jars:
-                bridge.addJar(jar)
-            self._bridge = bridge
+            self._bridge = scala_jvm.start(session, self._cache)
         if self._bound is not session:
             scala_jvm.predefine(self._bridge, session)
             self._bound = session
+        self._bridge.addJars(session._jsparkSession.sharedState().jarClassLoader().getURLs())
         return self._bridge
 
     def _answer(self, code: str, statement: int) -> Envelope:

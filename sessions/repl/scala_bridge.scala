@@ -5,6 +5,7 @@ package scala.tools.nsc.interpreter
 
 import java.io.{File, FileOutputStream, PrintStream, StringWriter}
 import java.lang.reflect.{InvocationTargetException, UndeclaredThrowableException}
+import java.net.URL
 import java.util.concurrent.{CountDownLatch, LinkedBlockingQueue, TimeUnit}
 import java.util.concurrent.locks.ReentrantLock
 import org.apache.spark.repl.Main
@@ -56,9 +57,6 @@ final class GatewayThread(loader: ClassLoader) extends Thread("scala") {
 final class GatewayOutcome(
     val status: String, val text: String, val names: Array[String] = Array(), val warnings: String = "")
 
-/** "ok" with a value, or why there is none. */
-final class GatewayValue(val status: String, val text: String, val value: AnyRef)
-
 /** Asked by one thread at a time, but for `interrupt` and `complete`. */
 final class GatewayBridge(intp: IMain, messages: StringWriter) {
   import intp.global
@@ -67,6 +65,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   private val printer = new PrintStream(output, true, "UTF-8")
   private val compiling = new ReentrantLock
   private val phase = new Object
+  private var seen = Set.empty[URL]
   private var thread = new GatewayThread(intp.classLoader)
   private var group = ("", "")
   private var last: Option[intp.Request] = None
@@ -199,8 +198,11 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
       found.getParameterTypes.zip(arguments).forall { case (kind, given) => kind.isPrimitive || kind.isInstance(given) }
     }.get.invoke(target, arguments: _*)
 
-  /** Let code of later statements see the classes of a jar. */
-  def addJar(path: String): Unit = locked { intp.addUrlsToClassPath(new File(path).toURI.toURL) }
+  /** Let code from now on see the classes of all these jars. */
+  def addJars(jars: Array[URL]): Unit = locked {
+    intp.addUrlsToClassPath(jars.filterNot(seen): _*)
+    seen ++= jars
+  }
 
   /** A failure as the REPL tells it: the frames below the statement's own, then the causes. */
   private def told(failure: Throwable): String = failure match {
@@ -256,14 +258,6 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     if (inUserCode && hard)
       try { thread.stop(); stopped = true } catch { case _: UnsupportedOperationException => thread.interrupt() }
     else if (inUserCode) thread.interrupt()
-  }
-
-  /** Compile `source`, a file of its own: "ok" and its object `name`, or "refused". */
-  def define(source: String, name: String): GatewayValue = locked {
-    said()
-    if (intp.compileString(source))
-      new GatewayValue("ok", said(), intp.classLoader.loadClass(name + "$").getField("MODULE$").get(null))
-    else new GatewayValue("refused", said(), null)
   }
 
   private def locked[T](body: => T): T = {

@@ -5,19 +5,24 @@ Decides its settings, its class path and what is predefined in it. Knows no stat
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 # The interpreter's own side, in the order in which it is compiled.
 SOURCES = [Path(__file__).with_name(name) for name in ("scala_values.scala", "scala_bridge.scala")]
 
+PACKAGE = "scala/tools/nsc/interpreter"
+OUTPUT = "spark.repl.class.outputDir"  # where the interpreter writes what it compiles
+
 # Transient, because a closure takes the line it stands in along to the executors.
 PREDEFINED = """
 @transient val spark = org.apache.spark.repl.Main.sparkSession
 @transient val sc = spark.sparkContext
 @transient val sqlContext = spark.sqlContext
-"""
-IMPORTS = """
 import org.apache.spark.SparkContext._
 import spark.implicits._
 import spark.sql
@@ -25,19 +30,58 @@ import org.apache.spark.sql.functions._
 """
 
 
-def start(session: Any) -> Any:
-    """A bridge to a new interpreter for the pyspark `session`. Raises RuntimeError when there is none to be had."""
+def start(session: Any, cache: Path | None) -> Any:
+    """A bridge to a new interpreter for the pyspark `session`. Raises RuntimeError when there is none to be had.
+
+    To compile the bridge takes as long as all the rest, so its classes are kept in the folder `cache` for the next one.
+    """
     jvm = session._jvm
     messages = jvm.java.io.StringWriter()
-    settings = _settings(jvm, session.sparkContext.getConf())
-    interpreter = _interpreter(jvm, settings, jvm.java.io.PrintWriter(messages))
+    conf = session.sparkContext.getConf()
+    interpreter = _interpreter(jvm, _settings(jvm, conf), jvm.java.io.PrintWriter(messages))
+    kept = None if cache is None else cache / _version(jvm)
+    if kept is not None and kept.is_dir():
+        loader = _loader(session, kept, interpreter.classLoader().getParent())
+    else:
+        _compile(interpreter, messages)
+        loader = interpreter.classLoader()
+        if kept is not None:
+            _keep(Path(conf.get(OUTPUT)) / PACKAGE, kept)
+    arguments = session.sparkContext._gateway.new_array(jvm.java.lang.Object, 2)
+    arguments[0], arguments[1] = interpreter, messages
+    return loader.loadClass("scala.tools.nsc.interpreter.GatewayBridge").getConstructors()[0].newInstance(arguments)
+
+
+def _version(jvm: Any) -> str:
+    """A name for the classes of exactly these sources, Scala and Spark."""
+    scala, spark = jvm.scala.util.Properties.versionNumberString(), jvm.org.apache.spark.package.SPARK_VERSION()
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()[:16]
+    return f"scala-{scala}-spark-{spark}-{digest}"
+
+
+def _compile(interpreter: Any, messages: Any) -> None:
     for source in SOURCES:
         if not interpreter.compileString(source.read_text("utf-8")):
             raise RuntimeError(f"{source.name} does not compile: {messages.toString()}")
-    loaded = interpreter.classLoader().loadClass("scala.tools.nsc.interpreter.GatewayBridge")
-    arguments = session.sparkContext._gateway.new_array(jvm.java.lang.Object, 2)
-    arguments[0], arguments[1] = interpreter, messages
-    return loaded.getConstructors()[0].newInstance(arguments)
+
+
+def _loader(session: Any, folder: Path, parent: Any) -> Any:
+    jvm = session._jvm
+    urls = session.sparkContext._gateway.new_array(jvm.java.net.URL, 1)
+    urls[0] = jvm.java.io.File(str(folder)).toURI().toURL()
+    return jvm.java.net.URLClassLoader(urls, parent)
+
+
+def _keep(made: Path, kept: Path) -> None:
+    """Copy the bridge's classes, whole or not at all. The cache is a comfort: nothing depends on it."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=kept.parent) as folder:
+            whole = Path(folder) / "classes"
+            shutil.copytree(made, whole / PACKAGE)
+            whole.rename(kept)
+    except OSError as exc:
+        print(f"the Scala interpreter's classes were not kept: {exc}", file=sys.stderr)
 
 
 def predefine(bridge: Any, session: Any) -> None:
@@ -45,16 +89,15 @@ def predefine(bridge: Any, session: Any) -> None:
     main = session._jvm.org.apache.spark.repl.Main
     getattr(main, "sparkContext_$eq")(session.sparkContext._jsc.sc())
     getattr(main, "sparkSession_$eq")(session._jsparkSession)
-    for code in (PREDEFINED, IMPORTS):
-        outcome = bridge.run(code, True)
-        if outcome.status() != "ok":
-            raise RuntimeError(outcome.text())
+    outcome = bridge.run(PREDEFINED, True)
+    if outcome.status() != "ok":
+        raise RuntimeError(outcome.text())
 
 
 def _settings(jvm: Any, conf: Any) -> Any:
-    folder = conf.get("spark.repl.class.outputDir")
+    folder = conf.get(OUTPUT)
     if folder is None:
-        raise RuntimeError("spark.repl.class.outputDir must be set before Spark starts")
+        raise RuntimeError(f"{OUTPUT} must be set before Spark starts")
     # Jars of the session are in a loader of their own, which spark-submit leaves to its threads.
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     jars = filter(None, conf.get("spark.repl.local.jars", "").split(","))
