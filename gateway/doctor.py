@@ -14,6 +14,7 @@ import psutil
 from gateway.core import clusters, java, lease, spark
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.settings import Settings
+from sessions import permanent
 
 Check = Callable[[Settings], str]
 
@@ -33,6 +34,7 @@ def examine(settings: Settings) -> list[Finding]:
         "Java": _java,
         "Spark": _spark,
         **_clusters(settings),
+        "permanent sessions": _permanent_sessions,
         "address": _address,
         "data folder": _data_folder,
         "store": _store,
@@ -50,7 +52,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def require_startable(settings: Settings) -> None:
     """Raises Misconfigured with the fix if serving cannot work."""
-    for check in (_java, _spark, *_clusters(settings).values(), _free_port, _data_folder):
+    for check in (_java, _spark, *_clusters(settings).values(), _permanent_sessions, _free_port, _data_folder):
         check(settings)
 
 
@@ -84,6 +86,10 @@ def _cluster(name: str, settings: Settings) -> str:
     here, found = clusters.examine(name, settings)
     home = spark.spark_home(here)
     return f"Spark {spark.spark_version(home)} of {home}, Java {found.version} of {found.home}, master {here.master}"
+
+
+def _permanent_sessions(settings: Settings) -> str:
+    return ", ".join(permanent.declared(settings)) or "none declared"
 
 
 def _address(settings: Settings) -> str:

@@ -23,8 +23,10 @@ from gateway.core.database import Database
 from gateway.core.settings import Settings
 from sessions.driver import Launcher
 from sessions.driver_store import DriverStore
+from sessions.permanent import DeclaredPass
 from sessions.reconcile import DriverPass, SessionPass
 from sessions.runner import Runner
+from sessions.service import SessionService
 from sessions.store import SessionStore
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class Supervisor:
         watcher = processes.Watcher(self._awake.set)
         self._runner = Runner(sessions, utc_now)
         self._sessions = SessionPass(sessions, settings, utc_now)
+        service = SessionService(sessions, DriverStore(db), settings, utc_now, self._awake.set)
+        self._declared = DeclaredPass(sessions, service, settings)
         self._drivers = DriverPass(DriverStore(db), Launcher(settings, clusters), settings, utc_now, watcher)
         self._batches = BatchPass(BatchStore(db), Submitter(clusters), settings, utc_now, watcher)
 
@@ -61,6 +65,7 @@ class Supervisor:
         loop.add_reader(fifo, self._on_nudge, fifo)
         self._drivers.adopt()
         self._batches.adopt()
+        self._declared.adopt()
         timers = [
             asyncio.create_task(self._every(_EXPIRE_EVERY, self._expire)),
             asyncio.create_task(self._find_applications()),
@@ -110,6 +115,7 @@ class Supervisor:
 
     def _expire(self) -> None:
         self._sessions.expire()
+        self._declared()
         self._batches.expire()
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
         self._awake.set()
