@@ -61,9 +61,9 @@ class BatchService:
     def page(self, start: int, size: int) -> tuple[int, list[Batch]]:
         return self._store.page(start, size)
 
-    def search(self, state: BatchState | None, text: str, start: int, size: int) -> tuple[int, list[Batch]]:
-        """Newest first, and of those in this state whose UUID or request holds `text`, whatever its case."""
-        return self._store.search(state, text, start, size)
+    def search(self, states: list[BatchState] | None, text: str, start: int, size: int) -> tuple[int, list[Batch]]:
+        """Newest first, and of those in these states whose UUID or request holds `text`, whatever its case."""
+        return self._store.search(list(BatchState) if states is None else states, text, start, size)
 
     def log(self, ref: str, start: int, size: int) -> tuple[Batch, logs.Page]:
         """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""

@@ -90,14 +90,15 @@ class BatchStore:
         found = self._db.value(f"SELECT id FROM batches WHERE uuid = :uuid AND {_LISTED}", {"uuid": uuid})
         return None if found is None else int(found)
 
-    def search(self, state: BatchState | None, text: str, start: int, size: int) -> tuple[int, list[Batch]]:
-        """How many there are in this state whose UUID or request holds `text`, and a page of those, newest first.
+    def search(self, states: Iterable[BatchState], text: str, start: int, size: int) -> tuple[int, list[Batch]]:
+        """How many there are in these states whose UUID or request holds `text`, and a page of those, newest first.
 
-        In `text` SQL's wildcards % and _ hold; empty matches all, and so does a state that is None.
+        In `text` SQL's wildcards % and _ hold; an empty one is in every request.
         """
-        where = f"{_LISTED} AND (:state IS NULL OR state = :state) AND lower(uuid || request) LIKE lower(:pattern)"
+        listed = ", ".join(f"'{state.value}'" for state in states) or "''"
+        where = f"{_LISTED} AND state IN ({listed}) AND lower(uuid || request) LIKE lower(:pattern)"
         pattern = f"%{json.dumps(text)[1:-1]}%"  # requests are stored as JSON text, with its escapes
-        values: dict[str, object] = {"state": state and state.value, "pattern": pattern, "size": size, "start": start}
+        values: dict[str, object] = {"pattern": pattern, "size": size, "start": start}
         total = self._db.value(f"SELECT count(*) FROM batches WHERE {where}", values)
         return int(total), self._select(f"{where} ORDER BY id DESC LIMIT :size OFFSET :start", values)
 
