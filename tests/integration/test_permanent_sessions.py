@@ -90,7 +90,7 @@ def test_a_killed_session_is_back_under_its_id(
     assert failed["state"] == "error" and "Interpreter died" in failed["output"]["traceback"]
     assert ended(gateway, "etl", kept)["output"]["data"] == {"text/plain": "2"}, "results outlive the driver"
     assert ended(gateway, "etl", run(gateway, "etl", "x"))["output"]["evalue"] == "NameError"
-    assert "started again: the driver's processes were killed from outside" in by_number(gateway, "etl").log
+    assert "spark-gateway: started again: the driver" in by_number(gateway, "etl").log
     wait_until(lambda: not old.exists(), SOON, "nothing of the old driver is left")
 
 
