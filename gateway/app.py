@@ -64,8 +64,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.from_mapping(_config(settings))
     app.url_map.merge_slashes = False
     headers.register(app, settings)
-    app.register_error_handler(GatewayError, _answer)
     api = Api(app)
+    app.register_error_handler(GatewayError, partial(_answer, api))
     app.register_error_handler(Exception, partial(_unexpected, api))
     declared = permanent.declared(settings)
     for blueprint in livy_blueprints(sessions, batches) + lighter_blueprints(sessions, batches, settings, declared):
@@ -93,9 +93,10 @@ def _config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _answer(error: GatewayError) -> Response:
+def _answer(api: Api, error: GatewayError) -> Response:
     """For errors raised outside any protocol's routes."""
-    return json_response(json.dumps({"msg": str(error)}), error.status)
+    said = str(error)
+    return api.shaped(error.status, said) or json_response(json.dumps({"msg": said}), error.status)
 
 
 def _unexpected(api: Api, error: Exception) -> Response:
