@@ -14,7 +14,6 @@ import psutil
 from gateway.core import clusters, java, lease, spark
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.settings import Settings
-from sessions import permanent
 
 Check = Callable[[Settings], str]
 
@@ -89,7 +88,11 @@ def _cluster(name: str, settings: Settings) -> str:
 
 
 def _permanent_sessions(settings: Settings) -> str:
-    return ", ".join(permanent.declared(settings)) or "none declared"
+    if not settings.permanent_sessions:
+        return "none declared"
+    from sessions import permanent  # only here, as for the store
+
+    return ", ".join(permanent.declared(settings))
 
 
 def _address(settings: Settings) -> str:

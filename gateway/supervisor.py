@@ -65,7 +65,6 @@ class Supervisor:
         loop.add_reader(fifo, self._on_nudge, fifo)
         self._drivers.adopt()
         self._batches.adopt()
-        self._declared.adopt()
         timers = [
             asyncio.create_task(self._every(_EXPIRE_EVERY, self._expire)),
             asyncio.create_task(self._find_applications()),

@@ -34,11 +34,8 @@ class DeclaredPass:
         self._store, self._service, self._declared = store, service, declared(settings)
         self._said: dict[str, str] = {}  # id: why it could not be opened, as last logged
 
-    def adopt(self) -> None:
-        """Forget the deletion of what is declared no more. Once, before the first pass."""
-        self._store.forget_ended_but(self._declared)
-
     def __call__(self) -> None:
+        self._store.forget_ended_but(self._declared)
         for chosen, request in self._declared.items():
             if self._store.number_of(chosen) is None and not self._store.was_ended(chosen):
                 self._open(chosen, request)
@@ -58,9 +55,11 @@ def _request(chosen: str, table: dict[str, Any]) -> SessionRequest:
     asked = dict(table)
     try:
         names.check_chosen(chosen)
-        kind = Kind(asked.pop("kind", Kind.PYSPARK.value))
-        return SessionRequest(kind=kind, options=_options(asked), permanent=True)
-    except (InvalidRequest, ValueError) as error:
+        kind = asked.pop("kind", Kind.PYSPARK.value)
+        if kind not in [one.value for one in Kind]:
+            raise InvalidRequest(f"kind is {kind!r}: give one of {', '.join(one.value for one in Kind)}")
+        return SessionRequest(kind=Kind(kind), options=_options(asked), permanent=True)
+    except InvalidRequest as error:
         raise Misconfigured(f"setting permanent_sessions.{chosen}: {error}") from None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -237,16 +237,13 @@ class SessionStore:
 
     def was_ended(self, uuid: str) -> bool:
         """Whether a permanent session of this id was deleted, and none has had it since."""
-        return bool(
-            self._db.value("SELECT 1 FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None
-        )
+        return self._db.value("SELECT 1 FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None
 
-    def forget_ended_but(self, kept: Iterable[str]) -> None:
+    def forget_ended_but(self, kept: Container[str]) -> None:
         """Forget which permanent sessions were deleted, but for these ids."""
-        with self._db.transaction():
-            for row in self._db.rows("SELECT uuid FROM ended_permanent_sessions"):
-                if row["uuid"] not in kept:
-                    self._db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", row)
+        for row in self._db.rows("SELECT uuid FROM ended_permanent_sessions"):
+            if row["uuid"] not in kept:
+                self._db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", row)
 
     def _add_driver(self, driver: Driver) -> None:
         self._db.run(

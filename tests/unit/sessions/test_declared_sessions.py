@@ -24,7 +24,6 @@ def declare(session_store: SessionStore, driver_store: DriverStore, settings: Se
         changed = dataclasses.replace(settings, permanent_sessions=tables)
         service = SessionService(session_store, driver_store, changed, clock, lambda: None)
         made = DeclaredPass(session_store, service, changed)
-        made.adopt()
         made()
         return made
 
@@ -71,7 +70,7 @@ def test_one_that_cannot_be_opened_is_told_once_and_does_not_hold_up_the_others(
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"kind": "cobol"}, "'cobol' is not a valid Kind"),
+        ({"kind": "cobol"}, "kind is 'cobol': give one of spark, pyspark"),
         ({"memory": "1g"}, "there is no field memory; the fields are kind, name, proxy_user, driver_memory"),
         ({"driver_memory": 1}, "driver_memory is 1: give text"),
         ({"driver_cores": True}, "driver_cores is True: give a whole number"),
