@@ -70,7 +70,7 @@ def _options(asked: dict[str, Any]) -> SparkOptions:
             raise InvalidRequest(f"there is no field {name}; the fields are kind, {', '.join(types)}")
         form, fits = _FORMS[types[name]]
         if not fits(value):
-            raise InvalidRequest(f"{name} is {value!r}: give {form}")
+            raise InvalidRequest(f"{name}: give {form}")  # without the value, which may hold a secret
     conf = {key: as_text(value) for key, value in asked.get("conf", {}).items()}
     return SparkOptions(**{**asked, "conf": conf})
 

@@ -97,8 +97,8 @@ class SessionService:
     def delete(self, ref: str) -> None:
         """End the session and forget it. Returns when its processes have ended."""
         session = self._find(ref)
-        self._store.remove(session.id, "deleted by its user", self._clock())
-        self._wait_until_gone(session.driver)
+        driver = self._store.remove(session.id, "deleted by its user", self._clock())
+        self._wait_until_gone(driver or session.driver)
 
     def log(self, ref: str, start: int, size: int) -> tuple[Session, logs.Page]:
         """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""

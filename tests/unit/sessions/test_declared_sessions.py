@@ -72,10 +72,10 @@ def test_one_that_cannot_be_opened_is_told_once_and_does_not_hold_up_the_others(
     [
         ({"kind": "cobol"}, "kind is 'cobol': give one of spark, pyspark"),
         ({"memory": "1g"}, "there is no field memory; the fields are kind, name, proxy_user, driver_memory"),
-        ({"driver_memory": 1}, "driver_memory is 1: give text"),
-        ({"driver_cores": True}, "driver_cores is True: give a whole number"),
-        ({"jars": "a.jar"}, "jars is 'a.jar': give an array of texts"),
-        ({"conf": {"spark": {"ui": 1}}}, "conf is {'spark': {'ui': 1}}: give a table of single values"),
+        ({"driver_memory": 1}, "driver_memory: give text"),
+        ({"driver_cores": True}, "driver_cores: give a whole number"),
+        ({"jars": "a.jar"}, "jars: give an array of texts"),
+        ({"conf": {"spark": {"ui": 1}}}, "conf: give a table of single values"),
     ],
 )
 def test_what_does_not_fit_is_told_with_the_fix(table: dict[str, Any], said: str, settings: Settings) -> None:
