@@ -19,11 +19,11 @@ LIVY := livy-0.8.0
 # Without their dependencies: those would compile Kerberos, and hold pandas and notebook back.
 BARE := sparkmagic==0.23.0 hdijupyterutils==0.23.0 autovizwidget==0.23.0 requests_kerberos==0.15.0
 
-.PHONY: help run test bench setup lint format clients clean interpreter ensurepip
+.PHONY: help run test python_api bench setup lint format clients clean interpreter ensurepip
 .NOTPARALLEL:
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 run: setup ## serve on http://127.0.0.1:8998
 	@exec $(RUN) -m gateway serve
@@ -31,6 +31,9 @@ run: setup ## serve on http://127.0.0.1:8998
 test: setup lint clients ## format check, lint, types, then every test
 	@$(RUN) -m gateway.core.java --install --jdk
 	@$(RUN) -m pytest tests/unit tests/integration tests/acceptance
+
+python_api: setup clients ## check Livy's Python client, from the source checkout LIVY_SOURCE
+	@$(RUN) -m pytest tests/acceptance/livy_python_api.py
 
 bench: setup $(CHECKS) ## measure
 	@$(RUN) -m pytest tests/benchmarks

@@ -31,6 +31,8 @@ from gateway.web.api import Api, JsonProvider, json_response
 from gateway.web.middleware import Front
 from sessions import permanent
 from sessions.driver_store import DriverStore
+from sessions.jobs.service import JobService
+from sessions.jobs.store import JobStore
 from sessions.service import SessionService
 from sessions.store import SessionStore
 
@@ -57,6 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     db = stores.open_and_migrate(settings)
     wake = partial(wakeup.nudge, settings.wakeup_path)
     sessions = SessionService(SessionStore(db), DriverStore(db), settings, utc_now, wake)
+    jobs = JobService(JobStore(db), sessions, settings, utc_now, wake)
     batches = BatchService(BatchStore(db), settings, utc_now, wake)
 
     app = Flask(__name__, static_folder=None)
@@ -68,7 +71,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(GatewayError, partial(_answer, api))
     app.register_error_handler(Exception, partial(_unexpected, api))
     declared = permanent.declared(settings)
-    for blueprint in livy_blueprints(sessions, batches) + lighter_blueprints(sessions, batches, settings, declared):
+    blueprints = livy_blueprints(sessions, jobs, batches, settings.upload_limit)
+    for blueprint in blueprints + lighter_blueprints(sessions, batches, settings, declared):
         api.register_blueprint(blueprint)
     api.shape_errors(LIGHTER, lighter_refusal)
     app.register_blueprint(lighter_pages(sessions, batches))

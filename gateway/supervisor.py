@@ -23,6 +23,8 @@ from gateway.core.database import Database
 from gateway.core.settings import Settings
 from sessions.driver import Launcher
 from sessions.driver_store import DriverStore
+from sessions.jobs.runner import JobRunner
+from sessions.jobs.store import JobStore
 from sessions.permanent import DeclaredPass
 from sessions.reconcile import DriverPass, SessionPass
 from sessions.runner import Runner
@@ -49,6 +51,7 @@ class Supervisor:
         sessions = SessionStore(db)
         watcher = processes.Watcher(self._awake.set)
         self._runner = Runner(sessions, utc_now)
+        self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running)
         self._sessions = SessionPass(sessions, settings, utc_now)
         service = SessionService(sessions, DriverStore(db), settings, utc_now, self._awake.set)
         self._declared = DeclaredPass(sessions, service, settings)
@@ -77,12 +80,14 @@ class Supervisor:
             timer.cancel()
 
     def _run_passes(self) -> bool:
-        """Statements first: somebody waits for them. Whether the next round should come soon."""
+        """Statements and jobs first: somebody waits for them. Whether the next round should come soon."""
         soon = [
             self._guard(self._runner.run_pass),
+            self._guard(self._jobs.run_pass),
             self._guard(self._drivers),
             self._guard(self._sessions),
             self._guard(self._runner.run_pass),
+            self._guard(self._jobs.run_pass),
             self._guard(self._batches),
         ]
         return any(soon)

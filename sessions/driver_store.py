@@ -26,6 +26,10 @@ class DriverStore:
         """Those of these drivers that are not gone."""
         return [driver for one in ids for driver in self._select("state <> 'gone' AND id = :id", {"id": one})]
 
+    def ids(self) -> set[str]:
+        """All drivers there are, gone ones too."""
+        return {row["id"] for row in self._db.rows("SELECT id FROM drivers")}
+
     def is_gone(self, driver: str) -> bool:
         """Whether nothing of it runs any more."""
         state = self._db.value("SELECT state FROM drivers WHERE id = :id", {"id": driver})

@@ -1,7 +1,8 @@
 """The gateway's end of a driver's kernel: Jupyter messages on its shell and control channels.
 
 Opened for one statement and closed after it, so that an idle session holds no socket and no thread.
-The requests beside Jupyter's own (cancel, progress, forget, candidates) are those of `sessions/repl/kernel.py`.
+The requests beside Jupyter's own (cancel, progress, forget, candidates, those of jobs, add) are those of
+`sessions/repl/kernel.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from gateway.core.clock import from_milliseconds
+from sessions.jobs.models import Addition, SessionJob
 from sessions.models import Driver, Kind, Statement
 
 _PATIENCE = 5.0  # seconds for an answer on the control channel
@@ -30,6 +32,16 @@ class Reply:
     output: str
     started: datetime
     completed: datetime
+
+
+@dataclass(frozen=True)
+class JobReply:
+    """A job that has ended as the driver tells it; `error` None means that it succeeded."""
+
+    result: str | None
+    error: str | None
+    started: datetime
+    ended: datetime
 
 
 class KernelClient:
@@ -72,6 +84,27 @@ class KernelClient:
         """What could stand at `cursor` of `code`; asked beside the statements."""
         content = {"code": code, "kind": kind.value, "cursor": cursor}
         return list((await self._control("candidates_request", content))["candidates"])
+
+    async def run_job(self, job: SessionJob, payload: str) -> JobReply:
+        """Run it, however long that takes; asking again gives its one end. Meanwhile ask it nothing else."""
+        content = {"job": job.id, "type": job.type.value, "payload": payload}
+        said = await self._ask(self._client.control_channel, "job_request", content, {}, None)
+        started, ended = from_milliseconds(said["started"]), from_milliseconds(said["ended"])
+        return JobReply(said["result"], said["error"], started, ended)
+
+    async def cancel_job(self, job: int) -> None:
+        """One attempt to stop it: its Spark jobs and its plain code."""
+        await self._control("cancel_job_request", {"job": job})
+
+    async def forget_job(self, job: int) -> None:
+        """Its end is stored: the driver need not keep it any longer."""
+        await self._control("forget_job_request", {"job": job})
+
+    async def add(self, addition: Addition) -> str | None:
+        """Add it, however long that takes; why it could not be added, None when it was. Harmless to repeat."""
+        content = {"kind": addition.kind, "path": addition.path}
+        said = await self._ask(self._client.control_channel, "add_request", content, {}, None)
+        return None if said["error"] is None else str(said["error"])
 
     async def _control(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
         return await self._ask(self._client.control_channel, kind, content, {}, _PATIENCE)

@@ -48,6 +48,7 @@ class DriverPass:
                 self._is_gone(driver, driver_process.reason_of_end(driver), self._clock())
             else:
                 self._watcher.add(process)
+        self._clear_strangers()
 
     def __call__(self) -> bool:
         """Whether something is being stopped, so that the next pass should come soon.
@@ -117,6 +118,14 @@ class DriverPass:
         driver_process.clear(driver.folder, keep_log=True)
         log.info("gone: %s", reason or "as asked", extra={"driver": driver.id, "action": "gone"})
 
+    def _clear_strangers(self) -> None:
+        """Remove folders whose driver is forgotten: an upload that was under way may have made one anew."""
+        folders = list((self._settings.data_dir / "drivers").glob("*"))
+        known = self._store.ids()  # read after the folders: a driver is a row before it has one
+        for folder in folders:
+            if folder.name not in known:
+                driver_process.clear(folder, keep_log=False)
+
     def _forget_unclaimed(self) -> None:
         for driver in self._store.unclaimed():
             driver_process.clear(driver.folder, keep_log=False)
@@ -176,7 +185,8 @@ def reason_of_expiry(lifetime: Lifetime, settings: Settings, now: datetime) -> s
     if ttl and now - session.created > ttl:
         return f"older than {ttl.total_seconds():g} s (ttl)"
     idle = parse_duration(session.idle_timeout) if session.idle_timeout else settings.session_idle_timeout
-    quiet = session.state is SessionState.IDLE and now - lifetime.activity > idle
+    works = session.state is not SessionState.IDLE or lifetime.has_jobs
+    quiet = not works and now - lifetime.activity > idle
     if quiet and idle > timedelta(0):
         return f"no work for more than {idle.total_seconds():g} s (idleTimeout)"
     return None

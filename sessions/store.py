@@ -18,6 +18,7 @@ from gateway.core import events
 from gateway.core.clock import from_text, to_text
 from gateway.core.database import Database, next_id
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
+from sessions.jobs import store as jobs
 from sessions.models import Driver, Session, SessionRequest, Statement, error_output
 from sessions.states import StatementState
 
@@ -71,12 +72,30 @@ def permanent_sessions(db: sqlite_utils.Database) -> None:
     db.execute("CREATE TABLE ended_permanent_sessions (uuid TEXT PRIMARY KEY)")
 
 
+@migrations()
+def jobs_and_additions(db: sqlite_utils.Database) -> None:
+    db.execute("ALTER TABLE sessions ADD COLUMN next_job INTEGER NOT NULL DEFAULT 1")
+    db.execute("ALTER TABLE sessions ADD COLUMN next_addition INTEGER NOT NULL DEFAULT 1")
+    db.execute(
+        "CREATE TABLE session_jobs (session INTEGER NOT NULL REFERENCES sessions (id), id INTEGER NOT NULL,"
+        " type TEXT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL, additions INTEGER NOT NULL, result TEXT,"
+        " error TEXT, created TEXT NOT NULL, started TEXT, ended TEXT, PRIMARY KEY (session, id))"
+    )
+    db.execute(f"CREATE INDEX session_jobs_unfinished ON session_jobs (session) WHERE state IN {jobs.UNFINISHED}")
+    db.execute(
+        "CREATE TABLE session_additions (session INTEGER NOT NULL REFERENCES sessions (id), id INTEGER NOT NULL,"
+        " kind TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (session, id))"
+    )
+    db.execute("CREATE INDEX session_additions_waiting ON session_additions (session, id) WHERE state = 'waiting'")
+
+
 @dataclass(frozen=True)
 class Lifetime:
-    """What the expiry of one live session depends on."""
+    """What the expiry of one live session depends on. `has_jobs`: some are queued or run."""
 
     session: Session
     activity: datetime
+    has_jobs: bool = False
 
 
 class SessionStore:
@@ -151,7 +170,8 @@ class SessionStore:
     def live(self) -> list[Lifetime]:
         """The live sessions that may expire."""
         rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 0")
-        return [Lifetime(Session.of(row), from_text(row["activity"])) for row in rows]
+        working = jobs.sessions_with_jobs(self._db)
+        return [Lifetime(Session.of(row), from_text(row["activity"]), row["id"] in working) for row in rows]
 
     def touch(self, session: int, now: datetime, *, activity: bool) -> None:
         """The client lives (heartbeat); with `activity` it also does something with the session."""
@@ -199,6 +219,7 @@ class SessionStore:
                 self._db.run("DELETE FROM drivers WHERE id = :id", {"id": driver.id})
                 return False
             self._finish_all(session.id, _RUNNING, reason, now)
+            jobs.finish_all(self._db, session.id, reason, now)
             events.record(self._db, now, "session", session.id, "starting", driver=driver.id, reason=reason)
         return True
 
@@ -212,6 +233,7 @@ class SessionStore:
             if ended is None:
                 return False
             self._finish_all(session, _UNFINISHED, reason, now)
+            jobs.finish_all(self._db, session, reason, now)
             self._release(ended["driver"])
             events.record(self._db, now, "session", session, "dead", reason=reason)
         return True
@@ -220,6 +242,7 @@ class SessionStore:
         """Forget a session with all its statements and give up its driver; the driver's id, None if it was gone."""
         with self._db.transaction():
             self._db.run("DELETE FROM statements WHERE session = :id", {"id": session})
+            jobs.remove_all(self._db, session)
             row = self._db.row("DELETE FROM sessions WHERE id = :id RETURNING driver, uuid, permanent", {"id": session})
             if row is None:
                 return None

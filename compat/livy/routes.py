@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Response, request
-from marshmallow import ValidationError
 
 from batches.service import BatchService
 from compat.livy import schemas
 from compat.livy import translate as livy
-from gateway.core.errors import GatewayError, InvalidRequest
+from compat.livy.job_routes import job_blueprints
+from gateway.core.errors import GatewayError
 from gateway.core.identity import ANONYMOUS
 from gateway.web.api import Blueprint, json_response
+from sessions.jobs.service import JobService
 from sessions.service import SessionService
 
 VERSION = "0.9.0-incubating"  # the Livy whose protocol this is; clients compare it part by part, as text
@@ -23,12 +24,15 @@ Document = dict[str, Any]
 Created = tuple[Document, int, dict[str, str]]
 
 
-def livy_blueprints(sessions: SessionService, batches: BatchService) -> list[Blueprint]:
-    """The blueprints of Livy's API over these services."""
-    blueprints = [_session_routes(sessions), _statement_routes(sessions), _batch_routes(batches), _version_route()]
+def livy_blueprints(
+    sessions: SessionService, jobs: JobService, batches: BatchService, upload_limit: int
+) -> list[Blueprint]:
+    """The blueprints of Livy's API over these services; `upload_limit` in bytes."""
+    blueprints = [_session_routes(sessions), _statement_routes(sessions), *job_blueprints(jobs, upload_limit)]
+    blueprints += [_batch_routes(batches), _version_route()]
     for blueprint in blueprints:
         blueprint.register_error_handler(GatewayError, livy.answer)
-    for blueprint in blueprints[:3]:
+    for blueprint in blueprints[:-1]:
         blueprint.before_request(_negotiate)
     return blueprints
 
@@ -128,13 +132,13 @@ def _statement_routes(service: SessionService) -> Blueprint:
     @bp.response(200, schemas.StatementAnswer)
     def get_statement(ref: str, number: str) -> Response:
         """One statement, with its output once it has ended"""
-        return json_response(livy.statement_text(service.statement(ref, _whole(number))))
+        return json_response(livy.statement_text(service.statement(ref, schemas.whole_in_path(number))))
 
     @bp.post("/sessions/<ref>/statements/<number>/cancel")
     @bp.response(200, schemas.Message)
     def cancel_statement(ref: str, number: str) -> Document:
         """Stop a statement; nothing happens when it has ended"""
-        service.cancel(ref, _whole(number))
+        service.cancel(ref, schemas.whole_in_path(number))
         return {"msg": "canceled"}
 
     @bp.post("/sessions/<ref>/completion")
@@ -218,13 +222,6 @@ def _version_route() -> Blueprint:
 def _listing(query: Document, page: Callable[[int, int], Any], document: Callable[[Any], Document]) -> Document:
     total, found = page(*livy.slice_of(query["start"], query["size"]))
     return {"start": query["start"], "total": total, "sessions": [document(one) for one in found]}
-
-
-def _whole(text: str) -> int:
-    try:
-        return schemas.whole_in_url(text)
-    except ValidationError as error:
-        raise InvalidRequest(str(error.messages[0])) from None
 
 
 def _negotiate() -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from flask_smorest.fields import Upload
 from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
+from gateway.core.errors import InvalidRequest
 from sessions.models import Kind
 
 LARGEST = 2**31 - 1
@@ -59,6 +61,14 @@ def whole_in_url(text: str) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10 and -LARGEST - 1 <= int(text) <= LARGEST):
         raise ValidationError(f'For input string: "{text}"')
     return int(text)
+
+
+def whole_in_path(text: str) -> int:
+    """As `whole_in_url`, for a number in the path. Raises InvalidRequest."""
+    try:
+        return whole_in_url(text)
+    except ValidationError as error:
+        raise InvalidRequest(str(error.messages[0])) from None
 
 
 class KindField(fields.String):
@@ -137,6 +147,25 @@ class CreateCompletion(_Request):
     code = Text(required=True)
     kind = KindField(required=True)
     cursor = Whole(load_default=0)
+
+
+class CreateJob(_Request):
+    job = Text(load_default="", metadata={"description": "The serialised job in base64. Required."})
+    jobType = KindField(
+        required=True, metadata={"description": "pyspark: a pickled Python function of one argument, the job context."}
+    )
+
+
+class AddResource(_Request):
+    uri = Text(required=True, metadata={"description": "The path or URL of what is to be added."})
+
+
+class JarUpload(Schema):
+    jar = Upload(metadata={"description": "Required."})
+
+
+class FileUpload(Schema):
+    file = Upload(metadata={"description": "Required."})
 
 
 class PageQuery(Schema):
@@ -248,6 +277,15 @@ class LogAnswer(Schema):
 
 class Message(Schema):
     msg = fields.String()
+
+
+class JobAnswer(Schema):
+    """Exactly these 4 members: Livy's Java client refuses any other (contract §1.8)."""
+
+    id = fields.Integer()
+    state = fields.String()
+    result = fields.String(allow_none=True)
+    error = fields.String(allow_none=True)
 
 
 class CompletionAnswer(Schema):

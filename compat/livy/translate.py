@@ -15,6 +15,8 @@ from gateway.core.clock import to_milliseconds
 from gateway.core.errors import DuplicateName, GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.spark import SparkOptions, redact
 from gateway.web.api import Unreadable, json_response
+from sessions.jobs.models import SessionJob
+from sessions.jobs.states import JobState
 from sessions.models import Session, SessionRequest, Statement
 
 _LOG_LINES = 10  # in the document of a session or batch
@@ -114,6 +116,12 @@ def log_document(number: int, page: logs.Page) -> dict[str, Any]:
     return {"id": number, "start": page.start, "total": page.total, "log": page.lines}
 
 
+def job_document(job: SessionJob) -> dict[str, Any]:
+    """Livy has no word for a job that is being cancelled: until it has stopped, it runs."""
+    state = JobState.STARTED if job.state is JobState.CANCELLING else job.state
+    return {"id": job.id, "state": state.value.upper(), "result": job.result, "error": job.error}
+
+
 def _app_info(ui_url: str | None) -> dict[str, str | None]:
     return {"driverLogUrl": None, "sparkUiUrl": ui_url, "executorLogUrls": None}
 
@@ -143,6 +151,8 @@ def statements_text(total: int, statements: Iterable[Statement]) -> str:
 def answer(error: GatewayError) -> Response:
     """The error in the status, shape and words that Livy's clients know (contract §0.5, §1.5; rules 17 to 19)."""
     if isinstance(error, NotFound):
+        if error.kind == "job":
+            return _as_message(str(error), 404)
         if error.kind == "statement":
             return _as_string("Statement not found", 404)
         return _as_message(f"Session '{error.ref}' not found.", 404)
@@ -151,6 +161,11 @@ def answer(error: GatewayError) -> Response:
     if isinstance(error, InvalidRequest) and not isinstance(error, Unreadable) and _creates():
         return _as_message(_rejection(error), 400)
     return _as_message(str(error), error.status)
+
+
+def not_active(error: SessionEnded) -> Response:
+    """What the routes of jobs answer for an ended session (contract §1.8)."""
+    return _as_message("requirement failed: Session isn't active.", 400)
 
 
 def _creates() -> bool:

@@ -135,6 +135,11 @@ class Settings:
     statements_retained: int = _setting(1000, "Newest statements of one session that are kept.")
     statement_output_limit: int = _setting(100 * 2**20, "Largest text output of one statement, bytes; the rest is cut.")
     sql_rows: int = _setting(1000, "Rows of a SQL result at most; conf livy.rsc.sql.num-rows of a session wins.")
+    max_jobs_waiting: int = _setting(1000, "Unfinished jobs of one session at most; more are refused.")
+    max_jobs_running: int = _setting(16, "Jobs of one session that run at the same time; further ones wait in order.")
+    jobs_retained: int = _setting(1000, "Newest jobs of one session that are kept.")
+    upload_limit: int = _setting(100 * 2**20, "Largest upload to a session, bytes.")
+    session_uploads_limit: int = _setting(2**30, "All uploads to one session together at most, bytes.")
 
     permanent_sessions: dict[str, dict[str, Any]] = _setting(
         {},
@@ -182,6 +187,11 @@ _SMALLEST = {
     "max_starting_drivers": 0,
     "max_statements_waiting": 1,
     "statements_retained": 1,
+    "max_jobs_waiting": 1,
+    "max_jobs_running": 1,
+    "jobs_retained": 1,
+    "upload_limit": 1024,
+    "session_uploads_limit": 1024,
     "statement_output_limit": 1024,
     "sql_rows": 1,
     "archive_limit": 1024,

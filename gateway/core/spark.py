@@ -74,12 +74,12 @@ def check(options: SparkOptions, settings: Settings, file: str | None = None) ->
     _check_sizes(options)
     for name in ("jars", "py_files", "files", "archives"):
         for path in getattr(options, name):
-            _check_path(name, path, settings)
+            check_path(name, path, settings)
     for key in _FILE_LIST_KEYS:
         for path in filter(None, re.split(r"[,\s]+", options.conf.get(key, ""))):
-            _check_path(key, path, settings)
+            check_path(key, path, settings)
     if file is not None:
-        _check_path("file", file, settings)
+        check_path("file", file, settings)
 
 
 def _check_sizes(options: SparkOptions) -> None:
@@ -100,8 +100,11 @@ def _wire(name: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
-def _check_path(name: str, path: str, settings: Settings) -> None:
-    """The first two texts are Livy's own, which its users search for."""
+def check_path(name: str, path: str, settings: Settings) -> None:
+    """Refuse a path that field `name` may not hold. Raises InvalidRequest.
+
+    The first two texts are Livy's own, which its users search for.
+    """
     try:
         parts = urlsplit(path)
     except ValueError as error:

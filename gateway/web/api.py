@@ -21,6 +21,11 @@ from werkzeug.exceptions import HTTPException
 from gateway.core.errors import InvalidRequest, TooLarge
 
 JSON_TYPE = "application/json;charset=utf-8"
+_UNKNOWN: dict[str, str | None] = {
+    "json": marshmallow.RAISE,
+    "query": marshmallow.EXCLUDE,
+    "files": marshmallow.EXCLUDE,
+}
 
 
 # status and what is said about it, in a protocol's own shape
@@ -49,10 +54,10 @@ def json_response(text: str, status: int = 200) -> Response:
 
 
 class Parser(FlaskParser):
-    """Reads arguments with marshmallow. Unknown body members are refused, unknown query parameters ignored."""
+    """Reads arguments with marshmallow. Unknown members of a body are refused, other unknown arguments ignored."""
 
     DEFAULT_VALIDATION_STATUS = 400
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": marshmallow.RAISE, "query": marshmallow.EXCLUDE}  # noqa: RUF012
+    DEFAULT_UNKNOWN_BY_LOCATION = _UNKNOWN
 
     def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
         return read_json(req)
@@ -102,6 +107,8 @@ class Api(flask_smorest.Api):
 
     def handle_http_exception(self, error: HTTPException) -> Response:
         says_why = error.code not in (404, 405)
+        if error.code == 413:
+            error.description = f"the body is larger than the {request.max_content_length} bytes that are allowed here"
         body = json.dumps({"msg": error.description}, separators=(",", ":")) if says_why else ""
         headers = [header for header in error.get_headers() if header[0].lower() != "content-type"]
         if (shaped := self.shaped(error.code or 500, error.description or "")) is not None:
@@ -150,7 +157,9 @@ def _first(messages: Any, path: list[str]) -> str:
     """The first message of marshmallow's tree of them, with the member it is about."""
     if isinstance(messages, dict):
         key, inner = next(iter(messages.items()))
-        return _first(inner, path if key in ("json", "query", "_schema", "key", "value") else [*path, str(key)])
+        return _first(
+            inner, path if key in ("json", "query", "files", "_schema", "key", "value") else [*path, str(key)]
+        )
     message = str(messages[0] if isinstance(messages, list) else messages)
     if message == "Unknown field.":
         return f'Unrecognized field "{".".join(path)}", not marked as ignorable: leave it out'

@@ -16,11 +16,15 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from . import process
+from .additions import Additions
 from .interrupts import Interrupts
+from .job_context import JobContext
+from .jobs import JobRunner, Jobs
 from .namespace import fill
 from .output import Stream
 from .preload import warm_jvm
 from .python import PythonInterpreter, new_main
+from .python_jobs import PythonJobs
 from .ready import tell
 from .service import KernelService
 from .spark import Application, start_failure
@@ -85,12 +89,17 @@ class Driver:
         module = new_main()
         fill(module, spark.session())
         statements = self._statements(spark, PythonInterpreter(module, self._streams, self._options.output_limit))
-        kernel.serve(statements)
+        kernel.serve(statements, *self._jobs(spark))
         return spark, statements
 
     def _statements(self, spark: Application, python: PythonInterpreter) -> Statements:
         sql = SqlInterpreter(spark.session, self._options.sql_rows, self._options.output_limit)
         return Statements({"pyspark": python, "sql": sql}, Interrupts(), spark)
+
+    def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
+        runners: dict[str, JobRunner] = {"pyspark": PythonJobs(JobContext(spark))}
+        jobs = Jobs(runners, spark, self._options.output_limit)
+        return jobs, Additions(spark, [runner.add for runner in runners.values()])
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()

@@ -1,22 +1,29 @@
 """The driver's Jupyter kernel: messages in, messages out.
 
 Decides the protocol between gateway and driver: Jupyter's own, with `output`, `started` and `completed` in an
-execute_reply, and cancel_, progress_, forget_ and candidates_request on the control channel. Runs nothing itself.
+execute_reply, and cancel_, progress_, forget_ and candidates_request on the control channel, as well as
+job_, cancel_job_, forget_job_ and add_request for what runs beside the statements. Runs nothing itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 
+from .additions import Additions
 from .exact import exact_json
+from .jobs import Ended, Jobs
 from .output import TEXT
 from .statements import Request, Result, Statements
+
+T = TypeVar("T")
 
 
 class GatewayKernel(Kernel):
@@ -36,6 +43,10 @@ class GatewayKernel(Kernel):
         "progress_request",
         "forget_request",
         "candidates_request",
+        "job_request",
+        "cancel_job_request",
+        "forget_job_request",
+        "add_request",
     ]
 
     # Jupyter's pause before a reply lets stream messages go first; our replies hold all there is.
@@ -43,7 +54,13 @@ class GatewayKernel(Kernel):
 
     # Set before the kernel starts to answer.
     statements: Statements
+    jobs: Jobs
+    additions: Additions
     leave: Callable[[], None]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._owed: set[asyncio.Task[None]] = set()
 
     async def do_execute(
         self,
@@ -107,6 +124,28 @@ class GatewayKernel(Kernel):
         found = self.statements.complete(asked["kind"], asked["code"], asked["cursor"])
         self._answer(stream, ident, parent, "candidates_reply", {"candidates": found})
 
+    async def job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Run a job, or hand over its kept end; the reply comes when it has ended, and holds up nothing."""
+        asked = parent["content"]
+        ending = self.jobs.submit(asked["job"], asked["type"], asked["payload"])
+        self._answer_later(ending, _job_reply, stream, ident, parent, "job_reply")
+
+    async def cancel_job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Try once to stop the job, if it runs."""
+        running = self.jobs.stop(parent["content"]["job"])
+        self._answer(stream, ident, parent, "cancel_job_reply", {"running": running})
+
+    async def forget_job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Free the kept end of the job."""
+        self.jobs.forget(parent["content"]["job"])
+        self._answer(stream, ident, parent, "forget_job_reply", {})
+
+    async def add_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Add a file, a Python module or a jar; the reply comes when that is done, and holds up nothing."""
+        asked = parent["content"]
+        adding = self.additions.add(asked["kind"], asked["path"])
+        self._answer_later(adding, lambda error: {"error": error}, stream, ident, parent, "add_reply")
+
     async def interrupt_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Jupyter's own cancel, of whatever runs."""
         self.statements.cancel(None)
@@ -120,6 +159,16 @@ class GatewayKernel(Kernel):
     def _answer(self, stream: Any, ident: Any, parent: Any, kind: str, content: dict[str, Any]) -> None:
         session: Any = self.session
         session.send(stream, kind, content, parent, ident=ident)
+
+    def _answer_later(
+        self, future: Future[T], content: Callable[[T], dict[str, Any]], stream: Any, ident: Any, parent: Any, kind: str
+    ) -> None:
+        async def answer() -> None:
+            self._answer(stream, ident, parent, kind, content(await asyncio.wrap_future(future)))
+
+        task = asyncio.ensure_future(answer())
+        self._owed.add(task)  # the loop itself holds a task only weakly
+        task.add_done_callback(self._owed.discard)
 
     def _show(self, kind: str, content: dict[str, Any]) -> None:
         self.send_response(self.iopub_socket, kind, content)
@@ -142,6 +191,10 @@ def reply(result: Result) -> dict[str, Any]:
     elif (exact := exact_json(output)) is not None:
         content["output_json"] = exact
     return content
+
+
+def _job_reply(ended: Ended) -> dict[str, Any]:
+    return dataclasses.asdict(ended)
 
 
 class KernelApp(IPKernelApp):

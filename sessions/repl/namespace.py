@@ -48,3 +48,12 @@ def offer_cloudpickle() -> None:
             sys.modules[f"cloudpickle{part}"] = importlib.import_module(bundled + part)
         except ImportError:
             continue
+    _know_newer_pickles()
+
+
+def _know_newer_pickles() -> None:
+    """What cloudpickle 3 keeps in one module, older ones, such as Spark 3.5's, have in two."""
+    parts = [sys.modules.get(f"cloudpickle.{name}") for name in ("cloudpickle", "cloudpickle_fast")]
+    if parts[0] is not None and parts[1] is not None:
+        for name, value in vars(parts[1]).items():
+            vars(parts[0]).setdefault(name, value)

@@ -14,6 +14,8 @@ from .output import Stream
 from .preload import warm_imports
 
 if TYPE_CHECKING:
+    from .additions import Additions
+    from .jobs import Jobs
     from .kernel import KernelApp
     from .statements import Statements
 
@@ -28,7 +30,7 @@ class KernelService(threading.Thread):
         self._bound = threading.Event()
         self._go = threading.Event()
         self._failure: BaseException | None = None
-        self._statements: Statements | None = None
+        self._served: tuple[Statements, Jobs, Additions] | None = None
 
     def run(self) -> None:
         try:
@@ -40,7 +42,9 @@ class KernelService(threading.Thread):
             self._bound.set()
         warm_imports()
         self._go.wait()
-        app.kernel.statements, app.kernel.leave = self._statements, self._leave
+        assert self._served is not None
+        app.kernel.statements, app.kernel.jobs, app.kernel.additions = self._served
+        app.kernel.leave = self._leave
         app.start()
 
     def _bind(self) -> KernelApp:
@@ -52,10 +56,10 @@ class KernelService(threading.Thread):
         Stream.kept_out |= {self.ident, app.control_thread.ident, app.iopub_thread.thread.ident}
         return app
 
-    def serve(self, statements: Statements) -> None:
-        """Answer requests with `statements`. Raises what kept the sockets from being bound."""
+    def serve(self, statements: Statements, jobs: Jobs, additions: Additions) -> None:
+        """Answer requests with these. Raises what kept the sockets from being bound."""
         self._bound.wait()
         if self._failure is not None:
             raise self._failure
-        self._statements = statements
+        self._served = (statements, jobs, additions)
         self._go.set()

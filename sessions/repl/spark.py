@@ -59,14 +59,18 @@ class Application:
     def enter(self, statement: int, code: str) -> None:
         """From now on the jobs of this thread belong to `statement`."""
         lines = code.strip().splitlines() or [""]
+        self.enter_group(group(statement), lines[0][:200])
+
+    def enter_group(self, name: str, description: str) -> None:
+        """From now on the Spark jobs of this thread belong to the job group `name`."""
         try:
-            self.context.setJobGroup(group(statement), lines[0][:200], True)
+            self.context.setJobGroup(name, description, True)
         except Exception:  # noqa: BLE001
             # User code has stopped Spark: what needs no Spark still runs, the rest will say so itself.
             return
 
     def renew(self) -> None:
-        """After an interrupt this thread may talk to a new JVM thread, which knows no active session yet."""
+        """Make our session the active one of this thread: new, or after an interrupt, its JVM thread knows none yet."""
         try:
             session = self.session()
             session._jvm.SparkSession.setActiveSession(session._jsparkSession)
@@ -75,10 +79,14 @@ class Application:
 
     def cancel(self, statement: int) -> None:
         """Cancel the Spark jobs of `statement`, and those it would still start where Spark knows how."""
+        self.cancel_group(group(statement))
+
+    def cancel_group(self, name: str) -> None:
+        """Cancel the Spark jobs of a job group, and those it would still start where Spark knows how."""
         try:
             context = self.context
             cancel_all = getattr(context, "cancelJobGroupAndFutureJobs", None) or context.cancelJobGroup
-            cancel_all(group(statement))
+            cancel_all(name)
         except Exception:  # noqa: BLE001
             return
 

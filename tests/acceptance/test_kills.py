@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import cloudpickle
 import psutil
 import pytest
 
@@ -161,6 +165,41 @@ def test_a_queue_of_statements_runs_once_and_in_order(session: Session, victim: 
         victim.kill(eventually(victim.supervisor, within=10, what="a supervisor runs"))
     assert {session.result(number)["state"] for number in statements} == {"available"}
     assert [int(word) for word in trail.read_text().split()] == list(range(30))
+
+
+JOB = """
+import time
+def job(context):
+    with open({trail!r}, "a") as trail:
+        trail.write("{number} ")
+    time.sleep(0.5)
+    return {number}
+"""
+
+
+def test_jobs_run_once_and_their_results_are_kept(session: Session, victim: Program, tmp_path: Path) -> None:
+    rest, trail = Rest(victim), tmp_path / "trail"
+    jobs = []
+    for number in range(30):
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(JOB.format(trail=str(trail), number=number), names)
+        job = base64.b64encode(cloudpickle.dumps(names["job"])).decode()
+        jobs.append(rest.post(f"{session.path}/submit-job", {"job": job, "jobType": "pyspark"})["id"])
+    for some, what in ((2, "the supervisor"), (17, "a web worker and the supervisor")):
+        eventually(partial(has_words, trail, some), within=30, what=f"{some} jobs have run")
+        victim.wait_until_serving()
+        KILLS[what](victim)
+    eventually(partial(has_words, trail, 30), within=60, what="all have run")
+
+    def ended() -> list[str]:
+        said = [rest.get(f"{session.path}/jobs/{job}") for job in jobs]
+        return [one["result"] for one in said] if all(one["state"] == "SUCCEEDED" for one in said) else []
+
+    results = [
+        pickle.loads(base64.b64decode(base64.b64decode(one))) for one in eventually(ended, within=30, what="ends")
+    ]
+    assert results == list(range(30))
+    assert sorted(map(int, trail.read_text().split())) == list(range(30)), "each ran once"
 
 
 def test_a_session_that_is_starting_starts_once(victim: Program) -> None:

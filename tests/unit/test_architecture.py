@@ -88,14 +88,14 @@ def _may_import_own(module: str, name: str) -> bool:
     if not any(name.startswith(prefix) if prefix.endswith(".") else _inside(name, prefix) for prefix in ARROWS[room]):
         return False
     own = name.partition(".")[0] == module.partition(".")[0]
-    return own or not name.startswith(("sessions.", "batches.")) or name.split(".")[1] in PUBLIC_FILES
+    return own or not name.startswith(("sessions.", "batches.")) or bool(set(name.split(".")[1:3]) & set(PUBLIC_FILES))
 
 
 def _speaks_http(module: str) -> bool:
     if module == "gateway.app" or _inside(module, "gateway.web") or _inside(module, "gateway.console"):
         return True
     last = module.rpartition(".")[2]
-    return last in ("routes", "schemas") or (_inside(module, "compat") and last == "translate")
+    return last.endswith(("routes", "schemas")) or (_inside(module, "compat") and last == "translate")
 
 
 def _inside(module: str, room: str) -> bool:
@@ -138,6 +138,7 @@ def test_the_drivers_side_imports_its_own_files_relatively(path: Path) -> None:
         ("compat.livy.routes", "from batches.reconcile import BatchPass"),
         ("compat.livy.routes", "from gateway.app import create_app"),
         ("compat.livy.routes", "from sessions import store"),
+        ("compat.livy.routes", "from sessions.jobs.store import JobStore"),
         ("gateway.console.routes", "from sessions.driver import Launcher"),
         ("gateway.platform.jobs.service", "import batches.store"),
         ("sessions.service", "from batches.service import BatchService"),

@@ -20,6 +20,7 @@ from gateway.core.clock import utc_now
 from gateway.core.database import Database
 from gateway.core.settings import Settings
 from sessions.driver_store import DriverStore
+from sessions.jobs.store import JobStore
 from sessions.store import SessionStore
 
 
@@ -30,6 +31,8 @@ class Gateway:
         self.settings = settings
         self.db = Database(settings.store_path)
         self.sessions, self.drivers, self.batches = SessionStore(self.db), DriverStore(self.db), BatchStore(self.db)
+        self.jobs = JobStore(self.db)
+        self.addition_error: str | None = None  # why what is added to a session cannot be
         self.client: FlaskClient
 
     # the client's side
@@ -70,6 +73,8 @@ class Gateway:
         for driver in self.drivers.moving():
             if driver.target.value == "gone":
                 self.drivers.gone(driver.id, None, utc_now())
+        for addition, _driver in self.jobs.next_additions():
+            self.jobs.settle(addition, self.addition_error)
         for batch in self.batches.unwanted():
             self.batches.remove(batch.id, utc_now())
 

@@ -18,6 +18,16 @@ ROUTES = [
     ("POST", "/sessions/{ref}/statements/{ref}/cancel"),
     ("POST", "/sessions/{ref}/completion"),
     ("POST", "/sessions/{ref}/connect"),
+    ("POST", "/sessions/{ref}/submit-job"),
+    ("POST", "/sessions/{ref}/run-job"),
+    ("GET", "/sessions/{ref}/jobs/{ref}"),
+    ("POST", "/sessions/{ref}/jobs/{ref}/cancel"),
+    ("POST", "/sessions/{ref}/add-jar"),
+    ("POST", "/sessions/{ref}/add-pyfile"),
+    ("POST", "/sessions/{ref}/add-file"),
+    ("POST", "/sessions/{ref}/upload-jar"),
+    ("POST", "/sessions/{ref}/upload-pyfile"),
+    ("POST", "/sessions/{ref}/upload-file"),
     ("GET", "/sessions{query}"),
     ("GET", "/batches{query}"),
     ("GET", "/sessions/{ref}"),
@@ -35,7 +45,7 @@ ROUTES = [
 NAMES = [
     "kind", "name", "conf", "jars", "pyFiles", "files", "archives", "driverMemory", "driverCores", "executorMemory",
     "executorCores", "numExecutors", "queue", "proxyUser", "ttl", "idleTimeout", "heartbeatTimeoutInSecond", "file",
-    "args", "className", "code", "cursor", "msg_type", "bogus",
+    "args", "className", "code", "cursor", "msg_type", "job", "jobType", "uri", "bogus",
 ]  # fmt: skip
 
 SCALARS: list[Any] = [
@@ -74,9 +84,20 @@ QUERIES = ["", "?", "?from=0", "?from=-1&size=-1", "?size=", "?from=abc", "?from
 HEADERS: list[dict[str, str]] = [
     {}, {}, {}, {"Content-Encoding": "gzip"}, {"Content-Encoding": "deflate"}, {"Accept": "application/vnd.livy.v9"},
     {"Accept-Encoding": "gzip"}, {"Content-Type": "multipart/form-data; boundary=x"},
+    {"Content-Type": "multipart/form-data"},
     {"Content-Type": "text/plain; charset=x"},
     {"X-HTTP-Method-Override": "GET"}, {"Transfer-Encoding": "chunked"}, {"Origin": "null"}, {"Origin": "http://["},
 ]  # fmt: skip
+
+
+NEARLY_RIGHT: list[dict[str, Any]] = [
+    {"code": "1", "kind": "sql"}, {"file": "/bin/true"}, {"job": "AAAA", "jobType": "python"}, {"uri": "/bin/true"},
+]  # fmt: skip
+PARTS = [b"", b"--x--", b"--x\r\n", b"--x\r\n\r\n\r\n--x--"] + [
+    b'--x\r\nContent-Disposition: form-data; name="%s"; filename="%s"\r\n\r\nbytes\r\n--x--\r\n' % (part, name)
+    for part in (b"jar", b"file", b"other")
+    for name in (b"a.txt", b"", b"..", b"../../x", b"\xff\xfe", b"a\0b", b"a;b", b"x" * 3000, b"C:\\x")
+]
 
 
 class Nonsense:
@@ -93,8 +114,10 @@ class Nonsense:
             return {str(self._chance.choice(SCALARS)): self.value(depth + 1) for _ in range(self._chance.randrange(4))}
         return self._chance.choice(SCALARS)
 
-    def body(self) -> bytes:
+    def body(self, path: str = "") -> bytes:
         kind = self._chance.random()
+        if "/upload-" in path:
+            return self._chance.choice(PARTS)
         if kind < 0.05:
             return self._chance.randbytes(self._chance.randrange(40))
         if kind < 0.1:
@@ -103,7 +126,7 @@ class Nonsense:
             )
         document = {name: self.value() for name in self._chance.sample(NAMES, self._chance.randrange(1, 4))}
         if self._chance.random() < 0.5:
-            document |= {"code": "1", "kind": "sql"} if self._chance.random() < 0.5 else {"file": "/bin/true"}
+            document |= self._chance.choice(NEARLY_RIGHT)
         text = json.dumps(document if kind < 0.95 else self.value(), ensure_ascii=self._chance.random() < 0.5)
         return text.encode("utf-8", "surrogatepass")
 
@@ -123,7 +146,7 @@ def test_nonsense_never_makes_an_unexpected_failure(method: str, template: str, 
     gateway.run(0)
     nonsense = Nonsense(seed=ROUTES.index((method, template)))
     for _ in range(ROUNDS):
-        path, body, headers = nonsense.path(template), nonsense.body(), nonsense.headers()
+        path, body, headers = nonsense.path(template), nonsense.body(template), nonsense.headers()
         response = gateway.send(method, path, body, headers=headers)
         expected = response.status_code < 500 or "Session is in state" in response.text
         assert expected, (method, path, body, headers, response.text)

@@ -343,12 +343,6 @@ def test_quirk_32_too_many_sessions_are_400(make_gateway) -> None:
     assert (response.status_code, response.json) == (400, {"msg": "Rejected, too many sessions are being created!"})
 
 
-@pytest.mark.parametrize("route", ["submit-job", "run-job", "add-jar", "upload-file", "jobs/1/cancel"])
-def test_quirk_33_the_job_api_is_not_there(route: str, gateway) -> None:
-    gateway.open()
-    assert gateway.send("POST", f"/sessions/0/{route}", {"job": ""}).status_code == 404
-
-
 @pytest.mark.parametrize("path", ["//sessions", "///sessions/0"])
 def test_quirk_37_a_doubled_slash_in_front_is_one(path: str, gateway) -> None:
     gateway.open()

@@ -421,6 +421,21 @@ def test_a_session_that_works_or_starts_is_never_idle(
     assert not expires(lifetime, settings, 10**8, state=state, idle_timeout="1s")
 
 
+def test_a_session_with_unfinished_jobs_is_never_idle(lifetime: Lifetime, settings: Settings) -> None:
+    begun = lifetime.session.created
+    works = dataclasses.replace(lifetime, has_jobs=True)
+    assert reason_of_expiry(works, settings, begun + timedelta(days=9)) is None
+    assert reason_of_expiry(lifetime, settings, begun + timedelta(days=9)) is not None
+
+
+def test_a_folder_that_no_driver_knows_is_cleared(supervisor: Supervisor, idle_session: Session) -> None:
+    stranger = supervisor.settings.data_dir / "drivers" / "stranger" / "uploads"
+    for folder in (stranger, idle_session.folder):
+        folder.mkdir(parents=True)
+    supervisor.again()
+    assert not stranger.parent.exists() and idle_session.folder.exists()
+
+
 def test_a_ttl_ends_even_a_busy_session(lifetime: Lifetime, settings: Settings) -> None:
     assert expires(lifetime, settings, 61, activity=61, ttl="1m", state=SessionState.BUSY)
     assert not expires(lifetime, settings, 60, activity=60, ttl="1m")

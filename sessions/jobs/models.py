@@ -1,0 +1,59 @@
+"""The records of this room, frozen: a job of a session, and something added to the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.core.clock import from_text, from_text_or_none
+from gateway.core.database import Row
+from sessions.jobs.states import AdditionState, JobState
+from sessions.models import Kind
+
+# the languages a job can be in today, as its jobType names them
+JOB_TYPES = (Kind.PYSPARK,)
+
+
+@dataclass(frozen=True)
+class SessionJob:
+    """A job without its payload. `result` is base64 text as JobStatus shows it; None also when the value was null."""
+
+    session: int
+    id: int
+    type: Kind
+    state: JobState
+    result: str | None
+    error: str | None
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+
+    @classmethod
+    def of(cls, row: Row) -> SessionJob:
+        return cls(
+            session=row["session"],
+            id=row["id"],
+            type=Kind(row["type"]),
+            state=JobState(row["state"]),
+            result=row["result"],
+            error=row["error"],
+            created=from_text(row["created"]),
+            started=from_text_or_none(row["started"]),
+            ended=from_text_or_none(row["ended"]),
+        )
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A "jar", "pyfile" or "file" for the session's driver, by path or URI; `error` says why it could not be added."""
+
+    session: int
+    id: int
+    kind: str
+    path: str
+    state: AdditionState
+    error: str | None
+
+    @classmethod
+    def of(cls, row: Row) -> Addition:
+        return cls(row["session"], row["id"], row["kind"], row["path"], AdditionState(row["state"]), row["error"])

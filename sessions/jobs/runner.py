@@ -1,0 +1,86 @@
+"""Has jobs and additions carried out: hands each to the driver's kernel, stores what comes back.
+
+One task per running job, and one per session that something is added to. A task lost with its process is simply
+begun again: the kernel answers a repeated request for a job with the one end it has, and an addition may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any
+
+from gateway.core.clock import Clock
+from sessions.jobs.models import Addition, SessionJob
+from sessions.jobs.states import JobState
+from sessions.jobs.store import JobStore
+from sessions.kernel_client import KernelClient
+from sessions.models import Driver
+
+log = logging.getLogger(__name__)
+
+_CANCEL_EVERY = 0.3  # seconds
+
+Key = tuple[str, int, int]  # what, session, number
+
+
+class JobRunner:
+    """`most_running` is the number of jobs of one session that run at the same time."""
+
+    def __init__(self, store: JobStore, clock: Clock, most_running: int) -> None:
+        self._store, self._clock, self._most_running = store, clock, most_running
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+
+    def run_pass(self) -> None:
+        """Begin what is not begun, pass on cancels, drop what was ended otherwise."""
+        if self._store.is_quiet() and not self._tasks:
+            return
+        self._store.claim(self._clock(), self._most_running)
+        wanted: set[Key] = set()
+        for addition, driver in self._store.next_additions():
+            wanted.add(self._begin(("add", addition.session, addition.id), self._add, addition, driver))
+        for job, driver in self._store.running():
+            wanted.add(self._begin(("run", job.session, job.id), self._run, job, driver))
+            if job.state is JobState.CANCELLING:
+                wanted.add(self._begin(("cancel", job.session, job.id), self._cancel, job, driver))
+        for key in self._tasks.keys() - wanted:
+            self._tasks[key].cancel()
+
+    def _begin(self, key: Key, work: Any, record: Any, driver: Driver) -> Key:
+        if key not in self._tasks:
+            task = self._tasks[key] = asyncio.create_task(work(record, driver))
+            task.add_done_callback(lambda done: self._end(key, done))
+        return key
+
+    def _end(self, key: Key, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+        if not task.cancelled() and (error := task.exception()):
+            log.error("failed to %s", key[0], exc_info=error, extra={"session": key[1], "job": key[2]})
+
+    async def _run(self, job: SessionJob, driver: Driver) -> None:
+        async with KernelClient(driver.connection_file) as kernel:
+            reply = await kernel.run_job(job, self._store.payload(job.session, job.id))
+            self._store.finish(job, reply.result, reply.error, reply.started, reply.ended)
+            self._next(("run", job.session, job.id))
+            with suppress(asyncio.TimeoutError):  # the driver is going; what it keeps goes with it
+                await kernel.forget_job(job.id)
+
+    async def _cancel(self, job: SessionJob, driver: Driver) -> None:
+        async with KernelClient(driver.connection_file) as kernel:
+            while True:
+                with suppress(asyncio.TimeoutError):
+                    await kernel.cancel_job(job.id)
+                await asyncio.sleep(_CANCEL_EVERY)
+
+    async def _add(self, addition: Addition, driver: Driver) -> None:
+        async with KernelClient(driver.connection_file) as kernel:
+            error = await kernel.add(addition)
+        self._store.settle(addition, error)
+        self._next(("add", addition.session, addition.id))
+
+    def _next(self, done: Key) -> None:
+        """What waited for this need not wait for this task's farewell."""
+        self._tasks.pop(done, None)
+        self.run_pass()

@@ -1,0 +1,139 @@
+"""What one may do with the jobs of a session, and with what they need. Decides the rules; knows no protocol, no SQL.
+
+As everywhere, a request becomes a row and a nudge. A session's state is of its statements: jobs do not make it busy,
+but while some are unfinished it counts as used.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable
+from typing import BinaryIO
+
+from gateway.core import names, spark
+from gateway.core.clock import Clock
+from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded
+from gateway.core.settings import Settings
+from sessions.jobs import uploads
+from sessions.jobs.models import JOB_TYPES, Addition, SessionJob
+from sessions.jobs.states import AdditionState
+from sessions.jobs.store import JobStore
+from sessions.models import Kind, Session
+from sessions.service import SessionService
+from sessions.states import SessionState
+
+_ADD_PATIENCE = 8.0  # seconds that a request waits for an addition: Livy's Python client waits 10 for its answer
+
+
+class JobService:
+    def __init__(
+        self, store: JobStore, sessions: SessionService, settings: Settings, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        self._store, self._sessions, self._settings, self._clock, self._wake = (store, sessions, settings, clock, wake)
+
+    # ------------------------------------------------------------ jobs
+
+    def submit(self, ref: str, kind: Kind, payload: str) -> SessionJob:
+        """Queue a job; `payload` is base64 text. Raises InvalidRequest, SessionEnded, LimitReached, NotFound."""
+        _check_payload(payload)
+        _check_type(kind)
+        session = self._live(ref)
+        job = self._store.submit(
+            session.id,
+            kind,
+            payload,
+            self._clock(),
+            most_unfinished=self._settings.max_jobs_waiting,
+            retained=self._settings.jobs_retained,
+        )
+        if job is None:
+            raise SessionEnded(SessionState.DEAD.value)
+        self._wake()
+        return job
+
+    def find(self, ref: str, number: int) -> SessionJob:
+        """One job, also of a session that has ended; counts as activity. Raises NotFound."""
+        session = self._sessions.connect(ref)
+        job = self._store.find(session.id, number) if number <= names.LARGEST_ID else None
+        if job is None:
+            raise NotFound("job", number)
+        return job
+
+    def cancel(self, ref: str, number: int) -> None:
+        """Cancel a job; nothing happens when there is none or it has ended. Raises SessionEnded, NotFound."""
+        session = self._live(ref)
+        if self._store.cancel(session.id, number, self._clock()) is not None:
+            self._wake()
+
+    # ------------------------------------------------------------ additions
+
+    def add(self, ref: str, kind: str, uri: str) -> None:
+        """Add a "jar", "pyfile" or "file" to the session, for jobs and statements from now on.
+
+        Returns when it is there; at once while the driver starts: then a failure is told in the session's log.
+        Raises InvalidRequest, SessionEnded, LimitReached, NotFound.
+        """
+        if not uri:
+            raise InvalidRequest("uri is empty: give the path or URL of what is to be added")
+        spark.check_path("uri", uri, self._settings)
+        self._add(self._live(ref), kind, uri, uri)
+
+    def upload(self, ref: str, kind: str, name: str, sent: BinaryIO) -> None:
+        """As `add`, of a file that is sent; `name` is the client's. Raises TooLarge too."""
+        safe = uploads.safe_name(name)
+        session = self._live(ref)
+        path = uploads.keep(sent, safe, session.folder, self._settings)
+        try:
+            self._add(session, kind, str(path), safe)
+        except GatewayError:
+            uploads.drop(path.parent)
+            raise
+
+    def _add(self, session: Session, kind: str, path: str, name: str) -> None:
+        addition = self._store.add(
+            session.id,
+            kind,
+            path,
+            self._clock(),
+            most_waiting=self._settings.max_jobs_waiting,
+            retained=self._settings.jobs_retained,
+        )
+        if addition is None:
+            raise SessionEnded(SessionState.DEAD.value)
+        self._wake()
+        if session.state is not SessionState.STARTING:
+            self._wait_for(addition, name)
+
+    def _wait_for(self, addition: Addition, name: str) -> None:
+        end = time.monotonic() + _ADD_PATIENCE
+        found: Addition | None = addition
+        while found is not None and found.state is AdditionState.WAITING and time.monotonic() < end:
+            time.sleep(0.005)
+            found = self._store.addition(addition.session, addition.id)
+        if found is None:
+            raise SessionEnded(SessionState.DEAD.value)
+        if found.state is AdditionState.FAILED:
+            raise InvalidRequest(f"{found.kind} {name} could not be added: {found.error}")
+
+    def _live(self, ref: str) -> Session:
+        session = self._sessions.connect(ref)
+        if session.state is SessionState.DEAD:
+            raise SessionEnded(session.state.value)
+        return session
+
+
+def _check_payload(payload: str) -> None:
+    if not payload:
+        raise InvalidRequest("requirement failed: no job provided.")
+    try:
+        base64.b64decode(payload, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest(f"job is not base64 text: {error}") from None
+
+
+def _check_type(kind: Kind) -> None:
+    if kind not in JOB_TYPES:
+        known = ", ".join(one.value for one in JOB_TYPES)
+        raise InvalidRequest(f"jobType {kind.value} is not available here; the types that are: {known}")

@@ -1,0 +1,89 @@
+"""Files that clients send for a session: kept privately in the session's work folder, and gone with it.
+
+Decides which names are safe and how much one session may send. A file is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import glob
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from gateway.core.errors import InvalidRequest, LimitReached, SessionEnded, TooLarge
+from gateway.core.settings import Settings
+
+_BLOCK = 1 << 20
+# What Spark and Hadoop read in a path as nothing else: no # % ? * : and no quotes.
+_SAFE_NAME = re.compile(r"[\w .+@=,~()-]+")
+
+
+def safe_name(sent: str) -> str:
+    """The file's own name without the folders a client may have put before it. Raises InvalidRequest."""
+    name = re.split(r"[/\\]", sent)[-1]
+    if not _SAFE_NAME.fullmatch(name) or name.strip(". ") == "" or len(name.encode("utf-8")) > 200:
+        raise InvalidRequest(
+            f"file name '{name:.80}' cannot be kept: give one of letters, digits, spaces and . _ - + @ = , ~ ( )"
+        )
+    return name
+
+
+def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) -> Path:
+    """Write what is sent to a folder of its own below the session's; the file's path.
+
+    `name` is a safe one. Raises TooLarge, LimitReached when the session has sent too much in all, and SessionEnded
+    when the session was deleted meanwhile.
+    """
+    session_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = session_folder / "uploads" / secrets.token_hex(16)
+    try:
+        _make_private(folder)
+        _copy(sent, folder / "part", settings.upload_limit)
+        _check_sum(folder.parent, settings.session_uploads_limit)
+        return _sent_before(folder / "part", name) or (folder / "part").rename(folder / name)
+    except FileNotFoundError:
+        raise SessionEnded("dead") from None
+    except BaseException:
+        drop(folder)
+        raise
+
+
+def drop(folder: Path) -> None:
+    """Remove an upload that nobody is going to use."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_private(folder: Path) -> None:
+    folder.parent.mkdir(exist_ok=True, mode=0o700)
+    folder.mkdir(mode=0o700)
+
+
+def _copy(sent: BinaryIO, path: Path, limit: int) -> None:
+    size = 0
+    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
+        while block := sent.read(_BLOCK):
+            size += len(block)
+            if size > limit:
+                raise TooLarge(f"the upload is larger than {limit} bytes (setting upload_limit)")
+            file.write(block)
+
+
+def _sent_before(part: Path, name: str) -> Path | None:
+    """The same file from an earlier request, whose answer may have been lost: Spark takes each name from one path."""
+    for known in part.parent.parent.glob("*/" + glob.escape(name)):
+        if filecmp.cmp(part, known, shallow=False):
+            drop(part.parent)
+            return known
+    return None
+
+
+def _check_sum(uploads: Path, limit: int) -> None:
+    total = sum(file.stat().st_size for file in uploads.glob("*/*"))
+    if total > limit:
+        raise LimitReached(
+            f"with this the session's uploads have {total} bytes and may have {limit} (setting session_uploads_limit)"
+        )

@@ -1,0 +1,189 @@
+"""Runs jobs beside the statements, each exactly once, and keeps each end until it is stored (contract livy §1.8, §8).
+
+Decides what a request for a job means, which thread runs it, and how it is stopped. Refuses to know what a job is:
+each job type has a `JobRunner`.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import children
+from .output import Stream, byte_length, shortened
+from .spark import Application
+
+GIVEN_UP_AFTER = 30.0  # seconds; Livy's own patience (livy.rsc.job-cancel.timeout)
+_FORGOTTEN = 1000  # ids of jobs whose end was given away, for a request that comes late
+
+
+class JobFailed(Exception):
+    """The job failed; the text is what its client is shown as `error`."""
+
+
+class JobStopped(BaseException):
+    """Raised in the thread of a job that is to stop. No Exception, so that no `except Exception` keeps it."""
+
+
+class JobRunner(ABC):
+    """Runs the jobs of one type. Each call of `run` is on a thread of its own, several of them at a time.
+
+    A runner's costly parts start at its first job, on that job's thread.
+    """
+
+    @abstractmethod
+    def run(self, job: int, payload: bytes) -> str | None:
+        """Run a serialised job to its end; its result as base64 text, as JobStatus shows it, or None.
+
+        The Spark jobs that this thread starts belong to the job's group already. Raises JobFailed.
+        """
+
+    def stop(self, job: int) -> None:  # noqa: B027 - most runners need none
+        """One more attempt to stop `job`, asked from the kernel's thread; must return soon and raise nothing.
+
+        Its Spark jobs are cancelled already, and JobStopped is raised in its Python thread as soon as that runs
+        Python code; so this is for code that runs elsewhere.
+        """
+
+    def add(self, kind: str, path: str) -> None:  # noqa: B027 - most runners need none
+        """What was added to the session, for jobs from now on: a "jar", a "pyfile" or a "file", by path or URI.
+
+        Spark has it already. Also called before the first job. Raises what kept it from being added.
+        """
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that has ended: with a result, which may be None, or with an error. Times in milliseconds since 1970."""
+
+    result: str | None
+    error: str | None
+    started: int
+    ended: int
+
+
+@dataclass
+class _Work:
+    job: int
+    kind: str
+    payload: bytes
+    future: Future[Ended] = field(default_factory=Future)
+    thread: threading.Thread | None = None
+    asked_to_stop: float | None = None
+
+
+class Jobs:
+    """The driver's jobs. All calls are for one thread, the kernel's."""
+
+    def __init__(self, runners: Mapping[str, JobRunner], spark: Application, result_limit: int) -> None:
+        self._runners = runners
+        self._spark = spark
+        self._limit = result_limit
+        self._kept: dict[int, _Work] = {}
+        self._forgotten: deque[int] = deque(maxlen=_FORGOTTEN)
+        self._no_thread_starts = threading.Lock()
+
+    def submit(self, job: int, kind: str, payload: str) -> Future[Ended]:
+        """The end to be of a job; `payload` is base64 text. A job that was submitted before is never run again."""
+        if job in self._forgotten:
+            return _ended(f"job {job} has run already and its result was given away")
+        work = self._kept.get(job)
+        if work is None:
+            work = self._kept[job] = _Work(job, kind, base64.b64decode(payload))
+            threading.Thread(target=self._keep, args=(work,), name=f"job-{job}-keeper", daemon=True).start()
+        return work.future
+
+    def forget(self, job: int) -> None:
+        """Drop the end of `job`, which is stored; nothing while it still runs."""
+        work = self._kept.get(job)
+        if work is not None and work.future.done():
+            del self._kept[job]
+            self._forgotten.append(job)
+
+    def stop(self, job: int) -> bool:
+        """One attempt to stop `job`; False when it does not run."""
+        work = self._kept.get(job)
+        if work is None or work.future.done():
+            return False
+        work.asked_to_stop = work.asked_to_stop or time.monotonic()
+        self._spark.cancel_group(group(job))
+        if (runner := self._runners.get(work.kind)) is not None:
+            runner.stop(job)
+        with self._no_thread_starts:  # or the next job's could have the number of one that ends just now
+            if work.thread is not None and work.thread.is_alive():
+                children.interrupt(work.thread)
+                _raise_in(work.thread)
+        return True
+
+    def _keep(self, work: _Work) -> None:
+        """Run the job on a thread of its own and say how it ended: a thread that may be struck anywhere cannot."""
+        Stream.kept_out.add(threading.get_ident())
+        started = _now()
+        said: dict[str, str | None] = {}
+        thread = threading.Thread(target=self._run, args=(work, said), name=f"job-{work.job}", daemon=True)
+        with self._no_thread_starts:
+            thread.start()
+        work.thread = thread
+        while thread.is_alive() and not _is_given_up(work):
+            thread.join(1.0)
+        if not said:
+            said["error"] = "the job was stopped"
+        if thread.is_alive():
+            print(f"job {work.job} does not stop; it ends when its code next returns to Python", file=sys.stderr)
+        Stream.kept_out.difference_update((thread.ident, threading.get_ident()))
+        work.future.set_result(Ended(said.get("result"), said.get("error"), started, _now()))
+        work.payload = b""
+
+    def _run(self, work: _Work, said: dict[str, str | None]) -> None:
+        Stream.kept_out.add(threading.get_ident())
+        try:
+            self._spark.enter_group(group(work.job), f"job {work.job}")
+            self._spark.renew()
+            result = self._runner(work.kind).run(work.job, work.payload)
+            if result is not None and byte_length(result) > self._limit:
+                raise JobFailed(f"the job's result is larger than the limit of {self._limit} bytes: return less of it")
+            said["result"] = result
+        except JobFailed as exc:
+            said["error"] = shortened(str(exc), self._limit)
+        except JobStopped:
+            said["error"] = "the job was stopped"
+        except BaseException as exc:  # noqa: BLE001 - a runner's own failure must not end without a word
+            said["error"] = f"{type(exc).__name__}: {exc}"
+
+    def _runner(self, kind: str) -> JobRunner:
+        if kind not in self._runners:
+            raise JobFailed(f"jobs of type {kind} cannot run here; the types that can: {', '.join(self._runners)}")
+        return self._runners[kind]
+
+
+def group(job: int) -> str:
+    """The Spark job group of a job; no statement and no other job of the session shares it."""
+    return f"job-{job}"
+
+
+def _raise_in(thread: threading.Thread) -> None:
+    """Have JobStopped raised in `thread` at its next step of Python code."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(JobStopped))
+
+
+def _is_given_up(work: _Work) -> bool:
+    return work.asked_to_stop is not None and time.monotonic() - work.asked_to_stop > GIVEN_UP_AFTER
+
+
+def _ended(error: str) -> Future[Ended]:
+    future: Future[Any] = Future()
+    future.set_result(Ended(None, error, _now(), _now()))
+    return future
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,79 @@
+"""Files that clients send: whole or not at all, private, below a limit, under a name that does no harm."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from gateway.core.errors import InvalidRequest, LimitReached, SessionEnded, TooLarge
+from gateway.core.settings import Settings
+from sessions.jobs import uploads
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Path:
+    return settings.data_dir / "drivers" / "one"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("a.jar", "a.jar"), ("../../etc/a b.txt", "a b.txt"), ("C:\\tmp\\rä.py", "rä.py"), ("/x/.hidden", ".hidden")],
+)
+def test_a_name_loses_its_folders(sent: str, kept: str) -> None:
+    assert uploads.safe_name(sent) == kept
+
+
+@pytest.mark.parametrize("sent", ["", ".", "..", "a/..", "a/", "a#b", "a%20b", "a*", "a\nb", "a\0b", "x:y", "x" * 201])
+def test_a_name_that_spark_reads_otherwise_is_refused(sent: str) -> None:
+    with pytest.raises(InvalidRequest, match="file name"):
+        uploads.safe_name(sent)
+
+
+def test_a_file_is_kept_privately(folder: Path, settings: Settings) -> None:
+    path = uploads.keep(io.BytesIO(b"some bytes"), "a.txt", folder, settings)
+    assert path.read_bytes() == b"some bytes" and path.name == "a.txt"
+    assert path.is_relative_to(folder)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert all(stat.S_IMODE(one.stat().st_mode) == 0o700 for one in (folder, path.parent.parent, path.parent))
+
+
+def test_the_same_file_again_is_the_one_that_is_there(folder: Path, settings: Settings) -> None:
+    """A client whose answer was lost sends again; Spark takes a name from one path only."""
+    first, other, again = (
+        uploads.keep(io.BytesIO(text), "a.txt", folder, settings) for text in (b"text", b"else", b"text")
+    )
+    assert again == first != other
+    assert len(list((folder / "uploads").iterdir())) == 2
+
+
+def test_too_large_a_file_leaves_nothing(folder: Path, settings: Settings) -> None:
+    small = dataclasses.replace(settings, upload_limit=2000)
+    assert uploads.keep(io.BytesIO(b"x" * 2000), "a.txt", folder, small)
+    with pytest.raises(TooLarge, match="larger than 2000 bytes"):
+        uploads.keep(io.BytesIO(b"x" * 2001), "b.txt", folder, small)
+    assert [file.name for file in folder.glob("uploads/*/*")] == ["a.txt"]
+
+
+def test_too_many_files_are_refused(folder: Path, settings: Settings) -> None:
+    small = dataclasses.replace(settings, session_uploads_limit=3000)
+    uploads.keep(io.BytesIO(b"x" * 2000), "a.txt", folder, small)
+    with pytest.raises(LimitReached, match="4000 bytes and may have 3000"):
+        uploads.keep(io.BytesIO(b"y" * 2000), "b.txt", folder, small)
+    assert len(list(folder.glob("uploads/*"))) == 1
+
+
+def test_a_session_that_is_deleted_meanwhile_has_ended(folder: Path, settings: Settings) -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            shutil.rmtree(folder)
+            self.read = super().read  # type: ignore[method-assign]
+            return b"text"
+
+    with pytest.raises(SessionEnded):
+        uploads.keep(Slow(), "a.txt", folder, settings)
+    assert not folder.exists()
