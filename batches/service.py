@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 
 from batches.models import Batch, BatchRequest
+from batches.states import BatchState
 from batches.store import BatchStore
 from gateway.core import clusters, logs, names, packages, pythons, spark
 from gateway.core.clock import Clock
@@ -54,8 +55,19 @@ class BatchService:
             raise NotFound("batch", ref)
         return batch
 
+    def reference(self, uuid: str) -> str:
+        """What the other verbs take for the batch with this UUID. Raises NotFound."""
+        number = self._store.number_of(uuid)
+        if number is None:
+            raise NotFound("batch", uuid)
+        return str(number)
+
     def page(self, start: int, size: int) -> tuple[int, list[Batch]]:
         return self._store.page(start, size)
+
+    def search(self, states: list[BatchState] | None, text: str, start: int, size: int) -> tuple[int, list[Batch]]:
+        """Newest first, and of those in these states whose UUID or request holds `text`, whatever its case."""
+        return self._store.search(list(BatchState) if states is None else states, text, start, size)
 
     def log(self, ref: str, start: int, size: int) -> tuple[Batch, logs.Page]:
         """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""

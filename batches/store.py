@@ -86,6 +86,22 @@ class BatchStore:
             f"{_LISTED} ORDER BY id LIMIT :size OFFSET :start", {"size": size, "start": start}
         )
 
+    def number_of(self, uuid: str) -> int | None:
+        found = self._db.value(f"SELECT id FROM batches WHERE uuid = :uuid AND {_LISTED}", {"uuid": uuid})
+        return None if found is None else int(found)
+
+    def search(self, states: Iterable[BatchState], text: str, start: int, size: int) -> tuple[int, list[Batch]]:
+        """How many there are in these states whose UUID or request holds `text`, and a page of those, newest first.
+
+        In `text` SQL's wildcards % and _ hold; an empty one is in every request.
+        """
+        listed = ", ".join(f"'{state.value}'" for state in states) or "''"
+        where = f"{_LISTED} AND state IN ({listed}) AND lower(uuid || request) LIKE lower(:pattern)"
+        pattern = f"%{json.dumps(text)[1:-1]}%"  # requests are stored as JSON text, with its escapes
+        values: dict[str, object] = {"pattern": pattern, "size": size, "start": start}
+        total = self._db.value(f"SELECT count(*) FROM batches WHERE {where}", values)
+        return int(total), self._select(f"{where} ORDER BY id DESC LIMIT :size OFFSET :start", values)
+
     def delete(self, batch: int) -> None:
         """Want it killed and forgotten; from now on nobody sees it."""
         self._db.run("UPDATE batches SET target = 'deleted' WHERE id = :id", {"id": batch})

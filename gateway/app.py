@@ -15,6 +15,9 @@ from werkzeug.exceptions import HTTPException
 import gateway
 from batches.service import BatchService
 from batches.store import BatchStore
+from compat.lighter.routes import PREFIX as LIGHTER
+from compat.lighter.routes import lighter_blueprints, lighter_pages
+from compat.lighter.translate import refusal as lighter_refusal
 from compat.livy.routes import livy_blueprints
 from gateway import stores
 from gateway.console.routes import console_blueprint
@@ -26,6 +29,7 @@ from gateway.core.settings import Settings
 from gateway.web import headers
 from gateway.web.api import Api, JsonProvider, json_response
 from gateway.web.middleware import Front
+from sessions import permanent
 from sessions.driver_store import DriverStore
 from sessions.jobs.service import JobService
 from sessions.jobs.store import JobStore
@@ -63,11 +67,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.from_mapping(_config(settings))
     app.url_map.merge_slashes = False
     headers.register(app, settings)
-    app.register_error_handler(GatewayError, _answer)
-    app.register_error_handler(Exception, _unexpected)
     api = Api(app)
-    for blueprint in livy_blueprints(sessions, jobs, batches, settings.upload_limit):
+    app.register_error_handler(GatewayError, partial(_answer, api))
+    app.register_error_handler(Exception, partial(_unexpected, api))
+    declared = permanent.declared(settings)
+    blueprints = livy_blueprints(sessions, jobs, batches, settings.upload_limit)
+    for blueprint in blueprints + lighter_blueprints(sessions, batches, settings, declared):
         api.register_blueprint(blueprint)
+    api.shape_errors(LIGHTER, lighter_refusal)
+    app.register_blueprint(lighter_pages(sessions, batches))
     app.register_blueprint(console_blueprint(sessions, batches))
     _serve_api_docs(app)
     app.wsgi_app = Front(app.wsgi_app, settings.url_prefix)  # type: ignore[method-assign]
@@ -89,17 +97,19 @@ def _config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _answer(error: GatewayError) -> Response:
+def _answer(api: Api, error: GatewayError) -> Response:
     """For errors raised outside any protocol's routes."""
-    return json_response(json.dumps({"msg": str(error)}), error.status)
+    said = str(error)
+    return api.shaped(error.status, said) or json_response(json.dumps({"msg": said}), error.status)
 
 
-def _unexpected(error: Exception) -> Response:
+def _unexpected(api: Api, error: Exception) -> Response:
     """A defect of ours: the log has the story, the client a JSON string (Livy's shape) without our insides."""
     if isinstance(error, HTTPException):
         raise error
     log.error("unexpected failure", exc_info=error)
-    return json_response(json.dumps("Internal error: the gateway's log says what happened."), 500)
+    said = "Internal error: the gateway's log says what happened."
+    return api.shaped(500, said) or json_response(json.dumps(said), 500)
 
 
 def _serve_api_docs(app: Flask) -> None:

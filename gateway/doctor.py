@@ -34,6 +34,7 @@ def examine(settings: Settings) -> list[Finding]:
         "Spark": _spark,
         **_clusters(settings),
         "R": _r,
+        "permanent sessions": _permanent_sessions,
         "address": _address,
         "data folder": _data_folder,
         "store": _store,
@@ -51,7 +52,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def require_startable(settings: Settings) -> None:
     """Raises Misconfigured with the fix if serving cannot work."""
-    for check in (_java, _spark, *_clusters(settings).values(), _free_port, _data_folder):
+    for check in (_java, _spark, *_clusters(settings).values(), _permanent_sessions, _free_port, _data_folder):
         check(settings)
 
 
@@ -91,6 +92,14 @@ def _r(settings: Settings) -> str:
     # Nobody has to have R: its absence is a fact, not a fault.
     lack = sparkr.missing(spark.SparkOptions(), settings)
     return f"no R sessions: {lack}" if lack else "R and SparkR are there"
+
+
+def _permanent_sessions(settings: Settings) -> str:
+    if not settings.permanent_sessions:
+        return "none declared"
+    from sessions import permanent  # only here, as for the store
+
+    return ", ".join(permanent.declared(settings))
 
 
 def _address(settings: Settings) -> str:

@@ -25,8 +25,10 @@ from sessions.driver import Launcher
 from sessions.driver_store import DriverStore
 from sessions.jobs.runner import JobRunner
 from sessions.jobs.store import JobStore
+from sessions.permanent import DeclaredPass
 from sessions.reconcile import DriverPass, SessionPass
 from sessions.runner import Runner
+from sessions.service import SessionService
 from sessions.store import SessionStore
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ class Supervisor:
         self._runner = Runner(sessions, utc_now)
         self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running)
         self._sessions = SessionPass(sessions, settings, utc_now)
+        service = SessionService(sessions, DriverStore(db), settings, utc_now, self._awake.set)
+        self._declared = DeclaredPass(sessions, service, settings)
         self._drivers = DriverPass(DriverStore(db), Launcher(clusters), settings, utc_now, watcher)
         self._batches = BatchPass(BatchStore(db), Submitter(clusters), settings, utc_now, watcher)
 
@@ -115,6 +119,7 @@ class Supervisor:
 
     def _expire(self) -> None:
         self._sessions.expire()
+        self._declared()
         self._batches.expire()
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
         self._awake.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -27,17 +28,23 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class SessionRequest:
-    """What a client asks for when it opens a session. Durations are text in the grammar of `gateway.core.durations`."""
+    """What a client asks for when it opens a session. Durations are text in the grammar of `gateway.core.durations`.
+
+    A `permanent` session gets a new driver whenever it loses one, and never expires.
+    """
 
     kind: Kind = Kind.SHARED
     options: SparkOptions = field(default_factory=SparkOptions)
     heartbeat_timeout: timedelta | None = None
     ttl: str | None = None
     idle_timeout: str | None = None
+    permanent: bool = False
 
 
 @dataclass(frozen=True)
 class Session:
+    """`uuid` is a UUID, or the id that its client chose. `short_lives`: how often in a row its driver died young."""
+
     id: int
     uuid: str
     name: str | None
@@ -56,6 +63,8 @@ class Session:
     created: datetime
     heartbeat: datetime
     ended: datetime | None
+    permanent: bool
+    short_lives: int
 
     @property
     def log(self) -> Path:
@@ -84,6 +93,8 @@ class Session:
             created=from_text(row["created"]),
             heartbeat=from_text(row["heartbeat"]),
             ended=from_text_or_none(row["ended"]),
+            permanent=bool(row["permanent"]),
+            short_lives=row["short_lives"],
         )
 
 
@@ -123,6 +134,7 @@ class Driver:
     """A Spark driver with a kernel in it. `folder` holds its process, its log and its connection file.
 
     `target` is READY or GONE. `reason` says why it went, in a sentence; None while it lives or when it was asked to go.
+    It is not launched before `not_before`; None: as soon as there is room.
     """
 
     id: str
@@ -133,6 +145,7 @@ class Driver:
     reason: str | None
     created: datetime
     launched: datetime | None
+    not_before: datetime | None = None
 
     @property
     def log(self) -> Path:
@@ -141,6 +154,22 @@ class Driver:
     @property
     def connection_file(self) -> Path:
         return self.folder / "connection.json"
+
+    @classmethod
+    def wanted(cls, data_dir: Path, options: SparkOptions, now: datetime, not_before: datetime | None = None) -> Driver:
+        """A new one, still to be stored and launched."""
+        name = uuid.uuid4().hex
+        return cls(
+            id=name,
+            state=DriverState.REQUESTED,
+            target=DriverState.READY,
+            folder=data_dir / "drivers" / name,
+            options=options,
+            reason=None,
+            created=now,
+            launched=None,
+            not_before=not_before,
+        )
 
     @classmethod
     def of(cls, row: Row) -> Driver:
@@ -153,6 +182,7 @@ class Driver:
             reason=row["reason"],
             created=from_text(row["created"]),
             launched=from_text_or_none(row["launched"]),
+            not_before=from_text_or_none(row["not_before"]),
         )
 
 

@@ -18,11 +18,14 @@ from gateway.core.settings import Settings
 from sessions import driver as driver_process
 from sessions.driver import Launcher
 from sessions.driver_store import DriverStore
-from sessions.models import Driver
+from sessions.models import Driver, Session
 from sessions.states import DriverState, SessionState
 from sessions.store import Lifetime, SessionStore
 
 log = logging.getLogger(__name__)
+
+_YOUNG = timedelta(minutes=1)  # a permanent session's driver that dies before this age died young
+_MOST_SHORT_LIVES = 6  # counted; 2**6 seconds are more than the longest pause
 
 
 class DriverPass:
@@ -66,7 +69,8 @@ class DriverPass:
             elif driver.state is DriverState.LAUNCHING:
                 starting += self._attend_launch(driver, now)
         for driver in moving:
-            if driver.state is DriverState.REQUESTED and driver.target is DriverState.READY:
+            due = driver.not_before is None or driver.not_before <= now
+            if driver.state is DriverState.REQUESTED and driver.target is DriverState.READY and due:
                 if starting >= (self._settings.max_starting_drivers or os.cpu_count() or 1):
                     break
                 starting += self._launch(driver, now)
@@ -134,13 +138,30 @@ class SessionPass:
     def __init__(self, store: SessionStore, settings: Settings, clock: Clock) -> None:
         self._store, self._settings, self._clock = store, settings, clock
 
-    def __call__(self) -> None:
+    def __call__(self) -> bool:
+        """Whether a new driver is wanted, so that the next pass should come soon."""
         now = self._clock()
         for session in self._store.become_idle(now):
             log.info("idle", extra={"session": session, "action": "idle"})
         for session, reason in self._store.without_driver():
             self._store.end(session, reason, now)
             log.info("dead: %s", reason, extra={"session": session, "action": "dead"})
+        lost = self._store.to_restart()
+        for permanent, driver in lost:
+            self._restart(permanent, driver, now)
+        return bool(lost)
+
+    def _restart(self, session: Session, lost: Driver, now: datetime) -> None:
+        """At once, unless its drivers keep dying young: then each restart waits twice as long, up to a minute."""
+        reason = lost.reason or "the driver was stopped"
+        young = now - (lost.launched or lost.created) < _YOUNG
+        again = young and session.short_lives
+        pause = min(timedelta(seconds=2**session.short_lives), _YOUNG) if again else timedelta(0)
+        driver = Driver.wanted(self._settings.data_dir, lost.options, now, now + pause)
+        lives = min(session.short_lives + 1, _MOST_SHORT_LIVES) if young else 0
+        if self._store.restart(session, driver, reason, lives, now):
+            logs.note(driver.log, f"started again: {reason}")
+            log.warning("restarting: %s", reason, extra={"session": session.id, "action": "restart"})
 
     def expire(self) -> None:
         """Delete live sessions whose client or time is gone, and ended ones that were kept long enough."""

@@ -37,28 +37,22 @@ class SessionService:
 
     # ------------------------------------------------------------ sessions
 
-    def open(self, request: SessionRequest, principal: Principal) -> Session:
-        """Store a session that is to start. Raises InvalidRequest and its kinds; then nothing is left behind."""
+    def open(self, request: SessionRequest, principal: Principal, chosen: str | None = None) -> Session:
+        """Store a session that is to start. Raises InvalidRequest and its kinds; then nothing is left behind.
+
+        `chosen`: the client's own choice for what is else a new UUID. Raises AlreadyExists when it is taken.
+        """
+        if chosen is not None:
+            names.check_chosen(chosen)
         self._check(request)
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)
         now = self._clock()
-        name = uuid.uuid4().hex
-        driver = Driver(
-            id=name,
-            state=DriverState.REQUESTED,
-            target=DriverState.READY,
-            folder=self._settings.data_dir / "drivers" / name,
-            options=options,
-            reason=None,
-            created=now,
-            launched=None,
-        )
         session = self._store.add(
             dataclasses.replace(request, options=options),
-            driver,
-            str(uuid.uuid4()),
+            Driver.wanted(self._settings.data_dir, options, now),
+            chosen or str(uuid.uuid4()),
             principal.user,
             now,
             self._settings.max_sessions,
@@ -84,8 +78,15 @@ class SessionService:
         self._store.touch(session.id, self._clock(), activity=True)
         return session
 
-    def page(self, start: int, size: int) -> tuple[int, list[Session]]:
-        return self._store.page(start, size)
+    def reference(self, uuid: str) -> str:
+        """What the other verbs take for the session with this UUID or chosen id. Raises NotFound."""
+        number = self._store.number_of(uuid)
+        if number is None:
+            raise NotFound("session", uuid)
+        return str(number)
+
+    def page(self, start: int, size: int, *, newest_first: bool = False) -> tuple[int, list[Session]]:
+        return self._store.page(start, size, newest_first=newest_first)
 
     def stop(self, ref: str) -> None:
         """End the session; it stays listed, and its results readable. Returns when its processes have ended."""
@@ -96,8 +97,8 @@ class SessionService:
     def delete(self, ref: str) -> None:
         """End the session and forget it. Returns when its processes have ended."""
         session = self._find(ref)
-        self._store.remove(session.id, "deleted by its user", self._clock())
-        self._wait_until_gone(session.driver)
+        driver = self._store.remove(session.id, "deleted by its user", self._clock())
+        self._wait_until_gone(driver or session.driver)
 
     def log(self, ref: str, start: int, size: int) -> tuple[Session, logs.Page]:
         """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""

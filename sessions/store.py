@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +17,7 @@ from sqlite_utils import Migrations
 from gateway.core import events
 from gateway.core.clock import from_text, to_text
 from gateway.core.database import Database, next_id
-from gateway.core.errors import DuplicateName, LimitReached
+from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
 from sessions.jobs import store as jobs
 from sessions.models import Driver, Session, SessionRequest, Statement, error_output
 from sessions.states import StatementState
@@ -25,6 +26,7 @@ migrations = Migrations("sessions")
 
 # The words of an index's own condition: a query has to repeat them to be served by the index.
 _UNFINISHED = "('waiting', 'running', 'cancelling')"
+_RUNNING = "('running', 'cancelling')"
 _BUSY = (
     "(sessions.state = 'idle' AND EXISTS (SELECT 1 FROM statements"
     f" WHERE statements.session = sessions.id AND statements.state IN {_UNFINISHED}))"
@@ -63,6 +65,14 @@ def first_tables(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
+def permanent_sessions(db: sqlite_utils.Database) -> None:
+    db.execute("ALTER TABLE sessions ADD COLUMN permanent INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE sessions ADD COLUMN short_lives INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE drivers ADD COLUMN not_before TEXT")
+    db.execute("CREATE TABLE ended_permanent_sessions (uuid TEXT PRIMARY KEY)")
+
+
+@migrations()
 def jobs_and_additions(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE sessions ADD COLUMN next_job INTEGER NOT NULL DEFAULT 1")
     db.execute("ALTER TABLE sessions ADD COLUMN next_addition INTEGER NOT NULL DEFAULT 1")
@@ -97,30 +107,24 @@ class SessionStore:
     def add(
         self, request: SessionRequest, driver: Driver, uuid: str, owner: str | None, now: datetime, limit: int
     ) -> Session:
-        """Store a session with the claim on its driver. Raises DuplicateName, or LimitReached at `limit` live ones."""
+        """Store a session with the claim on its driver.
+
+        Raises AlreadyExists (`uuid`), DuplicateName, or LimitReached at `limit` live ones.
+        """
         db = self._db
         with db.transaction():
+            if self.number_of(uuid) is not None:
+                raise AlreadyExists("session", uuid)
             if db.value("SELECT count(*) FROM sessions WHERE state <> 'dead'") >= limit:
-                raise LimitReached("too many sessions are being created!")
-            db.run(
-                "INSERT INTO drivers (id, state, target, folder, options, created)"
-                " VALUES (:id, :state, :target, :folder, :options, :created)",
-                {
-                    "id": driver.id,
-                    "state": driver.state.value,
-                    "target": driver.target.value,
-                    "folder": str(driver.folder),
-                    "options": json.dumps(driver.options.as_dict()),
-                    "created": to_text(driver.created),
-                },
-            )
+                raise LimitReached("too many sessions are being created!", limit)
+            self._add_driver(driver)
             number = next_id(db, "session")
             try:
                 db.run(
                     "INSERT INTO sessions (id, uuid, name, owner, proxy_user, kind, state, options, heartbeat_seconds,"
-                    " ttl, idle_timeout, driver, next_statement, created, heartbeat, activity)"
+                    " ttl, idle_timeout, permanent, driver, next_statement, created, heartbeat, activity)"
                     " VALUES (:id, :uuid, :name, :owner, :proxy_user, :kind, 'starting', :options, :heartbeat_seconds,"
-                    " :ttl, :idle_timeout, :driver, 0, :now, :now, :now)",
+                    " :ttl, :idle_timeout, :permanent, :driver, 0, :now, :now, :now)",
                     {
                         "id": number,
                         "uuid": uuid,
@@ -132,6 +136,7 @@ class SessionStore:
                         "heartbeat_seconds": request.heartbeat_timeout and request.heartbeat_timeout.total_seconds(),
                         "ttl": request.ttl,
                         "idle_timeout": request.idle_timeout,
+                        "permanent": int(request.permanent),
                         "driver": driver.id,
                         "now": to_text(now),
                     },
@@ -139,6 +144,7 @@ class SessionStore:
             except sqlite3.IntegrityError as error:
                 raise DuplicateName("session", request.options.name or "") from error
             events.record(db, now, "session", number, "starting", driver=driver.id, kind=request.kind.value)
+            db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid})
             added = self.find(number)
         assert added is not None
         return added
@@ -149,15 +155,21 @@ class SessionStore:
         row = self._db.row(f"{_SESSION} WHERE sessions.{column} = :ref", {"ref": ref})
         return None if row is None else Session.of(row)
 
-    def page(self, start: int, size: int) -> tuple[int, list[Session]]:
-        """How many there are, and those from position `start` on, by rising id."""
+    def number_of(self, uuid: str) -> int | None:
+        found = self._db.value("SELECT id FROM sessions WHERE uuid = :uuid", {"uuid": uuid})
+        return None if found is None else int(found)
+
+    def page(self, start: int, size: int, *, newest_first: bool = False) -> tuple[int, list[Session]]:
+        """How many there are, and those from position `start` on, by rising id unless `newest_first`."""
         rows = self._db.rows(
-            f"{_SESSION} ORDER BY sessions.id LIMIT :size OFFSET :start", {"size": size, "start": start}
+            f"{_SESSION} ORDER BY sessions.id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
+            {"size": size, "start": start},
         )
         return int(self._db.value("SELECT count(*) FROM sessions")), [Session.of(row) for row in rows]
 
     def live(self) -> list[Lifetime]:
-        rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead'")
+        """The live sessions that may expire."""
+        rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 0")
         working = jobs.sessions_with_jobs(self._db)
         return [Lifetime(Session.of(row), from_text(row["activity"]), row["id"] in working) for row in rows]
 
@@ -179,12 +191,37 @@ class SessionStore:
         return [row["id"] for row in rows]
 
     def without_driver(self) -> list[tuple[int, str]]:
-        """(id, why the driver went) of every session that should live but whose driver is gone."""
+        """(id, why the driver went) of every session that ends with its driver and whose driver is gone."""
         rows = self._db.rows(
             "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
-            " WHERE sessions.state <> 'dead' AND drivers.state = 'gone'"
+            " WHERE sessions.state <> 'dead' AND sessions.permanent = 0 AND drivers.state = 'gone'"
         )
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
+
+    def to_restart(self) -> list[tuple[Session, Driver]]:
+        """Every permanent session whose driver is gone, with that driver."""
+        rows = self._db.rows(
+            f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1 AND drivers.state = 'gone'"
+        )
+        pairs = [(session, self._driver_of(session.id)) for session in map(Session.of, rows)]
+        return [(session, driver) for session, driver in pairs if driver is not None]
+
+    def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
+        """Give a permanent session a new driver; what ran has failed, what waits will run. False: it has ended."""
+        with self._db.transaction():
+            self._add_driver(driver)
+            moved = self._db.run(
+                "UPDATE sessions SET state = 'starting', driver = :new, short_lives = :short_lives"
+                " WHERE id = :id AND driver = :old AND state <> 'dead' AND permanent = 1",
+                {"id": session.id, "old": session.driver, "new": driver.id, "short_lives": short_lives},
+            )
+            if not moved:
+                self._db.run("DELETE FROM drivers WHERE id = :id", {"id": driver.id})
+                return False
+            self._finish_all(session.id, _RUNNING, reason, now)
+            jobs.finish_all(self._db, session.id, reason, now)
+            events.record(self._db, now, "session", session.id, "starting", driver=driver.id, reason=reason)
+        return True
 
     def end(self, session: int, reason: str, now: datetime) -> bool:
         """Move to dead, finish what was unfinished, give up the claim on the driver. False if it was dead already."""
@@ -195,7 +232,7 @@ class SessionStore:
             )
             if ended is None:
                 return False
-            self._finish_all(session, reason, now)
+            self._finish_all(session, _UNFINISHED, reason, now)
             jobs.finish_all(self._db, session, reason, now)
             self._release(ended["driver"])
             events.record(self._db, now, "session", session, "dead", reason=reason)
@@ -206,9 +243,11 @@ class SessionStore:
         with self._db.transaction():
             self._db.run("DELETE FROM statements WHERE session = :id", {"id": session})
             jobs.remove_all(self._db, session)
-            row = self._db.row("DELETE FROM sessions WHERE id = :id RETURNING driver", {"id": session})
+            row = self._db.row("DELETE FROM sessions WHERE id = :id RETURNING driver, uuid, permanent", {"id": session})
             if row is None:
                 return None
+            if row["permanent"]:
+                self._db.run("INSERT INTO ended_permanent_sessions (uuid) VALUES (:uuid)", {"uuid": row["uuid"]})
             self._release(row["driver"])
             events.record(self._db, now, "session", session, "deleted", reason=reason)
         return str(row["driver"])
@@ -219,14 +258,40 @@ class SessionStore:
         )
         return [row["id"] for row in rows]
 
+    def was_ended(self, uuid: str) -> bool:
+        """Whether a permanent session of this id was deleted, and none has had it since."""
+        return self._db.value("SELECT 1 FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None
+
+    def forget_ended_but(self, kept: Container[str]) -> None:
+        """Forget which permanent sessions were deleted, but for these ids."""
+        for row in self._db.rows("SELECT uuid FROM ended_permanent_sessions"):
+            if row["uuid"] not in kept:
+                self._db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", row)
+
+    def _add_driver(self, driver: Driver) -> None:
+        self._db.run(
+            "INSERT INTO drivers (id, state, target, folder, options, created, not_before)"
+            " VALUES (:id, :state, :target, :folder, :options, :created, :not_before)",
+            {
+                "id": driver.id,
+                "state": driver.state.value,
+                "target": driver.target.value,
+                "folder": str(driver.folder),
+                "options": json.dumps(driver.options.as_dict()),
+                "created": to_text(driver.created),
+                "not_before": driver.not_before and to_text(driver.not_before),
+            },
+        )
+
     def _release(self, driver: str) -> None:
         self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
 
-    def _finish_all(self, session: int, reason: str, now: datetime) -> None:
-        unfinished = self._db.rows(
-            f"SELECT id, state FROM statements WHERE session = :id AND state IN {_UNFINISHED}", {"id": session}
+    def _finish_all(self, session: int, states: str, reason: str, now: datetime) -> None:
+        """Finish the session's statements in these states as failed."""
+        found = self._db.rows(
+            f"SELECT id, state FROM statements WHERE session = :id AND state IN {states}", {"id": session}
         )
-        for row in unfinished:
+        for row in found:
             said = (
                 f"Session ended before this statement ran:\n{reason}"
                 if row["state"] == StatementState.WAITING.value

@@ -127,6 +127,7 @@ def session_facts(session: Session) -> Facts:
     heartbeat = session.heartbeat_timeout
     return _told(
         ("Name", session.name),
+        ("Permanent id", session.uuid if session.permanent else None),
         ("Owner", session.owner),
         ("Proxy user", session.proxy_user),
         *_option_facts(session.options),

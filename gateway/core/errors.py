@@ -42,8 +42,22 @@ class InvalidName(InvalidRequest):
         super().__init__(f"Invalid {kind} name: {name}")
 
 
+class AlreadyExists(GatewayError):
+    """The id that a client chose for a new record of this `kind` is taken."""
+
+    status = 409
+
+    def __init__(self, kind: str, ref: str) -> None:
+        super().__init__(f"{kind.capitalize()} '{ref}' already exists: choose another id, or delete that one first")
+        self.kind, self.ref = kind, ref
+
+
 class LimitReached(InvalidRequest):
-    pass
+    """`limit` is how many there may be, where a protocol tells it."""
+
+    def __init__(self, message: str, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class Forbidden(GatewayError):

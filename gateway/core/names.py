@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.core.errors import InvalidName, InvalidRequest
 
 LARGEST_ID = 2**31 - 1
+_LONGEST = 200  # characters of an id that a client chose
 
 
 def as_reference(ref: str) -> int | str:
@@ -20,3 +21,9 @@ def check(kind: str, name: str | None) -> None:
     """Raises InvalidName for a name that a path could not tell from an id."""
     if name is not None and (not name or (name.isascii() and name.isdigit())):
         raise InvalidName(kind, name)
+
+
+def check_chosen(chosen: str) -> None:
+    """Raises InvalidRequest for an id of a client's choice that no path or page could hold."""
+    if not 0 < len(chosen) <= _LONGEST or not chosen.isprintable() or "/" in chosen:
+        raise InvalidRequest(f"id {chosen!r:.80}: give 1 to {_LONGEST} printable characters without a slash")

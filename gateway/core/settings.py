@@ -34,8 +34,9 @@ Each can be given in the environment (`SPARK_GATEWAY_PORT=9000`) or in a TOML fi
 unknown or unfit setting stops the start with the field and the fix.
 
 Durations are a number with `ms`, `s`, `m`, `h` or `d`, such as `90s`. Lists are `a,b` in the environment and arrays in
-the file; pairs are `k=v,k2=v2` there and a table here. `clusters` is a table of tables here, and text in TOML
-there; see [operations.md](operations.md). This page is written by `python -m gateway settings --markdown`.
+the file; pairs are `k=v,k2=v2` there and a table here. `clusters` and `permanent_sessions` are tables of tables
+here, and text in TOML there; see [operations.md](operations.md). This page is written by
+`python -m gateway settings --markdown`.
 
 | setting | default | meaning |
 |---|---|---|"""
@@ -103,6 +104,7 @@ class Settings:
     driver_host: str = _setting(
         "127.0.0.1", "Address drivers bind to and executors call back; one the cluster's workers can reach."
     )
+    spark_history_url: str = _setting("", "Address of a Spark history server, for clients that ask for one.")
     spark_conf: dict[str, str] = _setting({}, "Spark conf under every session and batch; their own conf wins.")
     conf_blacklist: list[str] = _setting(
         ["spark.submit.deployMode", "spark.submit.proxyUser.allowCustomClasspathInClusterMode"],
@@ -155,6 +157,13 @@ class Settings:
         "",
         "Folder with the jars of livy-api and livy-client-http that Java jobs need in the driver; empty: the first Java"
         " job of a session has Spark fetch version 0.7.1 from Maven Central.",
+    )
+
+    permanent_sessions: dict[str, dict[str, Any]] = _setting(
+        {},
+        "Sessions that are always there, each a table by its id: kind and the fields of a session's request in small"
+        " letters, such as driver_memory. One that a client deletes stays deleted until it has been taken out of here"
+        " for a start.",
     )
 
     # batches
@@ -355,7 +364,10 @@ def _from_toml(name: str, value: Any) -> Any:
     if kind == dict[str, str] and isinstance(value, dict):
         return {key: as_text(item) for key, item in _flat(value)}
     if kind == dict[str, dict[str, Any]] and isinstance(value, dict):
-        return {cluster: _cluster(cluster, table) for cluster, table in value.items()}
+        if name == "clusters":
+            return {cluster: _cluster(cluster, table) for cluster, table in value.items()}
+        if all(isinstance(table, dict) for table in value.values()):
+            return value
     if kind in (str, int, bool) and type(value) is kind:
         return value
     raise Misconfigured(f"setting {name} is {value!r} in the settings file: give {_example(kind)}")
@@ -413,5 +425,5 @@ def _example(kind: Any) -> str:
         timedelta: 'a duration such as "90s", "10m" or "1h"',
         Path: "a path, as text",
         str: "text",
-        dict[str, dict[str, Any]]: "tables in TOML, such as [clusters.old]",
+        dict[str, dict[str, Any]]: "tables in TOML, such as [clusters.old] or [permanent_sessions.daily]",
     }.get(kind, "a list such as a,b (in TOML: an array of texts)" if kind == list[str] else "pairs such as k=v,k2=v2")

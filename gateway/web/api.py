@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
 import flask_smorest
@@ -25,6 +26,10 @@ _UNKNOWN: dict[str, str | None] = {
     "query": marshmallow.EXCLUDE,
     "files": marshmallow.EXCLUDE,
 }
+
+
+# status and what is said about it, in a protocol's own shape
+Shape = Callable[[int, str], Response]
 
 
 class Unreadable(InvalidRequest):
@@ -73,8 +78,32 @@ class Api(flask_smorest.Api):
         "oneOf": [
             {"type": "object", "properties": {"msg": {"type": "string"}}, "required": ["msg"]},
             {"type": "string"},
+            {
+                "type": "object",
+                "properties": {
+                    "message": {"type": "string"},
+                    "path": {"type": "string"},
+                    "errors": {"type": "array", "items": {"type": "object"}},
+                },
+                "required": ["message", "path", "errors"],
+            },
         ]
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._shapes: dict[str, Shape] = {}
+        super().__init__(*args, **kwargs)
+
+    def shape_errors(self, prefix: str, shape: Shape) -> None:
+        """Answer what goes wrong at or below a path, but in no route's own code, in this shape."""
+        self._shapes[prefix] = shape
+
+    def shaped(self, status: int, said: str) -> Response | None:
+        """The error in the shape of the path that is asked for; None where there is none of its own."""
+        for prefix, shape in self._shapes.items():
+            if request.path == prefix or request.path.startswith(f"{prefix}/"):
+                return shape(status, said)
+        return None
 
     def handle_http_exception(self, error: HTTPException) -> Response:
         says_why = error.code not in (404, 405)
@@ -82,6 +111,8 @@ class Api(flask_smorest.Api):
             error.description = f"the body is larger than the {request.max_content_length} bytes that are allowed here"
         body = json.dumps({"msg": error.description}, separators=(",", ":")) if says_why else ""
         headers = [header for header in error.get_headers() if header[0].lower() != "content-type"]
+        if (shaped := self.shaped(error.code or 500, error.description or "")) is not None:
+            body = shaped.get_data(as_text=True)
         return Response(body, error.code, headers, content_type=JSON_TYPE)
 
 

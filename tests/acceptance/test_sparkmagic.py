@@ -1,4 +1,4 @@
-"""A notebook in sparkmagic's PySpark kernel against the program: what its user sees in each cell."""
+"""A notebook in sparkmagic's PySpark kernel against the program, by each protocol: what its user sees in each cell."""
 
 from __future__ import annotations
 
@@ -61,11 +61,22 @@ CELLS = {
     "cleanup": "%%cleanup -f",
 }
 
+# protocol: where it answers, and the headers that sparkmagic is configured to send
+DOORS: dict[str, tuple[str, dict[str, str]]] = {
+    "livy": ("", {}),
+    "lighter": ("/lighter/api", {"X-Compatibility-Mode": "sparkmagic"}),
+}
+
 INTERRUPTED = {"interrupt plain code": "1", "interrupt a spark job": "2"}
 
 
+@pytest.fixture(scope="module", params=DOORS)
+def door(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def own(rest: Rest) -> int:
+def own(rest: Rest, door: str) -> int:
     """The id of the notebook's second session, which %%configure makes. Ids count up."""
     number = int(rest.post("/sessions", {"kind": "pyspark"})["id"])
     rest.delete(f"/sessions/{number}")
@@ -83,22 +94,25 @@ def notebook(
     program: Program,
     clients_python: Path,
     clients_environ: dict[str, str],
+    door: str,
     own: int,
     other: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Outputs]:
     """The outputs of every cell."""
     folder = tmp_path_factory.mktemp("notebook")
-    here = {"username": "", "password": "", "url": program.url, "auth": "None"}
+    place, headers = DOORS[door]
+    url = program.url + place
+    here = {"username": "", "password": "", "url": url, "auth": "None"}
     # The end of a session waits for its heartbeat thread, which sleeps for one refresh.
     pace = {"heartbeat_refresh_seconds": 1, "heartbeat_retry_seconds": 1, "livy_session_startup_timeout_seconds": START}
     # Its chart of a table listens to the notebook's page; nbclient, which has none, at times waits for that in vain.
-    configuration = {"kernel_python_credentials": here, "use_auto_viz": False, **pace}
+    configuration = {"kernel_python_credentials": here, "use_auto_viz": False, "custom_headers": headers, **pace}
     (folder / "config.json").write_text(json.dumps(configuration))
     environ = {**clients_environ, "SPARKMAGIC_CONF_DIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
     ran = subprocess.run(
         [clients_python, Path(__file__).with_name("notebook.py"), "pysparkkernel"],
-        input=json.dumps(list(cells(str(folder / "ran"), program.url, own, other))),
+        input=json.dumps(list(cells(str(folder / "ran"), url, own, other))),
         env=environ,
         cwd=folder,
         capture_output=True,
@@ -171,9 +185,9 @@ def test_info_lists_all_sessions_and_marks_its_own(notebook: dict[str, Outputs],
     assert table.count("✔") == 1
 
 
-def test_logs_are_the_driver_s(notebook: dict[str, Outputs]) -> None:
+def test_logs_are_the_driver_s(notebook: dict[str, Outputs], door: str) -> None:
     text = stream(notebook["logs"])
-    assert text.startswith("stdout: \n")
+    assert text.startswith("stdout: \n") == (door == "livy")
     assert "SparkContext" in text
 
 

@@ -27,6 +27,8 @@ from tests.integration.running_gateway import Gateway
 
 EXAMPLES = 12
 KEPT = "kept"
+LIGHTER = "/lighter/api/sessions"
+KEPT_AT = {"/sessions/": KEPT}  # where the session that lasts is, and what it is called there
 ENDS = re.compile("/(stop|interrupt)$")
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -38,6 +40,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     running = Gateway(tmp_path_factory.mktemp("narrow"), any_local_path=False, **few)
     try:
         running.open().new_session(kind="pyspark", name=KEPT).run("1 + 1", seconds=90)
+        KEPT_AT[f"{LIGHTER}/"] = running.get(LIGHTER)["applications"][0]["id"]
         yield running
     finally:
         running.close()
@@ -77,10 +80,11 @@ def _examine(operation: Any, mode: GenerationMode) -> str:
 def _aim_at_what_exists(case: Any) -> None:
     """Made-up names hit nothing. Short ones stand for the session that lasts, unless the call would end it."""
     parameters = case.path_parameters or {}
-    if not case.path.startswith("/sessions/") or len(str(parameters.get("ref", "long name"))) >= 4:
+    kept = next((ref for place, ref in KEPT_AT.items() if case.path.startswith(place)), None)
+    if kept is None or len(str(parameters.get("ref", "long name"))) >= 4:
         return
     ends = case.method == "DELETE" or ENDS.search(case.path)
-    parameters["ref"] = "nobody" if ends else KEPT
+    parameters["ref"] = "nobody" if ends else kept
     if "number" in parameters:
         parameters["number"] = "0"
 

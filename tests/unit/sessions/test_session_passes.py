@@ -491,3 +491,91 @@ def test_folders_of_forgotten_drivers_are_removed(supervisor: Supervisor, runnin
     supervisor.sessions.remove(running.id, "", supervisor.clock())
     supervisor.step()
     assert not running.folder.exists() and supervisor.driver_state(running) == "forgotten"
+
+
+# ---------------------------------------------------------------- permanent sessions
+
+
+def kill_driver(supervisor: Supervisor, session: Session) -> Session:
+    """Kill what runs for the session; the session with its new driver, which has not been launched."""
+    found = supervisor.sessions.find(session.id)
+    assert found is not None
+    processes.signal_all(found.folder, signal.SIGKILL)
+    supervisor.until(lambda: moved_on(supervisor, found))
+    again = supervisor.sessions.find(session.id)
+    assert again is not None and again.state is SessionState.STARTING
+    return again
+
+
+def moved_on(supervisor: Supervisor, session: Session) -> bool:
+    now = supervisor.sessions.find(session.id)
+    return now is not None and now.driver != session.driver
+
+
+@pytest.fixture
+def permanent(supervisor: Supervisor, add_session) -> Session:
+    session: Session = add_session(permanent=True)
+    supervisor.until(lambda: supervisor.state(session) == "idle")
+    return session
+
+
+def test_a_permanent_session_gets_a_new_driver_and_keeps_what_waits(supervisor: Supervisor, permanent: Session) -> None:
+    for _ in range(2):
+        supervisor.sessions.submit(permanent.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
+    supervisor.sessions.claim(supervisor.clock())
+    again = kill_driver(supervisor, permanent)
+    ran, waits = supervisor.sessions.statements(permanent.id, 0, -1, newest_first=False)[1]
+    assert ran.state is StatementState.AVAILABLE and "Interpreter died" in (ran.output or "")
+    assert waits.state is StatementState.WAITING and supervisor.sessions.claim(supervisor.clock()) == []
+    supervisor.until(lambda: supervisor.sessions.claim(supervisor.clock()))
+    assert again.uuid == permanent.uuid and again.folder != permanent.folder
+    assert notes(again)[0].startswith("spark-gateway: started again: the driver") and "killed" in notes(again)[0]
+    assert not permanent.folder.exists()
+
+
+def test_drivers_that_keep_dying_young_are_restarted_ever_more_slowly(
+    supervisor: Supervisor, permanent: Session
+) -> None:
+    pauses = []
+    for _ in range(8):
+        (waits,) = supervisor.drivers.find_all([kill_driver(supervisor, permanent).driver])
+        assert waits.not_before is not None
+        pauses.append((waits.not_before - supervisor.clock()).total_seconds())
+        supervisor.step()
+        assert pauses[-1] == 0 or supervisor.launcher.launched[-1] != waits.id, "not before its time"
+        supervisor.clock.advance(seconds=pauses[-1])
+        supervisor.until(lambda: supervisor.state(permanent) == "idle")
+    assert pauses == [0, 2, 4, 8, 16, 32, 60, 60]
+    supervisor.clock.advance(minutes=2)
+    assert kill_driver(supervisor, permanent).short_lives == 0
+
+
+def test_a_permanent_session_whose_driver_cannot_start_is_tried_again_and_can_be_deleted(
+    supervisor: Supervisor, add_session
+) -> None:
+    supervisor.launcher.fault = Misconfigured("no Spark")
+    session = add_session(permanent=True)
+    supervisor.until(lambda: moved_on(supervisor, session))
+    assert supervisor.state(session) == "starting"
+    supervisor.sessions.remove(session.id, "deleted", supervisor.clock())
+    supervisor.until(lambda: not supervisor.drivers.moving() and not supervisor.drivers.unclaimed())
+    assert supervisor.sessions.was_ended(session.uuid)
+
+
+def test_a_driver_lost_while_nobody_watched_is_replaced_once(supervisor: Supervisor, permanent: Session) -> None:
+    processes.signal_all(permanent.folder, signal.SIGKILL)
+    supervisor.again()
+    supervisor.again()
+    supervisor.until(lambda: supervisor.state(permanent) == "idle" and moved_on(supervisor, permanent))
+    assert len(supervisor.launcher.launched) == 2
+
+
+def test_a_permanent_session_never_expires_and_stays_ended_when_it_was_stopped(
+    supervisor: Supervisor, permanent: Session
+) -> None:
+    supervisor.clock.advance(days=300)
+    supervisor.session_pass.expire()
+    assert supervisor.state(permanent) == "idle"
+    supervisor.sessions.end(permanent.id, "stopped by its user", supervisor.clock())
+    supervisor.until(lambda: supervisor.driver_state(permanent) == "gone")
+    assert supervisor.state(permanent) == "dead"

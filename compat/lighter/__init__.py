@@ -1,0 +1,1 @@
+"""Exacaster Lighter on the wire."""

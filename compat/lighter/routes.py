@@ -1,0 +1,283 @@
+"""Lighter's routes: schema in, one service call, schema out. Source: contract §3, §5; the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import flask
+from flask import Response, redirect, request, url_for
+from werkzeug.wrappers import Response as Redirect
+
+from batches.service import BatchService
+from compat.lighter import schemas
+from compat.lighter import translate as lighter
+from gateway.core.errors import GatewayError
+from gateway.core.identity import ANONYMOUS
+from gateway.core.settings import Settings
+from gateway.web.api import Blueprint, json_response
+from sessions.models import Kind, Session, SessionRequest
+from sessions.service import SessionService
+from sessions.states import UNFINISHED
+
+PREFIX = "/lighter"
+_API = f"{PREFIX}/api"
+
+Document = dict[str, Any]
+
+
+def lighter_blueprints(
+    sessions: SessionService, batches: BatchService, settings: Settings, declared: Mapping[str, SessionRequest]
+) -> list[Blueprint]:
+    """The blueprints of Lighter's API over these services; `declared` are the settings' permanent sessions."""
+    blueprints = [
+        _session_routes(sessions, settings.spark_conf),
+        _statement_routes(sessions),
+        _batch_routes(batches, settings.spark_conf),
+        _configuration_routes(settings, declared),
+        _health_routes(sessions),
+    ]
+    for blueprint in blueprints:
+        blueprint.register_error_handler(GatewayError, lighter.answer)
+    return blueprints
+
+
+def lighter_pages(sessions: SessionService, batches: BatchService) -> flask.Blueprint:
+    """Where Lighter has its pages, the way to the console's."""
+    bp = flask.Blueprint("lighter_pages", __name__, url_prefix=PREFIX)
+    bp.register_error_handler(GatewayError, lighter.answer)
+
+    @bp.get("")
+    @bp.get("/")
+    @bp.get("/batches")
+    @bp.get("/sessions")
+    def overview() -> Redirect:
+        return redirect(url_for("console.overview"))
+
+    @bp.get("/sessions/<ref>")
+    def session(ref: str) -> Redirect:
+        return redirect(url_for("console.session", ref=sessions.reference(ref)))
+
+    @bp.get("/batches/<ref>")
+    def batch(ref: str) -> Redirect:
+        return redirect(url_for("console.batch_log", ref=batches.reference(ref)))
+
+    return bp
+
+
+def _session_routes(service: SessionService, default_conf: Mapping[str, str]) -> Blueprint:
+    bp = Blueprint("lighter_sessions", __name__, url_prefix=_API, description="Sessions, as Lighter serves them")
+
+    def open_session(asked: Document, chosen: str) -> Document:
+        session = service.open(lighter.to_session_request(asked, chosen, default_conf), ANONYMOUS, chosen)
+        return lighter.session_document(session, sparkmagic=_for_sparkmagic())
+
+    def one_session(ref: str) -> Document:
+        return lighter.session_document(_find(service, ref), sparkmagic=_for_sparkmagic())
+
+    @bp.get("/sessions")
+    @bp.arguments(schemas.ListQuery, location="query")
+    @bp.response(200, schemas.SessionApplications)
+    def list_sessions(query: Document) -> Document:
+        """All sessions, newest first"""
+        sparkmagic = _for_sparkmagic()
+        total, found = service.page(*_page(query), newest_first=True)
+        documents = [lighter.session_document(one, sparkmagic=sparkmagic) for one in found]
+        return {"start": query["start"], "total": total, "sessions" if sparkmagic else "applications": documents}
+
+    @bp.post("/sessions")
+    @bp.arguments(schemas.SubmitSession)
+    @bp.response(201, schemas.Application)
+    def create_session(asked: Document) -> Document:
+        """Open a session: answers at once, Spark starts behind it"""
+        return open_session(asked, str(uuid4()))
+
+    @bp.put("/sessions/<ref>")
+    @bp.arguments(schemas.SubmitSession)
+    @bp.response(201, schemas.Application)
+    def put_session(asked: Document, ref: str) -> Document:
+        """Open a session under an id of one's own choice"""
+        return open_session(asked, ref)
+
+    @bp.get("/sessions/<ref>")
+    @bp.response(200, schemas.Application)
+    def get_session(ref: str) -> Document:
+        """One session"""
+        return one_session(ref)
+
+    @bp.get("/sessions/<ref>/state")
+    @bp.response(200, schemas.Application)
+    def get_session_state(ref: str) -> Document:
+        """The same as the session itself"""
+        return one_session(ref)
+
+    @bp.get("/sessions/<ref>/log")
+    @bp.response(200, schemas.ApplicationLog)
+    def get_session_log(ref: str) -> Document:
+        """The newest lines of the driver's log"""
+        return lighter.log_document(_find(service, ref), sparkmagic=_for_sparkmagic())
+
+    @bp.delete("/sessions/<ref>")
+    @bp.response(200)
+    def delete_session(ref: str) -> Response:
+        """End a session, a permanent one too, and forget it"""
+        service.delete(_reference(service, ref))
+        return json_response("")
+
+    return bp
+
+
+def _statement_routes(service: SessionService) -> Blueprint:
+    bp = Blueprint(
+        "lighter_statements", __name__, url_prefix=_API, description="Statements of a session, as Lighter serves them"
+    )
+
+    @bp.get("/sessions/<ref>/statements")
+    @bp.arguments(schemas.ListQuery, location="query")
+    @bp.response(200, schemas.ApplicationStatements)
+    def list_statements(query: Document, ref: str) -> Response:
+        """The statements kept of a session, newest first"""
+        session = _find(service, ref)
+        _, found = service.statements_of(session.id, *_page(query), newest_first=True)
+        return json_response(lighter.statements_text(session, query["start"], found, sparkmagic=_for_sparkmagic()))
+
+    @bp.post("/sessions/<ref>/statements")
+    @bp.arguments(schemas.SubmitStatement)
+    @bp.response(201, schemas.ApplicationStatement)
+    def create_statement(asked: Document, ref: str) -> tuple[Response, int]:
+        """Run code in a session, in its language"""
+        session = _find(service, ref)
+        language = Kind.PYSPARK if session.kind is Kind.SHARED else session.kind
+        statement = service.submit(str(session.id), asked["code"], language)
+        return json_response(lighter.statement_text(session, statement, sparkmagic=_for_sparkmagic())), 201
+
+    @bp.get("/sessions/<ref>/statements/<number>")
+    @bp.response(200, schemas.ApplicationStatement)
+    def get_statement(ref: str, number: str) -> Response:
+        """One statement, with its output once it has ended"""
+        session = _find(service, ref)
+        statement = service.statement(str(session.id), _number(session, number))
+        return json_response(lighter.statement_text(session, statement, sparkmagic=_for_sparkmagic()))
+
+    @bp.post("/sessions/<ref>/statements/<number>/cancel")
+    @bp.response(201, schemas.ApplicationStatement)
+    @bp.alt_response(200, schema=schemas.ApplicationStatement, description="For sparkmagic.")
+    def cancel_statement(ref: str, number: str) -> tuple[Response, int]:
+        """Stop a statement; nothing happens when it has ended"""
+        session = _find(service, ref)
+        statement = service.statement_of(session.id, _number(session, number))
+        if statement.state in UNFINISHED:
+            service.cancel(str(session.id), statement.id)
+            statement = service.statement_of(session.id, statement.id)
+        sparkmagic = _for_sparkmagic()
+        text = lighter.statement_text(session, statement, sparkmagic=sparkmagic)
+        return json_response(text), 200 if sparkmagic else 201
+
+    return bp
+
+
+def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blueprint:
+    bp = Blueprint("lighter_batches", __name__, url_prefix=_API, description="Batches, as Lighter serves them")
+
+    def one_batch(ref: str) -> Document:
+        return lighter.batch_document(service.find(service.reference(ref)))
+
+    @bp.get("/batches")
+    @bp.arguments(schemas.BatchListQuery, location="query")
+    @bp.response(200, schemas.Applications)
+    def list_batches(query: Document) -> Document:
+        """All batches, newest first; those in a state, those that a text is found in"""
+        states = lighter.to_batch_states(query["state"])
+        total, found = service.search(states, query["search"].strip(), *_page(query))
+        return {"start": query["start"], "total": total, "applications": list(map(lighter.batch_document, found))}
+
+    @bp.post("/batches")
+    @bp.arguments(schemas.SubmitBatch)
+    @bp.response(200, schemas.Application)
+    def create_batch(asked: Document) -> Document:
+        """Submit a Spark application"""
+        return lighter.batch_document(service.submit(lighter.to_batch_request(asked, default_conf), ANONYMOUS))
+
+    @bp.get("/batches/<ref>")
+    @bp.response(200, schemas.Application)
+    def get_batch(ref: str) -> Document:
+        """One batch"""
+        return one_batch(ref)
+
+    @bp.get("/batches/<ref>/state")
+    @bp.response(200, schemas.Application)
+    def get_batch_state(ref: str) -> Document:
+        """The same as the batch itself"""
+        return one_batch(ref)
+
+    @bp.get("/batches/<ref>/log")
+    @bp.response(200, schemas.ApplicationLog)
+    def get_batch_log(ref: str) -> Document:
+        """The newest lines of the batch's log"""
+        return lighter.log_document(service.find(service.reference(ref)), sparkmagic=False)
+
+    @bp.delete("/batches/<ref>")
+    @bp.response(200)
+    def delete_batch(ref: str) -> Response:
+        """Kill a batch if it runs, and forget it"""
+        service.delete(service.reference(ref))
+        return json_response("")
+
+    return bp
+
+
+def _configuration_routes(settings: Settings, declared: Mapping[str, SessionRequest]) -> Blueprint:
+    bp = Blueprint("lighter_configuration", __name__, url_prefix=_API, description="Settings that clients may know")
+
+    @bp.get("/configuration")
+    @bp.response(200, schemas.Configuration)
+    def get_configuration() -> Document:
+        """What clients may know of the settings"""
+        return lighter.configuration_document(settings, declared)
+
+    return bp
+
+
+def _health_routes(sessions: SessionService) -> Blueprint:
+    bp = Blueprint("lighter_health", __name__, url_prefix="/health", description="Probes")
+
+    @bp.get("/liveness")
+    @bp.response(200, schemas.Health)
+    def liveness() -> Document:
+        """Whether it answers"""
+        return {"status": "UP"}
+
+    @bp.get("/readiness")
+    @bp.response(200, schemas.Health)
+    def readiness() -> Document:
+        """Whether it answers and its store does"""
+        sessions.page(0, 0)
+        return {"status": "UP"}
+
+    return bp
+
+
+def _for_sparkmagic() -> bool:
+    return request.headers.get("X-Compatibility-Mode") == "sparkmagic"
+
+
+def _reference(service: SessionService, ref: str) -> str:
+    """What the service takes; sparkmagic was told numbers, and may still come with an id."""
+    return ref if _for_sparkmagic() and _is_number(ref) else service.reference(ref)
+
+
+def _find(service: SessionService, ref: str) -> Session:
+    return service.find(_reference(service, ref))
+
+
+def _number(session: Session, ref: str) -> int:
+    return int(ref) if _for_sparkmagic() and _is_number(ref) else lighter.number_of(session, ref)
+
+
+def _is_number(ref: str) -> bool:
+    return ref.isascii() and ref.isdigit() and len(ref) <= 10
+
+
+def _page(query: Document) -> tuple[int, int]:
+    return max(0, query["start"]), max(0, query["size"])

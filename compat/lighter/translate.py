@@ -1,0 +1,281 @@
+"""Between Lighter's documents and this project's records, both ways, and this project's errors in Lighter's shape.
+
+For sparkmagic (§5 of the contract) ids are the numbers that Livy's protocol shows, and statements are Livy's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from http import HTTPStatus
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from flask import Response, request
+
+from batches.models import Batch, BatchRequest
+from batches.states import BATCH_MOVES, BatchState
+from gateway.core import logs
+from gateway.core.clock import utc_now
+from gateway.core.errors import AlreadyExists, GatewayError, LimitReached, NotFound, SessionEnded
+from gateway.core.settings import Settings
+from gateway.core.spark import SparkOptions, redact
+from gateway.web.api import json_response
+from sessions.models import Kind, Session, SessionRequest, Statement
+from sessions.states import SessionState, StatementState
+
+Document = dict[str, Any]
+
+LOG_LINES = 500  # the newest, in a log
+_FEW_LINES = 10  # in the document of a session or batch
+
+_NAME = "spark.app.name"  # a name is no handle here and need not be unique, unlike the core's own
+_LANGUAGES = {"spark": Kind.SPARK, "scala": Kind.SPARK, "sparkr": Kind.SPARKR, "r": Kind.SPARKR, "sql": Kind.SQL}
+
+# field of SparkOptions, Lighter's member, the conf that it becomes, Lighter's default
+_SIZES: tuple[tuple[str, str, str, Any], ...] = (
+    ("num_executors", "numExecutors", "spark.executor.instances", 1),
+    ("executor_cores", "executorCores", "spark.executor.cores", 1),
+    ("executor_memory", "executorMemory", "spark.executor.memory", "1000M"),
+    ("driver_cores", "driverCores", "spark.driver.cores", 1),
+    ("driver_memory", "driverMemory", "spark.driver.memory", "1000M"),
+)
+
+# words that differ from the core's; a batch that waits its turn has not started
+_BATCH_WORDS = {BatchState.STARTING: "not_started", BatchState.RUNNING: "busy"}
+_STATES = ("not_started", "starting", "idle", "busy", "shutting_down", "error", "dead", "killed", "success")
+
+# ---------------------------------------------------------------- requests
+
+
+def to_session_request(asked: Document, chosen: str, default_conf: Mapping[str, str]) -> SessionRequest:
+    """`chosen` is the session's id. Under the request's members lie `default_conf` and Lighter's defaults."""
+    named = {**asked, "name": asked["name"] or f"session_{chosen}"}
+    kind = _LANGUAGES.get(asked["kind"], Kind.PYSPARK) if isinstance(asked["kind"], str) else Kind.PYSPARK
+    return SessionRequest(kind=kind, options=_to_options(named, default_conf), permanent=asked["permanent"])
+
+
+def to_batch_request(asked: Document, default_conf: Mapping[str, str]) -> BatchRequest:
+    return BatchRequest(
+        file=asked["file"],
+        class_name=asked["mainClass"],
+        args=asked["args"],
+        options=_to_options(asked, default_conf),
+    )
+
+
+def _to_options(asked: Document, default_conf: Mapping[str, str]) -> SparkOptions:
+    """Conf of the request wins over its sizes (contract §8); a size that nobody names is Lighter's default."""
+    conf = {**({_NAME: asked["name"]} if asked["name"] else {}), **asked["conf"]}
+    sizes = {}
+    for field, member, key, default in _SIZES:
+        unasked = None if key in default_conf else default
+        sizes[field] = None if key in conf else (asked[member] or unasked)
+    return SparkOptions(
+        **sizes,
+        jars=list(filter(None, asked["jars"])),
+        py_files=list(filter(None, asked["pyFiles"])),
+        files=list(filter(None, asked["files"])),
+        archives=list(filter(None, asked["archives"])),
+        conf=conf,
+    )
+
+
+def to_batch_states(word: str) -> list[BatchState] | None:
+    """The core's states for a state in upper case, which may be none; None for what is no state: no filter."""
+    if word not in [state.upper() for state in _STATES]:
+        return None
+    return [state for state in BatchState if batch_word(state) == word.lower()]
+
+
+def number_of(session: Session, statement: str) -> int:
+    """The number in a statement's id. Raises NotFound for what is no id of a statement of this session."""
+    try:
+        number = UUID(statement).int & _NUMBER
+    except ValueError:
+        raise NotFound("statement", statement) from None
+    if statement != statement_id(session, number):
+        raise NotFound("statement", statement)
+    return number
+
+
+_NUMBER = (1 << 48) - 1  # the bits of a statement's id that are its number
+
+
+def statement_id(session: Session, number: int) -> str:
+    """A UUID that is the statement's alone: bits that stand for the session, then the number."""
+    return str(UUID(int=uuid5(NAMESPACE_URL, session.uuid).int & ~_NUMBER | number))
+
+
+# ---------------------------------------------------------------- answers
+
+
+def batch_word(state: BatchState) -> str:
+    return _BATCH_WORDS.get(state, state.value)
+
+
+def session_document(session: Session, *, sparkmagic: bool) -> Document:
+    return {
+        "id": session.id if sparkmagic else session.uuid,
+        "type": "PERMANENT_SESSION" if session.permanent else "SESSION",
+        "state": session.state.value,
+        "kind": Kind.PYSPARK.value if session.kind is Kind.SHARED else session.kind.value,
+        "submitParams": params_document(session.options),
+        **_application(session, contacted=True, live=session.state is not SessionState.DEAD),
+    }
+
+
+def batch_document(batch: Batch) -> Document:
+    asked = batch.request
+    own = {"file": asked.file, "mainClass": asked.class_name, "args": asked.args}
+    return {
+        "id": batch.uuid,
+        "type": "BATCH",
+        "state": batch_word(batch.state),
+        "kind": Kind.PYSPARK.value,
+        "submitParams": {**params_document(asked.options), **own},
+        **_application(batch, contacted=batch.started is not None, live=bool(BATCH_MOVES[batch.state])),
+    }
+
+
+def _application(record: Session | Batch, *, contacted: bool, live: bool) -> Document:
+    """What a live driver or batch does is known at any moment, so the last contact is now."""
+    return {
+        "appId": record.app_id,
+        "appInfo": {"sparkUiUrl": record.ui_url, "driverLogUrl": None} if record.ui_url else None,
+        "log": logs.tail(record.log, _FEW_LINES),
+        "createdAt": _time(record.created),
+        "contactedAt": _time(utc_now() if live else record.ended) if contacted else None,
+        "finishedAt": _time(record.ended),
+    }
+
+
+def params_document(options: SparkOptions) -> Document:
+    shown = {key: value for key, value in options.conf.items() if key != _NAME}
+    return {
+        "name": options.conf.get(_NAME, options.name),
+        "file": None,
+        "master": None,
+        "mainClass": None,
+        **{member: getattr(options, field) for field, member, _, _ in _SIZES},
+        "args": [],
+        "pyFiles": options.py_files,
+        "files": options.files,
+        "jars": options.jars,
+        "archives": options.archives,
+        "conf": _redacted(shown),
+    }
+
+
+def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:
+    """Raises NotFound when nothing was written yet, but for sparkmagic, which needs the list."""
+    lines = logs.tail(record.log, LOG_LINES)
+    if sparkmagic:
+        return {"id": record.id, "log": lines}
+    if not lines:
+        raise NotFound("log of", record.uuid)
+    return {"id": record.uuid, "log": "\n".join(lines)}
+
+
+def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) -> str:
+    """The statement as JSON text. For sparkmagic the stored output is put in as it is."""
+    output = None if statement.output is None or sparkmagic else json.loads(statement.output)
+    document = {
+        "id": statement.id if sparkmagic else statement_id(session, statement.id),
+        "code": statement.code,
+        "state": statement.state.value if sparkmagic else _statement_word(statement.state, output),
+        "progress": statement.progress,
+        "createdAt": _time(statement.created),
+    }
+    text = (statement.output or "null") if sparkmagic else _compact(output and _output(output))
+    return f'{_compact(document)[:-1]},"output":{text}}}'
+
+
+def statements_text(session: Session, start: int, statements: Iterable[Statement], *, sparkmagic: bool) -> str:
+    joined = ",".join(statement_text(session, one, sparkmagic=sparkmagic) for one in statements)
+    return f'{{"from":{start},"statements":[{joined}]}}'
+
+
+def _statement_word(state: StatementState, output: Document | None) -> str:
+    """Lighter has no word for running: its clients ask again while a statement is waiting (contract §4.4)."""
+    if state is StatementState.RUNNING:
+        return "waiting"
+    if state is StatementState.CANCELLING:
+        return "cancelled"
+    return "error" if state is StatementState.AVAILABLE and output and output["status"] == "error" else state.value
+
+
+def _output(output: Document) -> Document:
+    """`evalue` is the exception's class and `traceback` one text, which has the message (contract §4.4)."""
+    failed = output["status"] == "error"
+    traceback = "".join(output.get("traceback", []))
+    message = output.get("evalue", "")
+    return {
+        "status": output["status"],
+        "executionCount": output["execution_count"],
+        "data": output.get("data", {}),
+        "evalue": output["ename"] if failed else None,
+        "traceback": (traceback if message in traceback else f"{message}\n{traceback}") if failed else None,
+    }
+
+
+def configuration_document(settings: Settings, declared: Mapping[str, SessionRequest]) -> Document:
+    """Intervals in seconds; those of Lighter's own ticks are 0, since nothing here waits for one."""
+    timeout = settings.session_idle_timeout.total_seconds() or None
+    conf = _redacted(settings.spark_conf)
+    return {
+        "sparkHistoryServerUrl": settings.spark_history_url,
+        "externalLogsUrlTemplate": None,
+        "zombieInterval": 0.0,
+        "stateRetainInterval": settings.retention.total_seconds(),
+        "sessionConfiguration": {
+            "timeoutMinutes": timeout and round(timeout / 60),
+            "timeoutInterval": timeout,
+            "permanentSessions": [
+                {"id": chosen, "submitParams": params_document(asked.options)} for chosen, asked in declared.items()
+            ],
+            "scheduleInterval": 0.0,
+            "trackRunningInterval": 0.0,
+        },
+        "batchDefaultConf": conf,
+        "sessionDefaultConf": conf,
+    }
+
+
+def _redacted(conf: Mapping[str, str]) -> dict[str, str]:
+    return {key: value if value == conf[key] else "[redacted]" for key, value in redact(conf).items()}
+
+
+def _time(at: datetime | None) -> str | None:
+    """Without a zone, as Lighter writes it; UTC, as its pages read it."""
+    return None if at is None else at.astimezone(timezone.utc).replace(tzinfo=None).isoformat()
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+# ---------------------------------------------------------------- errors
+
+
+def answer(error: GatewayError) -> Response:
+    """The error in the status, shape and words that Lighter's clients know (contract §2)."""
+    if isinstance(error, SessionEnded):
+        return refusal(400, f"Invalid session state: {error.state.upper()}", {"sessionState": error.state})
+    if isinstance(error, LimitReached) and error.limit is not None:
+        said = f"Maximum number of running sessions ({error.limit}) has been reached"
+        return refusal(400, said, {"maxRunning": error.limit})
+    if isinstance(error, AlreadyExists):
+        return refusal(409, "Application already exists", {"sessionId": error.ref})
+    return refusal(error.status, str(error))
+
+
+def refusal(status: int, message: str, details: Document | None = None) -> Response:
+    """The envelope of every error, also of those that no route has raised."""
+    query = request.query_string.decode("utf-8", "replace")
+    path = request.script_root + request.path + (f"?{query}" if query else "")
+    said: Document = {"message": message, "path": None, "title": None}
+    if details is not None:
+        said["details"] = details
+    return json_response(_compact({"message": HTTPStatus(status).phrase, "path": path, "errors": [said]}), status)

@@ -1,0 +1,90 @@
+"""The permanent sessions that the settings declare: read, checked, and opened when they are not there.
+
+Decides nothing about how a permanent session stays alive: that is the session pass's work, whoever opened it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from gateway.core import names
+from gateway.core.errors import GatewayError, InvalidRequest, Misconfigured
+from gateway.core.identity import ANONYMOUS
+from gateway.core.settings import Settings, as_text
+from gateway.core.spark import SparkOptions
+from sessions.models import Kind, SessionRequest
+from sessions.service import SessionService
+from sessions.store import SessionStore
+
+log = logging.getLogger(__name__)
+
+
+def declared(settings: Settings) -> dict[str, SessionRequest]:
+    """What the settings ask for, by id. Raises Misconfigured, naming the session, the field and the fix."""
+    return {chosen: _request(chosen, table) for chosen, table in settings.permanent_sessions.items()}
+
+
+class DeclaredPass:
+    """Opens each declared session that neither is there nor was deleted by a client."""
+
+    def __init__(self, store: SessionStore, service: SessionService, settings: Settings) -> None:
+        self._store, self._service, self._declared = store, service, declared(settings)
+        self._said: dict[str, str] = {}  # id: why it could not be opened, as last logged
+
+    def __call__(self) -> None:
+        self._store.forget_ended_but(self._declared)
+        for chosen, request in self._declared.items():
+            if self._store.number_of(chosen) is None and not self._store.was_ended(chosen):
+                self._open(chosen, request)
+
+    def _open(self, chosen: str, request: SessionRequest) -> None:
+        try:
+            session = self._service.open(request, ANONYMOUS, chosen)
+        except GatewayError as error:
+            if self._said.get(chosen) != str(error):
+                log.error("permanent session %s cannot be opened: %s", chosen, error, extra={"action": "open"})
+            self._said[chosen] = str(error)
+        else:
+            log.info("opened as declared", extra={"session": session.id, "action": "open"})
+
+
+def _request(chosen: str, table: dict[str, Any]) -> SessionRequest:
+    asked = dict(table)
+    try:
+        names.check_chosen(chosen)
+        kind = asked.pop("kind", Kind.PYSPARK.value)
+        if kind not in [one.value for one in Kind]:
+            raise InvalidRequest(f"kind is {kind!r}: give one of {', '.join(one.value for one in Kind)}")
+        return SessionRequest(kind=Kind(kind), options=_options(asked), permanent=True)
+    except InvalidRequest as error:
+        raise Misconfigured(f"setting permanent_sessions.{chosen}: {error}") from None
+
+
+def _options(asked: dict[str, Any]) -> SparkOptions:
+    types = {field.name: str(field.type) for field in dataclasses.fields(SparkOptions)}
+    for name, value in asked.items():
+        if name not in types:
+            raise InvalidRequest(f"there is no field {name}; the fields are kind, {', '.join(types)}")
+        form, fits = _FORMS[types[name]]
+        if not fits(value):
+            raise InvalidRequest(f"{name}: give {form}")  # without the value, which may hold a secret
+    conf = {key: as_text(value) for key, value in asked.get("conf", {}).items()}
+    return SparkOptions(**{**asked, "conf": conf})
+
+
+# by the type of the field: what to give, and whether a value is that
+_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "str | None": ("text", lambda value: isinstance(value, str)),
+    "int | None": ("a whole number", lambda value: type(value) is int),
+    "list[str]": (
+        "an array of texts",
+        lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+    ),
+    "dict[str, str]": (
+        'a table of single values, its keys in quotes, such as {"spark.ui.enabled" = false}',
+        lambda value: isinstance(value, dict) and not any(isinstance(item, (dict, list)) for item in value.values()),
+    ),
+}
