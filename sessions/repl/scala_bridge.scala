@@ -199,9 +199,10 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     }.get.invoke(target, arguments: _*)
 
   /** Let code from now on see the classes of all these jars. */
-  def addJars(jars: Array[URL]): Unit = locked {
-    intp.addUrlsToClassPath(jars.filterNot(seen): _*)
-    seen ++= jars
+  def addJars(jars: Array[URL]): Unit = {
+    val added = jars.filterNot(seen)
+    seen ++= added
+    if (added.nonEmpty) locked { intp.addUrlsToClassPath(added: _*) }
   }
 
   /** A failure as the REPL tells it: the frames below the statement's own, then the causes. */
