@@ -135,6 +135,8 @@ class Jobs:
         work.thread = thread
         while thread.is_alive() and not _is_given_up(work):
             thread.join(1.0)
+        if work.asked_to_stop is not None:
+            self._spark.cancel_late_jobs(group(work.job))
         if not said:
             said["error"] = "the job was stopped"
         if thread.is_alive():

@@ -37,18 +37,22 @@ final class GatewayOutput(log: PrintStream) extends java.io.OutputStream {
 /** A thread for the user's code, one task after another. */
 final class GatewayThread(loader: ClassLoader) extends Thread("scala") {
   private val tasks = new LinkedBlockingQueue[() => Unit]
+  @volatile private var left = false
   setDaemon(true)
   setContextClassLoader(loader)
   start()
 
   override def run(): Unit = while (true) tasks.take().apply()
 
-  /** Run `body` here and wait for it, or for the end of this thread. */
+  /** Run `body` here and wait for it, or for the end of this thread, or until it is left to itself. */
   def call(body: => Unit): Unit = {
     val done = new CountDownLatch(1)
     tasks.put { () => try body finally done.countDown() }
-    while (isAlive && !done.await(20, TimeUnit.MILLISECONDS)) {}
+    while (isAlive && !left && !done.await(20, TimeUnit.MILLISECONDS)) {}
   }
+
+  /** Wait for it no longer. */
+  def leave(): Unit = left = true
 }
 
 /** What became of a piece: "ok" with its echo and the names it defines, "incomplete", "refused" by the compiler, or
@@ -69,7 +73,8 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   private var thread = new GatewayThread(intp.classLoader)
   private var group = ("", "")
   private var last: Option[intp.Request] = None
-  private var inUserCode, cancelled, stopped = false
+  private var inUserCode, cancelled = false
+  private var stops = 0 // how often the thread was told to end
 
   System.setOut(printer)
   System.setErr(printer)
@@ -199,9 +204,10 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     }.get.invoke(target, arguments: _*)
 
   /** Let code from now on see the classes of all these jars. */
-  def addJars(jars: Array[URL]): Unit = locked {
-    intp.addUrlsToClassPath(jars.filterNot(seen): _*)
-    seen ++= jars
+  def addJars(jars: Array[URL]): Unit = {
+    val added = jars.filterNot(seen)
+    seen ++= added
+    if (added.nonEmpty) locked { intp.addUrlsToClassPath(added: _*) }
   }
 
   /** A failure as the REPL tells it: the frames below the statement's own, then the causes. */
@@ -238,12 +244,14 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   }
 
   private def enter(): Boolean = phase.synchronized { inUserCode = !cancelled; inUserCode }
-  private def leave(): Unit = phase.synchronized { inUserCode = false; Thread.interrupted(): Unit }
+  private def leave(): Unit = phase.synchronized {
+    if (Thread.currentThread eq thread) { inUserCode = false; Thread.interrupted(): Unit }
+  }
 
   private def onThread(body: => Unit): Unit = {
-    if (stopped || !thread.isAlive) {
+    if (stops > 0 || !thread.isAlive) {
       thread = new GatewayThread(intp.classLoader)
-      stopped = false
+      stops = 0
       thread.call { joinGroup() }
     }
     thread.call { body }
@@ -252,11 +260,15 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
 
   private def joinGroup(): Unit = Main.sparkContext.setJobGroup(group._1, group._2, true)
 
-  /** One attempt to stop the statement; `hard` ends its thread, where Java still can. Never ends the compiler's work. */
+  /** One attempt to stop the statement; `hard` ends its thread, where Java still can. Never ends the compiler's work.
+    * A thread that is told to end while it waits in native code, for a connection say, ends when it comes back from
+    * there: it is not waited for.
+    */
   def interrupt(hard: Boolean): Unit = phase.synchronized {
     cancelled = true
     if (inUserCode && hard)
-      try { thread.stop(); stopped = true } catch { case _: UnsupportedOperationException => thread.interrupt() }
+      try { thread.stop(); stops += 1; if (stops > 2) thread.leave() }
+      catch { case _: UnsupportedOperationException => thread.interrupt() }
     else if (inUserCode) thread.interrupt()
   }
 

@@ -18,6 +18,8 @@ SOURCES = [Path(__file__).with_name(name) for name in ("scala_values.scala", "sc
 PACKAGE = "scala/tools/nsc/interpreter"
 OUTPUT = "spark.repl.class.outputDir"  # where the interpreter writes what it compiles
 
+QUIET = "-Wconf:cat=deprecation:silent,cat=feature:silent"
+
 # Transient, because a closure takes the line it stands in along to the executors.
 PREDEFINED = """
 @transient val spark = org.apache.spark.repl.Main.sparkSession
@@ -103,7 +105,8 @@ def _settings(jvm: Any, conf: Any) -> Any:
     jars = filter(None, conf.get("spark.repl.local.jars", "").split(","))
     local = [jvm.org.apache.spark.util.Utils.resolveURI(jar).getPath() for jar in jars]
     path = ":".join([jvm.java.lang.System.getProperty("java.class.path"), *local])
-    arguments = ["-Yrepl-class-based", "-Yrepl-outdir", folder, "-classpath", path]
+    # No summaries of warnings, which end with advice for another shell.
+    arguments = ["-Yrepl-class-based", "-Yrepl-outdir", folder, "-classpath", path, QUIET]
     settings = jvm.scala.tools.nsc.Settings()
     settings.embeddedDefaults(loader)
     settings.processArguments(jvm.org.apache.spark.api.python.PythonUtils.toSeq(arguments).toList(), True)

@@ -8,9 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
+import time
 from typing import Any
 
 from .progress import Progress
+
+LATE_LOOKS, LATE_EVERY = 10, 0.3  # how often, and every how many seconds
 
 
 class Application:
@@ -88,6 +92,19 @@ class Application:
             cancel_all(name)
         except Exception:  # noqa: BLE001
             return
+
+    def cancel_late_jobs(self, name: str) -> None:
+        """Go on cancelling a group whose code has been stopped, for a few seconds and on a thread of its own.
+
+        Adaptive execution submits its stages from other threads: one may be on its way to Spark while the code that
+        wants it is stopped, and Spark's memory of cancelled groups does not hold it up.
+        """
+        threading.Thread(target=self._cancel_late_jobs, args=(name,), name=f"late-{name}", daemon=True).start()
+
+    def _cancel_late_jobs(self, name: str) -> None:
+        for _ in range(LATE_LOOKS):
+            time.sleep(LATE_EVERY)
+            self.cancel_group(name)
 
     def progress(self, statement: int) -> float:
         """Finished tasks over known tasks of the statement's jobs; 0.0 while there are none. One asking thread only."""

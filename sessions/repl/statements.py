@@ -18,7 +18,7 @@ from typing import NoReturn
 from .interpreter import Interpreter
 from .interrupts import Interrupts
 from .output import Envelope, error
-from .spark import Application
+from .spark import Application, group
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ class Statements:
                 interrupted = self._interrupts.end()
         if interrupted:
             self._spark.renew()
+            self._spark.cancel_late_jobs(group(work.statement))
         return Result(work.statement, output, started, _now())
 
     def _execute(self, request: Request, statement: int) -> Envelope:

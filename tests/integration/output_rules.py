@@ -262,7 +262,7 @@ def _error(output: Output) -> str:
     java = [
         line
         for line in lines
-        if re.fullmatch(r"[\w.$/]+\((\w+\.(java|scala):\d+|Unknown Source|Native Method)\)", line)
+        if re.fullmatch(r"[\w.$/]+\(([\w$]+\.(java|scala):\d+|Unknown Source|Native Method)\)", line)
     ]
     rest = [line for line in lines if line not in java]
     told = f"{output['ename']}: {_json(output['evalue'].rstrip())} {_json(rest)}{' and Java frames' if java else ''}"

@@ -29,7 +29,7 @@ class Cluster:
     def state(self) -> dict[str, Any]:
         try:
             return dict(requests.get(f"{self.web}/json/", timeout=10).json())
-        except requests.ConnectionError:
+        except (requests.ConnectionError, ValueError):  # for a moment it answers with a page of its own
             return {}
 
     @property
@@ -49,7 +49,7 @@ def standalone(home: Path, folder: Path) -> Iterator[Cluster]:
         wait_until(lambda: cluster.state.get("status") == "ALIVE", START, "the master is up")
         size = ["-c", str(CORES), "-m", f"{MEMORY}m", "--webui-port", "0", "-d", str(folder)]
         started.append(_daemon(home, folder, "worker.Worker", *loopback, *size, cluster.url))
-        wait_until(lambda: cluster.state["aliveworkers"] == 1, START, "the worker has joined")
+        wait_until(lambda: cluster.state.get("aliveworkers") == 1, START, "the worker has joined")
         yield cluster
     finally:
         for process in reversed(started):

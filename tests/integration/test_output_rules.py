@@ -35,7 +35,16 @@ def code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("`", "&#96;"), ("*", "&#42;")):
+    for sign, name in (
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("|", "&#124;"),
+        ("`", "&#96;"),
+        ("*", "&#42;"),
+        ("[", "&#91;"),
+        ("]", "&#93;"),
+    ):
         text = text.replace(sign, name)
     return text.replace(" ", "&nbsp;") if not text.strip() or text.startswith(" ") else text
 

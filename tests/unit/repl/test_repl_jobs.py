@@ -35,6 +35,8 @@ class Spark:
 
     def renew(self) -> None: ...
 
+    def cancel_late_jobs(self, name: str) -> None: ...
+
     def cancel_group(self, name: str) -> None:
         self.cancelled.append(name)
 

@@ -29,6 +29,8 @@ class Spark:
 
     def renew(self) -> None: ...
 
+    def cancel_late_jobs(self, name: str) -> None: ...
+
     def cancel(self, statement: int) -> None:
         self.cancelled.append(statement)
 
