@@ -205,10 +205,10 @@ class Server:
     def _wait(self, session: str, statement: str) -> Output | str:
         end = time.monotonic() + 120
         while time.monotonic() < end:
+            state = self._get(session).get("state", "dead")  # before the output, which a session's end may bring
             found = self._get(statement)
             if found.get("output"):
                 return dict(found["output"])
-            state = self._get(session).get("state", "dead")
             if state in ("dead", "error", "killed"):
                 return f"session {state}"
             time.sleep(0.05)

@@ -66,6 +66,8 @@ def _examine(operation: Any, mode: GenerationMode) -> str:
         answer = case.call(timeout=30)
         if answer.status_code == 500 and "Session is in state" in answer.text:
             return  # the contract's own word for a session that takes no more work
+        if answer.status_code == 414:
+            return  # gunicorn's own, before any application
         case.validate_response(answer, checks=[not_a_server_error, *CHECKS])
 
     try:
