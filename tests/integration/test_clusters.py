@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core import clusters, spark
+from gateway.core import clusters, spark, sparkr
 from gateway.core.settings import Settings
+from gateway.core.spark import SparkOptions
 from tests.integration.running_gateway import START, Gateway, Session
 from tests.integration.standalone import standalone
 
@@ -32,6 +33,10 @@ LANGUAGES = [
     Language("spark", 'spark.range(3).toDF("n").createOrReplaceTempView("{view}")',
              'spark.sql("select sum(n) from {view}").first().getLong(0)'),
 ]  # fmt: skip
+
+# SparkR is in no registry: this one joins in where it is present.
+R = Language("sparkr", "createOrReplaceTempView(sql('select id as n from range(3)'), '{view}')",
+             "head(sql('select sum(n) as total from {view}'))$total")  # fmt: skip
 
 # cluster: the Spark version it should turn out to have
 CLUSTERS = {"default": "4.", "old": "3.5.", "apart": "4.", "old_apart": "3.5."}
@@ -75,16 +80,21 @@ def test_the_session_runs_on_the_cluster_it_chose(session: Session, cluster: str
     assert session.value("sc.master.startswith('local')") == ("apart" not in cluster)
 
 
-def test_each_language_reads_the_views_of_all(session: Session) -> None:
-    for language in LANGUAGES:
+def spoken(settings: Settings) -> list[Language]:
+    return LANGUAGES if sparkr.missing(SparkOptions(), settings) else [*LANGUAGES, R]
+
+
+def test_each_language_reads_the_views_of_all(gateway: Gateway, session: Session, cluster: str) -> None:
+    languages = spoken(gateway.settings.on(cluster))
+    for language in languages:
         output = session.run(language.make.format(view=f"made_in_{language.kind}"), language.kind, START)
         assert output["status"] == "ok", output
-    for reader in LANGUAGES:
+    for reader in languages:
         sums = {
             writer.kind: number(session.run(reader.add_up.format(view=f"made_in_{writer.kind}"), reader.kind, START))
-            for writer in LANGUAGES
+            for writer in languages
         }
-        assert sums == {writer.kind: 3 for writer in LANGUAGES}, reader.kind
+        assert sums == {writer.kind: 3 for writer in languages}, reader.kind
 
 
 def number(output: dict[str, Any]) -> int:
