@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,6 +20,7 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.database import Database, next_id
 from gateway.core.errors import DuplicateName, LimitReached
+from gateway.core.spark import redact
 
 migrations = Migrations("batches")
 
@@ -93,14 +95,14 @@ class BatchStore:
     def search(self, states: Iterable[BatchState], text: str, start: int, size: int) -> tuple[int, list[Batch]]:
         """How many there are in these states whose UUID or request holds `text`, and a page of those, newest first.
 
-        In `text` SQL's wildcards % and _ hold; an empty one is in every request.
+        In `text` SQL's wildcards % and _ hold; an empty one is in every request. What is hidden is not found.
         """
         listed = ", ".join(f"'{state.value}'" for state in states) or "''"
         where = f"{_LISTED} AND state IN ({listed}) AND lower(uuid || request) LIKE lower(:pattern)"
-        pattern = f"%{json.dumps(text)[1:-1]}%"  # requests are stored as JSON text, with its escapes
-        values: dict[str, object] = {"pattern": pattern, "size": size, "start": start}
-        total = self._db.value(f"SELECT count(*) FROM batches WHERE {where}", values)
-        return int(total), self._select(f"{where} ORDER BY id DESC LIMIT :size OFFSET :start", values)
+        pattern = f"%{_in_json(text)}%"
+        found = self._select(f"{where} ORDER BY id DESC", {"pattern": pattern})
+        shown = [batch for batch in found if not text or _shows(batch, text)]
+        return len(shown), shown[start : start + size]
 
     def delete(self, batch: int) -> None:
         """Want it killed and forgotten; from now on nobody sees it."""
@@ -177,3 +179,21 @@ class BatchStore:
 
     def _select(self, where: str, values: dict[str, object] | None = None) -> list[Batch]:
         return [Batch.of(row) for row in self._db.rows(f"SELECT * FROM batches WHERE {where}", values or {})]
+
+
+def _in_json(text: str) -> str:
+    """As it stands in a request, which is stored as JSON text with its escapes."""
+    return json.dumps(text)[1:-1]
+
+
+def _shows(batch: Batch, text: str) -> bool:
+    """Whether the text is in what may be shown of the batch: a search must not give away secrets piece by piece."""
+    options = dataclasses.replace(batch.request.options, conf=redact(batch.request.options.conf))
+    request = dataclasses.asdict(dataclasses.replace(batch.request, options=options))
+    shown, at = batch.uuid + json.dumps(request), 0
+    for part in _in_json(text).split("%"):
+        found = re.compile(re.escape(part).replace("_", "."), re.IGNORECASE).search(shown, at)
+        if found is None:
+            return False
+        at = found.end()
+    return True

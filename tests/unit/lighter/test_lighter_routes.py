@@ -111,6 +111,15 @@ def test_lighter_batches_are_found_by_state_and_text(query: str, found: int, lig
     assert (page["total"], len(page["applications"])) == (found, found)
 
 
+def test_lighter_a_secret_is_not_found_piece_by_piece(lighter) -> None:
+    lighter.submit(conf={"spark.my.password": "hunter2"})
+    assert [lighter.get(f"/batches?search={text}")["total"] for text in ("my.password", "hunter", "h_nter%")] == [
+        1,
+        0,
+        0,
+    ]
+
+
 def test_lighter_a_batch_is_found_by_its_id(lighter) -> None:
     wanted = [lighter.submit() for _ in range(3)][1]["id"]
     assert [one["id"] for one in lighter.get(f"/batches?search={wanted.upper()}")["applications"]] == [wanted]
