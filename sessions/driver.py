@@ -83,12 +83,15 @@ def _conf(driver: Driver, settings: Settings) -> dict[str, str]:
         "spark.app.name": "spark-gateway-session",
         "spark.sql.warehouse.dir": str(driver.folder / "warehouse"),
         "spark.sql.catalogImplementation": "hive" if settings.hive else "in-memory",
-        # A cancelled task spins on its interrupted thread until its Python worker is gone: by default 2 s longer.
-        "spark.python.task.killTimeout": "100ms",
     }
     conf = spark.conf_of(driver.options, settings, driver.folder, defaults)
-    # Spark must know before it starts where executors find the classes that the Scala interpreter makes.
-    return conf | {"spark.repl.class.outputDir": str(driver.folder / "repl")}
+    return {
+        # A cancelled task spins on its interrupted thread until its Python worker is gone: by default 2 s longer.
+        "spark.python.task.killTimeout": "100ms",
+        **conf,
+        # Spark must know before it starts where executors find the classes that the Scala interpreter makes.
+        "spark.repl.class.outputDir": str(driver.folder / "repl"),
+    }
 
 
 def readiness(driver: Driver) -> Ready | None:
