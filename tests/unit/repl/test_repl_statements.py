@@ -24,12 +24,14 @@ class Spark:
 
     def __init__(self) -> None:
         self.cancelled: list[int] = []
+        self.cancelled_late: list[str] = []
 
     def enter(self, statement: int, code: str) -> None: ...
 
     def renew(self) -> None: ...
 
-    def cancel_late_jobs(self, name: str) -> None: ...
+    def cancel_late_jobs(self, name: str) -> None:
+        self.cancelled_late.append(name)
 
     def cancel(self, statement: int) -> None:
         self.cancelled.append(statement)
@@ -156,6 +158,7 @@ def test_cancel_stops_plain_code(
     assert time.monotonic() - start < 5
     assert set(spark.cancelled) == {1}
     assert finish(statements, statements.submit(Request("fine", statement=2))).output["data"] == {"text/plain": "fine"}
+    assert spark.cancelled_late == ["statement-1"], "stages on their way to Spark when it was stopped"
 
 
 def cancel_until_done(statements: Statements, future: Future[Result]) -> None:
