@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.acceptance.program import Program
-from tests.acceptance.rest import START, Rest
-
-Outputs = list[dict[str, Any]]
+from tests.acceptance.rest import Rest
+from tests.acceptance.sparkmagic import Cell, Outputs, run_notebook, shown, stream
 
 TRICKY = "λ 🤔 'single' \"double\" '''three''' \\ back\\slash {} %s <b>&amp;"
 
@@ -104,44 +100,18 @@ def notebook(
     place, headers = DOORS[door]
     url = program.url + place
     here = {"username": "", "password": "", "url": url, "auth": "None"}
-    # The end of a session waits for its heartbeat thread, which sleeps for one refresh.
-    pace = {"heartbeat_refresh_seconds": 1, "heartbeat_retry_seconds": 1, "livy_session_startup_timeout_seconds": START}
-    # Its chart of a table listens to the notebook's page; nbclient, which has none, at times waits for that in vain.
-    configuration = {"kernel_python_credentials": here, "use_auto_viz": False, "custom_headers": headers, **pace}
-    (folder / "config.json").write_text(json.dumps(configuration))
-    environ = {**clients_environ, "SPARKMAGIC_CONF_DIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
-    ran = subprocess.run(
-        [clients_python, Path(__file__).with_name("notebook.py"), "pysparkkernel"],
-        input=json.dumps(list(cells(str(folder / "ran"), url, own, other))),
-        env=environ,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    shown = json.loads(ran.stdout)
-    for name, cell in shown.items():  # for whoever reads a failure
-        print(f"{cell['seconds']:6.2f} s  {name}: {json.dumps(cell['outputs'], ensure_ascii=False)[-500:]}")
-    assert list(shown) == list(CELLS)
-    return {name: cell["outputs"] for name, cell in shown.items()}
+    settings = {"kernel_python_credentials": here, "custom_headers": headers}
+    asked = cells(str(folder / "ran"), url, own, other)
+    outputs = run_notebook("pysparkkernel", settings, asked, clients_python, clients_environ, folder)
+    assert list(outputs) == list(CELLS)
+    return outputs
 
 
-def cells(ran: str, url: str, own: int, other: int) -> Iterator[dict[str, str | None]]:
+def cells(ran: str, url: str, own: int, other: int) -> Iterator[Cell]:
     for name, text in CELLS.items():
         source = text.replace("RAN", repr(ran)).replace("URL", repr(url))
         source = source.replace("OTHER", str(other)).replace("OWN", str(own))
         yield {"name": name, "source": source, "interrupt": ran + INTERRUPTED[name] if name in INTERRUPTED else None}
-
-
-def stream(outputs: Outputs, name: str = "stdout") -> str:
-    """What the cell wrote on one stream."""
-    return "".join(one["text"] for one in outputs if one["output_type"] == "stream" and one["name"] == name)
-
-
-def shown(outputs: Outputs, kind: str) -> list[str]:
-    """What the cell displayed of one mime type."""
-    return [one["data"][kind] for one in outputs if kind in one.get("data", {})]
 
 
 def test_the_first_cell_starts_a_session_and_shows_its_value(notebook: dict[str, Outputs]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.program import Program
-from tests.acceptance.rest import START, Rest
-from tests.acceptance.test_sparkmagic import Outputs, shown, stream
+from tests.acceptance.rest import Rest
+from tests.acceptance.sparkmagic import Outputs, run_notebook, shown, stream
 
 # In order; each is a cell. RAN is filled in: the path of files to be made.
 CELLS = {
@@ -54,10 +53,6 @@ def notebook(
     """The outputs of every cell."""
     folder = tmp_path_factory.mktemp("notebook")
     here = {"username": "", "password": "", "url": program.url, "auth": "None"}
-    pace = {"heartbeat_refresh_seconds": 1, "heartbeat_retry_seconds": 1, "livy_session_startup_timeout_seconds": START}
-    configuration = {"kernel_scala_credentials": here, "use_auto_viz": False, **pace}
-    (folder / "config.json").write_text(json.dumps(configuration))
-    environ = {**clients_environ, "SPARKMAGIC_CONF_DIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
     ran = str(folder / "ran")
     cells = [
         {
@@ -67,20 +62,8 @@ def notebook(
         }
         for name, source in CELLS.items()
     ]
-    done = subprocess.run(
-        [clients_python, Path(__file__).with_name("notebook.py"), "sparkkernel"],
-        input=json.dumps(cells),
-        env=environ,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    showed = json.loads(done.stdout)
-    for name, cell in showed.items():  # for whoever reads a failure
-        print(f"{cell['seconds']:6.2f} s  {name}: {json.dumps(cell['outputs'], ensure_ascii=False)[-500:]}")
-    return {name: cell["outputs"] for name, cell in showed.items()}
+    settings = {"kernel_scala_credentials": here}
+    return run_notebook("sparkkernel", settings, cells, clients_python, clients_environ, folder)
 
 
 def test_the_first_cell_starts_a_scala_session(notebook: dict[str, Outputs]) -> None:
