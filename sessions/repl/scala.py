@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from . import magics, scala_jvm, scala_text
 from .exact import json_number
 from .interpreter import Interpreter
 from .output import TEXT, Capture, Envelope, error, ok
-from .spark import group
+from .spark import first_line, group
 from .table import typed
 
 T = TypeVar("T")
@@ -27,7 +27,6 @@ T = TypeVar("T")
 # what it has opened. After that its thread is ended, where Java still can (up to Java 19).
 PATIENCE = 0.8
 
-COMPLETION_TIME = 1.5  # seconds a completion may take
 
 CANCELLED = "the statement was cancelled"
 TABLE = "application/vnd.livy.table.v1+json"
@@ -55,9 +54,6 @@ class ScalaInterpreter(Interpreter):
         self._bridge: Any = None
         self._bound: Any = None
         self._asked_to_stop: float | None = None
-        # Beside the statements: a completion takes its time, and the kernel's thread has cancels to pass on.
-        self._completer = ThreadPoolExecutor(1, thread_name_prefix="scala-completion")
-        self._completing: tuple[str, Future[list[str]]] | None = None
 
     def execute(self, code: str, statement: int) -> Envelope:
         self._asked_to_stop = None
@@ -71,16 +67,12 @@ class ScalaInterpreter(Interpreter):
             self._bridge.interrupt(now - self._asked_to_stop >= PATIENCE)
 
     def complete(self, code: str, cursor: int) -> list[str]:
-        asked = code[:cursor]
-        if self._completing is None and self._bridge is not None:
-            self._completing = asked, self._completer.submit(_candidates, self._bridge, asked)
-        if self._completing is None:
+        if self._bridge is None:
             return []
-        given, found = self._completing
-        if not wait([found], COMPLETION_TIME).done:
-            return []  # what is found later is the answer to the same question asked again
-        self._completing = None
-        return found.result() if given == asked else self.complete(code, cursor)
+        try:
+            return scala_text.names(self._bridge.complete(code[:cursor], cursor))
+        except Exception:  # noqa: BLE001 - what the compiler cannot complete has no candidates
+            return []
 
     def _on_thread(self, function: Callable[..., T], *args: Any) -> T:
         return self._thread.submit(function, *args).result()
@@ -102,8 +94,7 @@ class ScalaInterpreter(Interpreter):
         except Exception as exc:  # noqa: BLE001 - told to the user, and tried again by the next statement
             return error(statement, "InterpreterError", f"Fail to start interpreter: {exc}", [])
         run = _Run(bridge, self._limit)
-        first = (code.strip().splitlines() or [""])[0]
-        bridge.begin(group(statement), first[:200], self._limit + 1)
+        bridge.begin(group(statement), first_line(code), self._limit + 1)
         try:
             if self._asked_to_stop is not None:
                 raise Failed(CANCELLED)
@@ -113,13 +104,6 @@ class ScalaInterpreter(Interpreter):
             return error(statement, failure.ename, evalue, traceback, run.end())
         except Exception as exc:  # noqa: BLE001 - a result over the limit, or a compiler that broke down
             return error(statement, type(exc).__name__, str(exc), [], run.end())
-
-
-def _candidates(bridge: Any, code: str) -> list[str]:
-    try:
-        return scala_text.names(bridge.complete(code, len(code)))
-    except Exception:  # noqa: BLE001 - what the compiler cannot complete has no candidates
-        return []
 
 
 class _Run:
