@@ -19,12 +19,23 @@ from jupyter_client.manager import start_new_kernel
 
 from gateway.core import java
 from tests.benchmarks.conftest import Record
-from tests.integration.running_gateway import SOON, Gateway, Session, free_port, stop_process, wait_until
+from tests.integration.crowd import crowd
+from tests.integration.running_gateway import (
+    SOON,
+    Gateway,
+    Session,
+    free_port,
+    processor_share,
+    stop_process,
+    wait_until,
+)
 
 STARTS = 3
 STATEMENTS = 100
 POLL_SECONDS = 4.0
 POLLERS = 8
+IDLE_SESSIONS = 200
+IDLE_SECONDS = 20.0
 
 SPARK_SESSION = """
 from pyspark.sql import SparkSession
@@ -124,6 +135,18 @@ def test_polls(session: Session, record: Record, tmp_path: Path) -> None:
     finally:
         stop_process(server)
     record(f"polls of a statement, {POLLERS} clients", here, "per s", "Flask application of one row", base)
+
+
+def test_idle_sessions(record: Record, tmp_path: Path) -> None:
+    """The supervisor's CPU time with many idle sessions; what it takes with one is its clockwork alone."""
+
+    def share(many: int) -> float:
+        with crowd(tmp_path / str(many), many) as gateway:
+            assert gateway.supervisor is not None
+            return 100 * processor_share([gateway.supervisor.pid], IDLE_SECONDS)
+
+    base = share(1)
+    record(f"supervisor of {IDLE_SESSIONS} idle sessions", share(IDLE_SESSIONS), "% of a core", "of one", base)
 
 
 def _seconds(work: Callable[[], object]) -> float:

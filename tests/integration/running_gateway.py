@@ -85,7 +85,7 @@ class Gateway:
     def open(self) -> Gateway:
         self.start_supervisor()
         self._web = self._start("web", web_command(self.settings))
-        wait_until(self._answers, SOON, f"the web server answers; its log: {self.output('web')}")
+        wait_until(self._answers, START, f"the web server answers; its log: {self.output('web')}")
         return self
 
     def start_supervisor(self) -> None:

@@ -1,0 +1,65 @@
+"""A crowd of idle sessions that cost no Spark: rows of a store, and sleeping processes in the place of drivers."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from gateway import stores
+from gateway.core import processes
+from gateway.core.clock import utc_now
+from gateway.core.settings import Settings
+from gateway.core.spark import SparkOptions
+from sessions.driver_store import DriverStore
+from sessions.models import Driver, Kind, SessionRequest
+from sessions.states import DriverState
+from sessions.store import SessionStore
+from tests.integration.running_gateway import SOON, Gateway, wait_until
+
+
+@contextmanager
+def crowd(home: Path, many: int) -> Iterator[Gateway]:
+    """A running gateway with `many` idle sessions, whose supervisor has taken up every driver."""
+    gateway = Gateway(home, max_sessions=many)
+    try:
+        _fill(gateway.settings, many)
+        gateway.open()
+        assert gateway.supervisor is not None
+        supervisor = psutil.Process(gateway.supervisor.pid)
+        wait_until(lambda: supervisor.num_fds() >= many, SOON, "the supervisor watches every driver")
+        yield gateway
+    finally:
+        gateway.close()
+        processes.reap()
+
+
+def _fill(settings: Settings, many: int) -> None:
+    db = stores.open_and_migrate(settings)
+    sessions, drivers, now = SessionStore(db), DriverStore(db), utc_now()
+    for _ in range(many):
+        driver = _driver(settings)
+        sessions.add(SessionRequest(kind=Kind.PYSPARK), driver, str(uuid.uuid4()), None, now, many)
+        driver.folder.mkdir(parents=True)
+        processes.start(driver.folder, ["sleep", "600"], os.environ)
+        drivers.launch(driver.id, now)
+        drivers.ready(driver.id, "local-1", None, now)
+    assert len(sessions.become_idle(now)) == many
+
+
+def _driver(settings: Settings) -> Driver:
+    name = uuid.uuid4().hex
+    return Driver(
+        id=name,
+        state=DriverState.REQUESTED,
+        target=DriverState.READY,
+        folder=settings.data_dir / "drivers" / name,
+        options=SparkOptions(),
+        reason=None,
+        created=utc_now(),
+        launched=None,
+    )
