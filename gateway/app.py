@@ -34,6 +34,7 @@ from sessions.driver_store import DriverStore
 from sessions.jobs.service import JobService
 from sessions.jobs.store import JobStore
 from sessions.service import SessionService
+from sessions.statement_store import StatementStore
 from sessions.store import SessionStore
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or settings_module.load(os.environ)
     db = stores.open_and_migrate(settings)
     wake = partial(wakeup.nudge, settings.wakeup_path)
-    sessions = SessionService(SessionStore(db), DriverStore(db), settings, utc_now, wake)
+    sessions = SessionService(SessionStore(db), StatementStore(db), DriverStore(db), settings, utc_now, wake)
     jobs = JobService(JobStore(db), sessions, settings, utc_now, wake)
     batches = BatchService(BatchStore(db), settings, utc_now, wake)
 

@@ -29,6 +29,7 @@ from sessions.permanent import DeclaredPass
 from sessions.reconcile import DriverPass, SessionPass
 from sessions.runner import Runner
 from sessions.service import SessionService
+from sessions.statement_store import StatementStore
 from sessions.store import SessionStore
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,12 @@ class Supervisor:
         self._awake = asyncio.Event()
         self._stopped = False
         clusters = Clusters(settings, _DRIVER_JVM)
-        sessions = SessionStore(db)
+        sessions, statements = SessionStore(db), StatementStore(db)
         watcher = processes.Watcher(self._awake.set)
-        self._runner = Runner(sessions, utc_now)
+        self._runner = Runner(statements, utc_now)
         self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running)
         self._sessions = SessionPass(sessions, settings, utc_now)
-        service = SessionService(sessions, DriverStore(db), settings, utc_now, self._awake.set)
+        service = SessionService(sessions, statements, DriverStore(db), settings, utc_now, self._awake.set)
         self._declared = DeclaredPass(sessions, service, settings)
         self._drivers = DriverPass(DriverStore(db), Launcher(clusters), settings, utc_now, watcher)
         self._batches = BatchPass(BatchStore(db), Submitter(clusters), settings, utc_now, watcher)

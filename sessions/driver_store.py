@@ -86,3 +86,12 @@ class DriverStore:
             if moved:
                 events.record(self._db, now, "driver", driver, after)
         return bool(moved)
+
+
+def driver_of(db: Database, session: int) -> Driver | None:
+    """The driver that a session has now; None when the session was deleted a moment ago."""
+    row = db.row(
+        "SELECT drivers.* FROM drivers JOIN sessions ON sessions.driver = drivers.id WHERE sessions.id = :id",
+        {"id": session},
+    )
+    return None if row is None else Driver.of(row)

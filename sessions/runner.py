@@ -13,8 +13,8 @@ from contextlib import suppress
 from gateway.core.clock import Clock
 from sessions.kernel_client import KernelClient
 from sessions.models import Driver, Statement
+from sessions.statement_store import StatementStore
 from sessions.states import StatementState
-from sessions.store import SessionStore
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _CANCEL_EVERY = 0.3
 
 
 class Runner:
-    def __init__(self, store: SessionStore, clock: Clock) -> None:
+    def __init__(self, store: StatementStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._cancels: dict[tuple[int, int], asyncio.Event] = {}

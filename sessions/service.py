@@ -20,6 +20,7 @@ from gateway.core.settings import Settings
 from sessions import kernel_client
 from sessions.driver_store import DriverStore
 from sessions.models import Driver, Kind, Session, SessionRequest, Statement
+from sessions.statement_store import StatementStore
 from sessions.states import UNFINISHED, DriverState, SessionState
 from sessions.store import SessionStore
 
@@ -31,9 +32,16 @@ _HOLD_AGE = timedelta(seconds=0.25)  # a statement older than this is not about 
 
 class SessionService:
     def __init__(
-        self, store: SessionStore, drivers: DriverStore, settings: Settings, clock: Clock, wake: Callable[[], None]
+        self,
+        store: SessionStore,
+        statements: StatementStore,
+        drivers: DriverStore,
+        settings: Settings,
+        clock: Clock,
+        wake: Callable[[], None],
     ) -> None:
-        self._store, self._drivers, self._settings, self._clock, self._wake = (store, drivers, settings, clock, wake)
+        self._store, self._statements, self._drivers = store, statements, drivers
+        self._settings, self._clock, self._wake = settings, clock, wake
 
     # ------------------------------------------------------------ sessions
 
@@ -110,7 +118,7 @@ class SessionService:
     def submit(self, ref: str, code: str, kind: Kind | None) -> Statement:
         """Queue code. Raises SessionEnded, InvalidRequest (the language), LimitReached."""
         session = self._live(ref)
-        statement = self._store.submit(
+        statement = self._statements.submit(
             session.id,
             code,
             _language(kind, session.kind).value,
@@ -142,11 +150,11 @@ class SessionService:
 
         Of each output no more than `output_limit` characters are given.
         """
-        return self._store.statements(session, start, size, newest_first=newest_first, output_limit=output_limit)
+        return self._statements.page(session, start, size, newest_first=newest_first, output_limit=output_limit)
 
     def statement_of(self, session: int, number: int) -> Statement:
         """One statement of a session that was found already; counts as nothing. Raises NotFound."""
-        statement = self._store.statement(session, number) if number <= names.LARGEST_ID else None
+        statement = self._statements.find(session, number) if number <= names.LARGEST_ID else None
         if statement is None:
             raise NotFound("statement", number)
         return statement
@@ -155,7 +163,7 @@ class SessionService:
         """Cancel a statement; nothing happens when there is none or it has ended. Raises SessionEnded."""
         session = self._live(ref)
         self._store.touch(session.id, self._clock(), activity=True)
-        if self._store.cancel(session.id, number, self._clock()) is not None:
+        if self._statements.cancel(session.id, number, self._clock()) is not None:
             self._wake()
 
     def complete(self, ref: str, code: str, kind: Kind, cursor: int) -> list[str]:
@@ -201,7 +209,7 @@ class SessionService:
         while found is not None and found.state in UNFINISHED and time.monotonic() < end:
             statement = found
             time.sleep(0.002)
-            found = self._store.statement(statement.session, statement.id)
+            found = self._statements.find(statement.session, statement.id)
         return found or statement
 
     def _wait_until_gone(self, driver: str) -> None:

@@ -1,6 +1,7 @@
-"""Sessions and statements in the store: every SQL of theirs. Decides races by one conditional write each.
+"""Sessions in the store: their SQL, and the tables of all that hangs on them.
 
-No row back from a write means that somebody else was first; that is an answer, not an error.
+Decides races by one conditional write each. No row back from a write means that somebody else was first; that is an
+answer, not an error.
 """
 
 from __future__ import annotations
@@ -18,18 +19,16 @@ from gateway.core import events
 from gateway.core.clock import from_text, to_text
 from gateway.core.database import Database, next_id
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
+from sessions import statement_store as statements
+from sessions.driver_store import driver_of
 from sessions.jobs import store as jobs
-from sessions.models import Driver, Session, SessionRequest, Statement, error_output
-from sessions.states import StatementState
+from sessions.models import Driver, Session, SessionRequest
 
 migrations = Migrations("sessions")
 
-# The words of an index's own condition: a query has to repeat them to be served by the index.
-_UNFINISHED = "('waiting', 'running', 'cancelling')"
-_RUNNING = "('running', 'cancelling')"
 _BUSY = (
     "(sessions.state = 'idle' AND EXISTS (SELECT 1 FROM statements"
-    f" WHERE statements.session = sessions.id AND statements.state IN {_UNFINISHED}))"
+    f" WHERE statements.session = sessions.id AND statements.state IN {statements.UNFINISHED}))"
 )
 _SESSION = (
     f"SELECT sessions.*, {_BUSY} AS busy, drivers.folder, drivers.app_id, drivers.ui_url"
@@ -58,7 +57,7 @@ def first_tables(db: sqlite_utils.Database) -> None:
         " code TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, output TEXT, progress REAL NOT NULL,"
         " created TEXT NOT NULL, started TEXT, completed TEXT, PRIMARY KEY (session, id))"
     )
-    db.execute(f"CREATE INDEX statements_unfinished ON statements (session) WHERE state IN {_UNFINISHED}")
+    db.execute(f"CREATE INDEX statements_unfinished ON statements (session) WHERE state IN {statements.UNFINISHED}")
     db.execute(
         "CREATE UNIQUE INDEX statements_one_runs ON statements (session) WHERE state IN ('running', 'cancelling')"
     )
@@ -101,8 +100,6 @@ class Lifetime:
 class SessionStore:
     def __init__(self, db: Database) -> None:
         self._db = db
-
-    # ------------------------------------------------------------ sessions
 
     def add(
         self, request: SessionRequest, driver: Driver, uuid: str, owner: str | None, now: datetime, limit: int
@@ -203,7 +200,7 @@ class SessionStore:
         rows = self._db.rows(
             f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1 AND drivers.state = 'gone'"
         )
-        pairs = [(session, self._driver_of(session.id)) for session in map(Session.of, rows)]
+        pairs = [(session, driver_of(self._db, session.id)) for session in map(Session.of, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
     def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
@@ -218,7 +215,7 @@ class SessionStore:
             if not moved:
                 self._db.run("DELETE FROM drivers WHERE id = :id", {"id": driver.id})
                 return False
-            self._finish_all(session.id, _RUNNING, reason, now)
+            statements.finish_all(self._db, session.id, statements.RUNNING, reason, now)
             jobs.finish_all(self._db, session.id, reason, now)
             events.record(self._db, now, "session", session.id, "starting", driver=driver.id, reason=reason)
         return True
@@ -232,7 +229,7 @@ class SessionStore:
             )
             if ended is None:
                 return False
-            self._finish_all(session, _UNFINISHED, reason, now)
+            statements.finish_all(self._db, session, statements.UNFINISHED, reason, now)
             jobs.finish_all(self._db, session, reason, now)
             self._release(ended["driver"])
             events.record(self._db, now, "session", session, "dead", reason=reason)
@@ -241,7 +238,7 @@ class SessionStore:
     def remove(self, session: int, reason: str, now: datetime) -> str | None:
         """Forget a session with all its statements and give up its driver; the driver's id, None if it was gone."""
         with self._db.transaction():
-            self._db.run("DELETE FROM statements WHERE session = :id", {"id": session})
+            statements.remove_all(self._db, session)
             jobs.remove_all(self._db, session)
             row = self._db.row("DELETE FROM sessions WHERE id = :id RETURNING driver, uuid, permanent", {"id": session})
             if row is None:
@@ -285,157 +282,3 @@ class SessionStore:
 
     def _release(self, driver: str) -> None:
         self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
-
-    def _finish_all(self, session: int, states: str, reason: str, now: datetime) -> None:
-        """Finish the session's statements in these states as failed."""
-        found = self._db.rows(
-            f"SELECT id, state FROM statements WHERE session = :id AND state IN {states}", {"id": session}
-        )
-        for row in found:
-            said = (
-                f"Session ended before this statement ran:\n{reason}"
-                if row["state"] == StatementState.WAITING.value
-                else f"Interpreter died:\n{reason}"
-            )
-            output = json.dumps(error_output(row["id"], "Error", said))
-            self._finish(session, row["id"], output, None, now, f"state IN {_UNFINISHED}")
-
-    # ------------------------------------------------------------ statements
-
-    def submit(
-        self, session: int, code: str, kind: str, now: datetime, *, most_unfinished: int, retained: int
-    ) -> Statement | None:
-        """Queue a statement under the session's next id; None if the session takes none. Raises LimitReached."""
-        db = self._db
-        with db.transaction():
-            taken = db.row(
-                "UPDATE sessions SET next_statement = next_statement + 1, activity = :now, heartbeat = :now"
-                " WHERE id = :id AND state <> 'dead' RETURNING next_statement - 1 AS id",
-                {"id": session, "now": to_text(now)},
-            )
-            if taken is None:
-                return None
-            waiting = db.value(
-                f"SELECT count(*) FROM statements WHERE session = :id AND state IN {_UNFINISHED}", {"id": session}
-            )
-            if waiting >= most_unfinished:
-                raise LimitReached(f"the session has {waiting} unfinished statements; wait for some or cancel them")
-            row = db.row(
-                "INSERT INTO statements (session, id, code, kind, state, progress, created)"
-                " VALUES (:session, :id, :code, :kind, 'waiting', 0.0, :now) RETURNING *",
-                {"session": session, "id": taken["id"], "code": code, "kind": kind, "now": to_text(now)},
-            )
-            db.run(
-                f"DELETE FROM statements WHERE session = :id AND id <= :last AND state NOT IN {_UNFINISHED}",
-                {"id": session, "last": taken["id"] - retained},
-            )
-            assert row is not None
-            return Statement.of(row)
-
-    def statement(self, session: int, number: int) -> Statement | None:
-        row = self._db.row(
-            "SELECT * FROM statements WHERE session = :session AND id = :id", {"session": session, "id": number}
-        )
-        return None if row is None else Statement.of(row)
-
-    def statements(
-        self, session: int, start: int, size: int, *, newest_first: bool, output_limit: int | None = None
-    ) -> tuple[int, list[Statement]]:
-        """How many are kept, and those from position `start` on; `size` below 0 means all of them.
-
-        Of each output no more than `output_limit` characters are read.
-        """
-        output = "output" if output_limit is None else "substr(output, 1, :output_limit) AS output"
-        rows = self._db.rows(
-            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed FROM statements"
-            f" WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
-            {"session": session, "size": size, "start": start, "output_limit": output_limit},
-        )
-        total = self._db.value("SELECT count(*) FROM statements WHERE session = :session", {"session": session})
-        return int(total), [Statement.of(row) for row in rows]
-
-    def cancel(self, session: int, number: int, now: datetime) -> StatementState | None:
-        """Waiting becomes cancelled, running becomes cancelling; None when there was nothing to cancel."""
-        with self._db.transaction():
-            row = self._db.row(
-                "UPDATE statements SET completed = CASE state WHEN 'waiting' THEN :now ELSE completed END,"
-                " progress = CASE state WHEN 'waiting' THEN 1.0 ELSE progress END,"
-                " state = CASE state WHEN 'waiting' THEN 'cancelled' ELSE 'cancelling' END"
-                " WHERE session = :session AND id = :id AND state IN ('waiting', 'running') RETURNING state",
-                {"session": session, "id": number, "now": to_text(now)},
-            )
-            if row is None:
-                return None
-            events.record(self._db, now, "statement", f"{session}/{number}", row["state"])
-        return StatementState(row["state"])
-
-    def claim(self, now: datetime) -> list[Statement]:
-        """Move the first waiting statement of every idle session in which none runs to running; those."""
-        rows = self._db.rows(
-            "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
-            " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
-            " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
-            f" WHERE waiting.state IN {_UNFINISHED} AND waiting.state = 'waiting'"
-            " AND NOT EXISTS (SELECT 1 FROM statements AS other"
-            " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"
-            " GROUP BY waiting.session) RETURNING *",
-            {"now": to_text(now)},
-        )
-        return [Statement.of(row) for row in rows]
-
-    def has_waiting(self) -> bool:
-        return bool(
-            self._db.value(
-                f"SELECT EXISTS (SELECT 1 FROM statements WHERE state IN {_UNFINISHED} AND state = 'waiting')"
-            )
-        )
-
-    def running(self) -> list[tuple[Statement, Driver]]:
-        """Every statement that runs or is being cancelled, with the driver that runs it."""
-        rows = self._db.rows("SELECT * FROM statements WHERE state IN ('running', 'cancelling')")
-        pairs = [(Statement.of(row), self._driver_of(row["session"])) for row in rows]
-        return [(statement, driver) for statement, driver in pairs if driver is not None]
-
-    def set_progress(self, session: int, number: int, progress: float) -> None:
-        self._db.run(
-            "UPDATE statements SET progress = :progress"
-            " WHERE session = :session AND id = :id AND state IN ('running', 'cancelling')",
-            {"session": session, "id": number, "progress": progress},
-        )
-
-    def finish(self, session: int, number: int, output: str, started: datetime, completed: datetime) -> bool:
-        """Store the interpreter's answer: running becomes available, cancelling becomes cancelled."""
-        with self._db.transaction():
-            return self._finish(session, number, output, started, completed, "state IN ('running', 'cancelling')")
-
-    def _finish(
-        self, session: int, number: int, output: str, started: datetime | None, completed: datetime, where: str
-    ) -> bool:
-        row = self._db.row(
-            "UPDATE statements SET state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'available' END,"
-            " output = :output, progress = 1.0, started = coalesce(:started, started), completed = :completed"
-            f" WHERE session = :session AND id = :id AND {where} RETURNING state",
-            {
-                "session": session,
-                "id": number,
-                "output": output,
-                "started": started and to_text(started),
-                "completed": to_text(completed),
-            },
-        )
-        if row is None:
-            return False
-        self._db.run(
-            "UPDATE sessions SET activity = :now WHERE id = :id AND activity < :now",
-            {"id": session, "now": to_text(completed)},
-        )
-        events.record(self._db, completed, "statement", f"{session}/{number}", row["state"])
-        return True
-
-    def _driver_of(self, session: int) -> Driver | None:
-        """None when the session was deleted a moment ago."""
-        row = self._db.row(
-            "SELECT drivers.* FROM drivers JOIN sessions ON sessions.driver = drivers.id WHERE sessions.id = :id",
-            {"id": session},
-        )
-        return None if row is None else Driver.of(row)

@@ -13,6 +13,7 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.database import Database
 from gateway.core.errors import LimitReached
+from sessions.driver_store import driver_of
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Driver, Kind
@@ -105,7 +106,7 @@ class JobStore:
         rows = self._db.rows(
             f"SELECT {_JOB} FROM session_jobs WHERE state IN {UNFINISHED} AND state IN {_RUNNING} ORDER BY session, id"
         )
-        pairs = [(SessionJob.of(row), self._driver_of(row["session"])) for row in rows]
+        pairs = [(SessionJob.of(row), driver_of(self._db, row["session"])) for row in rows]
         return [(job, driver) for job, driver in pairs if driver is not None]
 
     def finish(
@@ -179,7 +180,7 @@ class JobStore:
             " WHERE addition.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM session_additions AS earlier"
             " WHERE earlier.session = addition.session AND earlier.state = 'waiting' AND earlier.id < addition.id)"
         )
-        pairs = [(Addition.of(row), self._driver_of(row["session"])) for row in rows]
+        pairs = [(Addition.of(row), driver_of(self._db, row["session"])) for row in rows]
         return [(addition, driver) for addition, driver in pairs if driver is not None]
 
     def settle(self, addition: Addition, error: str | None) -> bool:
@@ -213,14 +214,6 @@ class JobStore:
             {"id": session, "now": to_text(now)},
         )
         return None if row is None else int(row["number"])
-
-    def _driver_of(self, session: int) -> Driver | None:
-        """None when the session was deleted a moment ago."""
-        row = self._db.row(
-            "SELECT drivers.* FROM drivers JOIN sessions ON sessions.driver = drivers.id WHERE sessions.id = :id",
-            {"id": session},
-        )
-        return None if row is None else Driver.of(row)
 
 
 def sessions_with_jobs(db: Database) -> set[int]:

@@ -23,6 +23,7 @@ from gateway.core.settings import Settings
 from gateway.core.spark import SparkOptions
 from sessions.driver_store import DriverStore
 from sessions.models import Driver, Kind, Session, SessionRequest
+from sessions.statement_store import StatementStore
 from sessions.states import DriverState
 from sessions.store import SessionStore
 
@@ -68,6 +69,11 @@ def db(settings: Settings, empty_store: Path) -> Database:
 @pytest.fixture
 def session_store(db: Database) -> SessionStore:
     return SessionStore(db)
+
+
+@pytest.fixture
+def statement_store(db: Database) -> StatementStore:
+    return StatementStore(db)
 
 
 @pytest.fixture

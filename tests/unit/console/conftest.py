@@ -19,27 +19,33 @@ from gateway.web import headers
 from sessions.driver_store import DriverStore
 from sessions.models import Session, Statement
 from sessions.service import SessionService
+from sessions.statement_store import StatementStore
 from sessions.store import SessionStore
 
 
 @pytest.fixture
 def console(
-    settings: Settings, session_store: SessionStore, driver_store: DriverStore, batch_store: BatchStore, clock: Clock
+    settings: Settings,
+    session_store: SessionStore,
+    statement_store: StatementStore,
+    driver_store: DriverStore,
+    batch_store: BatchStore,
+    clock: Clock,
 ) -> FlaskClient:
     app = Flask("console under test", static_folder=None)
     app.url_map.merge_slashes = False
     headers.register(app, settings)
-    sessions = SessionService(session_store, driver_store, settings, clock, lambda: None)
+    sessions = SessionService(session_store, statement_store, driver_store, settings, clock, lambda: None)
     app.register_blueprint(console_blueprint(sessions, BatchService(batch_store, settings, clock, lambda: None)))
     return app.test_client()
 
 
 @pytest.fixture
-def submit(session_store: SessionStore, clock: Clock) -> Callable[..., Statement]:
+def submit(statement_store: StatementStore, clock: Clock) -> Callable[..., Statement]:
     """Sends code to a session; it waits."""
 
     def one(session: Session, code: str = "1+1") -> Statement:
-        sent = session_store.submit(session.id, code, "pyspark", clock(), most_unfinished=1000, retained=1000)
+        sent = statement_store.submit(session.id, code, "pyspark", clock(), most_unfinished=1000, retained=1000)
         assert sent is not None
         return sent
 
@@ -47,14 +53,14 @@ def submit(session_store: SessionStore, clock: Clock) -> Callable[..., Statement
 
 
 @pytest.fixture
-def run(submit: Callable[..., Statement], session_store: SessionStore, clock: Clock) -> Callable[..., Statement]:
+def run(submit: Callable[..., Statement], statement_store: StatementStore, clock: Clock) -> Callable[..., Statement]:
     """Sends code to an idle session and stores what it gave: `data`, in a good envelope unless `envelope` says more."""
 
     def one(session: Session, data: dict[str, Any] | None = None, code: str = "1+1", **envelope: Any) -> Statement:
         sent = submit(session, code)
-        assert [claimed.id for claimed in session_store.claim(clock())] == [sent.id]
+        assert [claimed.id for claimed in statement_store.claim(clock())] == [sent.id]
         output = {"status": "ok", "execution_count": sent.id, "data": data or {}} | envelope
-        assert session_store.finish(session.id, sent.id, json.dumps(output), clock(), clock())
+        assert statement_store.finish(session.id, sent.id, json.dumps(output), clock(), clock())
         return sent
 
     return one

@@ -15,6 +15,7 @@ from gateway.console import outputs, views
 from gateway.core import logs
 from gateway.core.spark import SparkOptions
 from sessions.models import Session, Statement
+from sessions.statement_store import StatementStore
 from sessions.store import SessionStore
 
 PNG = b"\x89PNG\r\n\x1a\n and the rest"
@@ -97,11 +98,15 @@ def test_keeps_the_first_newline_of_an_output(console: FlaskClient, idle_session
 
 
 def test_a_running_one_has_a_progress_bar_and_a_duration(
-    console: FlaskClient, idle_session: Session, submit: Run, session_store: SessionStore, clock: Callable[[], datetime]
+    console: FlaskClient,
+    idle_session: Session,
+    submit: Run,
+    statement_store: StatementStore,
+    clock: Callable[[], datetime],
 ) -> None:
     submit(idle_session)
-    session_store.claim(clock())
-    session_store.set_progress(0, 0, 0.62)
+    statement_store.claim(clock())
+    statement_store.set_progress(0, 0, 0.62)
     page = body(console)
     assert '<progress max="100" value="62"' in page
     assert '<span class="duration">' in page

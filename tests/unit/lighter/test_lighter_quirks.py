@@ -99,10 +99,10 @@ def test_lighter_quirk_10_no_message_is_lost(lighter, gateway) -> None:
 def test_lighter_quirk_14_cancel_stops_and_stays(lighter, gateway) -> None:
     opened = lighter.open_idle()
     running, waiting = (f"/sessions/{opened}/statements/{lighter.run(opened)['id']}" for _ in range(2))
-    gateway.sessions.claim(utc_now())
+    gateway.statements.claim(utc_now())
     assert lighter.send("POST", f"{running}/cancel").json["state"] == "cancelled"
-    assert gateway.sessions.statement(0, 0).state.value == "cancelling", "the driver is told to stop"
-    gateway.sessions.finish(0, 0, '{"status":"ok","execution_count":0,"data":{}}', utc_now(), utc_now())
+    assert gateway.statements.find(0, 0).state.value == "cancelling", "the driver is told to stop"
+    gateway.statements.finish(0, 0, '{"status":"ok","execution_count":0,"data":{}}', utc_now(), utc_now())
     assert lighter.get(running)["state"] == "cancelled", "a late result does not make it available"
     assert lighter.send("POST", f"{waiting}/cancel").json["state"] == "cancelled"
 

@@ -252,8 +252,8 @@ def test_lighter_a_statement_runs_from_waiting_to_available(lighter, gateway) ->
 def test_lighter_a_running_statement_is_waiting_with_progress(lighter, gateway) -> None:
     opened = lighter.open_idle()
     path = f"/sessions/{opened}/statements/{lighter.run(opened)['id']}"
-    gateway.sessions.claim(utc_now())
-    gateway.sessions.set_progress(0, 0, 0.5)
+    gateway.statements.claim(utc_now())
+    gateway.statements.set_progress(0, 0, 0.5)
     assert (lighter.get(path)["state"], lighter.get(path)["progress"]) == ("waiting", 0.5)
 
 
@@ -435,7 +435,7 @@ def test_lighter_runs_statements_in_livys_sessions(lighter, gateway) -> None:
         ]
         lighter.run(session["id"], "x")
         assert gateway.get(f"/sessions/{number}/statements/0")["code"] == "x"
-        assert gateway.sessions.statement(number, 0).kind.value == ("pyspark", "sql")[number]
+        assert gateway.statements.find(number, 0).kind.value == ("pyspark", "sql")[number]
 
 
 def test_lighter_sessions_are_kept_alive_by_livys_rules_only_if_livy_opened_them(lighter, gateway) -> None:
@@ -478,12 +478,12 @@ def test_lighter_for_sparkmagic_a_log_is_a_list(sparkmagic, gateway) -> None:
 def test_lighter_for_sparkmagic_cancel_is_200_and_statements_are_livys(sparkmagic, gateway) -> None:
     sparkmagic.open_idle()
     sparkmagic.run(0)
-    gateway.sessions.claim(utc_now())
+    gateway.statements.claim(utc_now())
     assert sparkmagic.get("/sessions/0/statements/0")["state"] == "running"
     response = sparkmagic.send("POST", "/sessions/0/statements/0/cancel", {})
     assert (response.status_code, response.json["state"]) == (200, "cancelling")
     failed = {"status": "error", "execution_count": 0, "ename": "E", "evalue": "no", "traceback": ["a\n"]}
-    gateway.sessions.finish(0, 0, json.dumps(failed), utc_now(), utc_now())
+    gateway.statements.finish(0, 0, json.dumps(failed), utc_now(), utc_now())
     found = sparkmagic.get("/sessions/0/statements/0")
     assert (found["state"], found["output"]) == ("cancelled", failed)
     assert sparkmagic.get("/sessions/0/statements")["statements"] == [found]

@@ -21,6 +21,7 @@ from gateway.core.database import Database
 from gateway.core.settings import Settings
 from sessions.driver_store import DriverStore
 from sessions.jobs.store import JobStore
+from sessions.statement_store import StatementStore
 from sessions.store import SessionStore
 
 
@@ -31,7 +32,7 @@ class Gateway:
         self.settings = settings
         self.db = Database(settings.store_path)
         self.sessions, self.drivers, self.batches = SessionStore(self.db), DriverStore(self.db), BatchStore(self.db)
-        self.jobs = JobStore(self.db)
+        self.jobs, self.statements = JobStore(self.db), StatementStore(self.db)
         self.addition_error: str | None = None  # why what is added to a session cannot be
         self.client: FlaskClient
 
@@ -86,10 +87,10 @@ class Gateway:
 
     def answer(self, session: int, **output: Any) -> int:
         """Run the next statement of a session to its end; its number."""
-        (statement,) = (one for one in self.sessions.claim(utc_now()) if one.session == session)
+        (statement,) = (one for one in self.statements.claim(utc_now()) if one.session == session)
         envelope = {"status": "ok", "execution_count": statement.id, "data": {"text/plain": "2"}, **output}
         text = json.dumps(envelope, separators=(",", ":"))
-        self.sessions.finish(session, statement.id, text, utc_now(), utc_now())
+        self.statements.finish(session, statement.id, text, utc_now(), utc_now())
         return statement.id
 
     def lose_driver(self, session: int, reason: str = "the machine ran out of memory") -> None:

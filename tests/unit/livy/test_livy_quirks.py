@@ -263,7 +263,7 @@ def test_quirk_25_a_session_is_never_idle_while_something_is_unfinished(gateway)
 def test_quirk_26_cancel_always_says_canceled(gateway) -> None:
     gateway.open_idle()
     gateway.run(0), gateway.run(0)
-    gateway.sessions.claim(utc_now())
+    gateway.statements.claim(utc_now())
     for number in (0, 0, 1, 1, 99, -1):
         response = gateway.send("POST", f"/sessions/0/statements/{number}/cancel", "{}")
         assert (response.status_code, response.text) == (200, '{"msg":"canceled"}')
@@ -277,9 +277,9 @@ def test_quirk_26_cancel_always_says_canceled(gateway) -> None:
 def test_quirk_26_a_cancelled_statement_keeps_its_output(gateway) -> None:
     gateway.open_idle()
     gateway.run(0)
-    gateway.sessions.claim(utc_now())
+    gateway.statements.claim(utc_now())
     gateway.send("POST", "/sessions/0/statements/0/cancel")
-    gateway.sessions.finish(0, 0, '{"status":"error"}', utc_now(), utc_now())
+    gateway.statements.finish(0, 0, '{"status":"error"}', utc_now(), utc_now())
     statement = gateway.get("/sessions/0/statements/0")
     assert (statement["state"], statement["output"]) == ("cancelled", {"status": "error"})
 

@@ -13,16 +13,19 @@ from sessions.driver_store import DriverStore
 from sessions.models import Kind
 from sessions.permanent import DeclaredPass, declared
 from sessions.service import SessionService
+from sessions.statement_store import StatementStore
 from sessions.store import SessionStore
 
 
 @pytest.fixture
-def declare(session_store: SessionStore, driver_store: DriverStore, settings: Settings, clock):
+def declare(
+    session_store: SessionStore, statement_store: StatementStore, driver_store: DriverStore, settings: Settings, clock
+):
     """The pass of a supervisor that has just started with these declarations."""
 
     def start(**tables: Any) -> DeclaredPass:
         changed = dataclasses.replace(settings, permanent_sessions=tables)
-        service = SessionService(session_store, driver_store, changed, clock, lambda: None)
+        service = SessionService(session_store, statement_store, driver_store, changed, clock, lambda: None)
         made = DeclaredPass(session_store, service, changed)
         made()
         return made

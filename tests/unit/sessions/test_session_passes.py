@@ -22,6 +22,7 @@ from gateway.core.settings import Settings
 from sessions.driver_store import DriverStore
 from sessions.models import Driver, Session
 from sessions.reconcile import DriverPass, SessionPass, reason_of_expiry
+from sessions.statement_store import StatementStore
 from sessions.states import SessionState, StatementState
 from sessions.store import Lifetime, SessionStore
 
@@ -64,7 +65,7 @@ class Supervisor:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, db: Database, settings: Settings, clock) -> None:
         self.launcher, self.clock, self.settings = FakeLauncher(), clock, settings
-        self.drivers, self.sessions = DriverStore(db), SessionStore(db)
+        self.drivers, self.sessions, self.statements = DriverStore(db), SessionStore(db), StatementStore(db)
         self._loop = loop
         self.again()
 
@@ -218,11 +219,11 @@ def test_what_waits_for_its_turn_is_not_slow_to_start(supervisor: Supervisor, ad
 
 
 def test_statements_of_a_driver_that_died_say_so(supervisor: Supervisor, running: Session) -> None:
-    supervisor.sessions.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
-    supervisor.sessions.claim(supervisor.clock())
+    supervisor.statements.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
+    supervisor.statements.claim(supervisor.clock())
     processes.signal_all(running.folder, signal.SIGKILL)
     supervisor.until(lambda: supervisor.state(running) == "dead")
-    statement = supervisor.sessions.statement(running.id, 0)
+    statement = supervisor.statements.find(running.id, 0)
     assert statement is not None and statement.state is StatementState.AVAILABLE
     assert "Interpreter died" in json.loads(statement.output or "")["evalue"]
 
@@ -462,12 +463,12 @@ def test_an_expired_session_is_forgotten_and_the_outbox_says_why(
 
 
 def test_a_running_statement_keeps_its_session(supervisor: Supervisor, running: Session) -> None:
-    supervisor.sessions.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
-    supervisor.sessions.claim(supervisor.clock())
+    supervisor.statements.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
+    supervisor.statements.claim(supervisor.clock())
     supervisor.clock.advance(days=3)
     supervisor.session_pass.expire()
     assert supervisor.state(running) == "busy"
-    supervisor.sessions.finish(running.id, 0, "{}", supervisor.clock(), supervisor.clock())
+    supervisor.statements.finish(running.id, 0, "{}", supervisor.clock(), supervisor.clock())
     supervisor.session_pass.expire()
     assert supervisor.state(running) == "idle"
 
@@ -521,13 +522,13 @@ def permanent(supervisor: Supervisor, add_session) -> Session:
 
 def test_a_permanent_session_gets_a_new_driver_and_keeps_what_waits(supervisor: Supervisor, permanent: Session) -> None:
     for _ in range(2):
-        supervisor.sessions.submit(permanent.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
-    supervisor.sessions.claim(supervisor.clock())
+        supervisor.statements.submit(permanent.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
+    supervisor.statements.claim(supervisor.clock())
     again = kill_driver(supervisor, permanent)
-    ran, waits = supervisor.sessions.statements(permanent.id, 0, -1, newest_first=False)[1]
+    ran, waits = supervisor.statements.page(permanent.id, 0, -1, newest_first=False)[1]
     assert ran.state is StatementState.AVAILABLE and "Interpreter died" in (ran.output or "")
-    assert waits.state is StatementState.WAITING and supervisor.sessions.claim(supervisor.clock()) == []
-    supervisor.until(lambda: supervisor.sessions.claim(supervisor.clock()))
+    assert waits.state is StatementState.WAITING and supervisor.statements.claim(supervisor.clock()) == []
+    supervisor.until(lambda: supervisor.statements.claim(supervisor.clock()))
     assert again.uuid == permanent.uuid and again.folder != permanent.folder
     assert notes(again)[0].startswith("spark-gateway: started again: the driver") and "killed" in notes(again)[0]
     assert not permanent.folder.exists()

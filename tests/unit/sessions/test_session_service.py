@@ -41,8 +41,10 @@ def nudges(driver_store: DriverStore, clock: Clock) -> Nudges:
 
 
 @pytest.fixture
-def service(session_store, driver_store, settings: Settings, clock: Clock, nudges: Nudges) -> SessionService:
-    return SessionService(session_store, driver_store, settings, clock, nudges)
+def service(
+    session_store, statement_store, driver_store, settings: Settings, clock: Clock, nudges: Nudges
+) -> SessionService:
+    return SessionService(session_store, statement_store, driver_store, settings, clock, nudges)
 
 
 @pytest.fixture
@@ -89,15 +91,17 @@ def test_a_proxy_user_is_dropped_without_impersonation(service: SessionService, 
     assert driver_store.moving()[0].options.proxy_user is None
 
 
-def test_a_proxy_user_is_kept_with_impersonation(session_store, driver_store, settings, clock, nudges) -> None:
+def test_a_proxy_user_is_kept_with_impersonation(
+    session_store, statement_store, driver_store, settings, clock, nudges
+) -> None:
     here = dataclasses.replace(settings, impersonation=True)
-    service = SessionService(session_store, driver_store, here, clock, nudges)
+    service = SessionService(session_store, statement_store, driver_store, here, clock, nudges)
     assert service.open(SessionRequest(options=SparkOptions(proxy_user="bob")), ANONYMOUS).proxy_user == "bob"
 
 
-def test_too_many_sessions_are_refused(session_store, driver_store, settings, clock, nudges) -> None:
+def test_too_many_sessions_are_refused(session_store, statement_store, driver_store, settings, clock, nudges) -> None:
     here = dataclasses.replace(settings, max_sessions=1)
-    service = SessionService(session_store, driver_store, here, clock, nudges)
+    service = SessionService(session_store, statement_store, driver_store, here, clock, nudges)
     service.open(SessionRequest(), ANONYMOUS)
     with pytest.raises(LimitReached):
         service.open(SessionRequest(), ANONYMOUS)
@@ -219,13 +223,13 @@ def test_results_outlive_their_session(opened: Session, service: SessionService)
 
 
 def test_a_first_poll_waits_a_moment_for_the_answer(
-    idle_session: Session, service: SessionService, session_store, clock, monkeypatch: pytest.MonkeyPatch
+    idle_session: Session, service: SessionService, statement_store, clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.submit("0", "1", None)
 
     def finish(_: float) -> None:
-        session_store.claim(clock())
-        session_store.finish(0, 0, "{}", clock(), clock())
+        statement_store.claim(clock())
+        statement_store.finish(0, 0, "{}", clock(), clock())
 
     monkeypatch.setattr(service_module.time, "sleep", finish)
     assert service.statement("0", 0).state is StatementState.AVAILABLE

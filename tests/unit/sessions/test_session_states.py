@@ -10,6 +10,7 @@ import pytest
 from gateway.core.database import Database
 from sessions.driver_store import DriverStore
 from sessions.models import Driver, Session
+from sessions.statement_store import StatementStore
 from sessions.states import (
     DRIVER_MOVES,
     SESSION_MOVES,
@@ -45,27 +46,28 @@ def test_every_state_can_be_reached_and_left_unless_it_is_the_end(moves: dict[An
 # ---------------------------------------------------------------- sessions
 
 
-def session_verbs(store: SessionStore, session: Session, clock: Any) -> dict[str, Callable[[], object]]:
+def session_verbs(db: Database, session: Session, clock: Any) -> dict[str, Callable[[], object]]:
+    store, statements = SessionStore(db), StatementStore(db)
     driver = Driver.wanted(session.folder.parents[1], session.options, clock())
     return {
         "restart": lambda: store.restart(session, driver, "why", 0, clock()),
         "become_idle": lambda: store.become_idle(clock()),
         "end": lambda: store.end(session.id, "why", clock()),
         "touch": lambda: store.touch(session.id, clock(), activity=True),
-        "submit": lambda: store.submit(session.id, "1", "sql", clock(), most_unfinished=9, retained=9),
+        "submit": lambda: statements.submit(session.id, "1", "sql", clock(), most_unfinished=9, retained=9),
     }
 
 
 @pytest.mark.parametrize("before", STORED)
 @pytest.mark.parametrize("verb", ["become_idle", "end", "touch", "submit", "restart"])
 def test_no_verb_moves_a_session_against_the_table(
-    before: SessionState, verb: str, db: Database, session_store: SessionStore, add_session, driver_store, clock
+    before: SessionState, verb: str, db: Database, add_session, driver_store, clock
 ) -> None:
     session = add_session(permanent=True)
     driver_store.launch(session.driver, clock())
     driver_store.ready(session.driver, None, None, clock())
     force(db, "sessions", before.value, id=session.id)
-    session_verbs(session_store, session, clock)[verb]()
+    session_verbs(db, session, clock)[verb]()
     after = SessionState(db.value("SELECT state FROM sessions"))
     assert after is before or after in SESSION_MOVES[before]
 
@@ -80,7 +82,7 @@ def test_every_move_of_a_session_in_the_table_is_made_by_some_verb(
             driver_store.launch(session.driver, clock())
             driver_store.ready(session.driver, None, None, clock())
             force(db, "sessions", before.value, id=session.id)
-            session_verbs(session_store, session, clock)[verb]()
+            session_verbs(db, session, clock)[verb]()
             after = SessionState(db.value("SELECT state FROM sessions WHERE id = :id", {"id": session.id}))
             seen[before] |= {after} - {before}
             session_store.remove(session.id, "", clock())
@@ -90,12 +92,13 @@ def test_every_move_of_a_session_in_the_table_is_made_by_some_verb(
 # ---------------------------------------------------------------- statements
 
 
-def statement_verbs(store: SessionStore, session: int, clock: Any) -> dict[str, Callable[[], object]]:
+def statement_verbs(db: Database, session: int, clock: Any) -> dict[str, Callable[[], object]]:
+    store = StatementStore(db)
     return {
         "claim": lambda: store.claim(clock()),
         "cancel": lambda: store.cancel(session, 0, clock()),
         "finish": lambda: store.finish(session, 0, "{}", clock(), clock()),
-        "end": lambda: store.end(session, "why", clock()),
+        "end": lambda: SessionStore(db).end(session, "why", clock()),
         "set_progress": lambda: store.set_progress(session, 0, 0.5),
         "submit": lambda: store.submit(session, "1", "sql", clock(), most_unfinished=9, retained=9),
     }
@@ -104,19 +107,19 @@ def statement_verbs(store: SessionStore, session: int, clock: Any) -> dict[str, 
 STATEMENT_VERBS = ["claim", "cancel", "finish", "end", "set_progress", "submit"]
 
 
-def state_after(before: StatementState, verb: str, db: Database, store: SessionStore, session: int, clock: Any) -> Any:
-    store.submit(session, "1", "sql", clock(), most_unfinished=9, retained=9)
+def state_after(before: StatementState, verb: str, db: Database, session: int, clock: Any) -> Any:
+    StatementStore(db).submit(session, "1", "sql", clock(), most_unfinished=9, retained=9)
     force(db, "statements", before.value, session=session, id=0)
-    statement_verbs(store, session, clock)[verb]()
+    statement_verbs(db, session, clock)[verb]()
     return StatementState(db.value("SELECT state FROM statements WHERE session = :s AND id = 0", {"s": session}))
 
 
 @pytest.mark.parametrize("before", StatementState)
 @pytest.mark.parametrize("verb", STATEMENT_VERBS)
 def test_no_verb_moves_a_statement_against_the_table(
-    before: StatementState, verb: str, db: Database, session_store: SessionStore, idle_session: Session, clock
+    before: StatementState, verb: str, db: Database, idle_session: Session, clock
 ) -> None:
-    after = state_after(before, verb, db, session_store, idle_session.id, clock)
+    after = state_after(before, verb, db, idle_session.id, clock)
     assert after is before or after in STATEMENT_MOVES[before]
 
 
@@ -128,7 +131,7 @@ def test_every_move_of_a_statement_in_the_table_is_made_by_some_verb(
         for verb in STATEMENT_VERBS:
             session = add_session()
             make_ready(session)
-            seen[before] |= {state_after(before, verb, db, session_store, session.id, clock)} - {before}
+            seen[before] |= {state_after(before, verb, db, session.id, clock)} - {before}
             session_store.remove(session.id, "", clock())
     assert seen == STATEMENT_MOVES
 
@@ -136,14 +139,19 @@ def test_every_move_of_a_statement_in_the_table_is_made_by_some_verb(
 @pytest.mark.parametrize("before", [StatementState.AVAILABLE, StatementState.CANCELLED])
 @pytest.mark.parametrize("verb", STATEMENT_VERBS)
 def test_a_finished_statement_keeps_its_output_for_ever(
-    before: StatementState, verb: str, db: Database, session_store: SessionStore, idle_session: Session, clock
+    before: StatementState,
+    verb: str,
+    db: Database,
+    statement_store: StatementStore,
+    idle_session: Session,
+    clock,
 ) -> None:
-    session_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
+    statement_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
     force(db, "statements", before.value, session=idle_session.id, id=0)
     db.run("UPDATE statements SET output = '\"kept\"', completed = created, progress = 1.0")
     row = db.row("SELECT * FROM statements WHERE id = 0")
     clock.advance(seconds=1)
-    statement_verbs(session_store, idle_session.id, clock)[verb]()
+    statement_verbs(db, idle_session.id, clock)[verb]()
     assert db.row("SELECT * FROM statements WHERE id = 0") == row
 
 

@@ -13,6 +13,7 @@ from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.spark import SparkOptions
 from sessions.driver_store import DriverStore
 from sessions.models import Kind, Session
+from sessions.statement_store import StatementStore
 from sessions.states import SessionState
 from sessions.store import SessionStore
 
@@ -126,40 +127,42 @@ def test_a_session_whose_driver_is_unwanted_never_becomes_idle(
 
 
 def test_a_session_is_busy_exactly_while_it_has_unfinished_statements(
-    idle_session: Session, session_store: SessionStore, clock
+    idle_session: Session, session_store: SessionStore, statement_store: StatementStore, clock
 ) -> None:
     def state() -> SessionState:
         return session_store.find(idle_session.id).state  # type: ignore[union-attr]
 
     assert state() is SessionState.IDLE
     for _ in range(2):
-        session_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
+        statement_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
     assert state() is SessionState.BUSY
-    session_store.claim(clock())
-    session_store.finish(idle_session.id, 0, "{}", clock(), clock())
+    statement_store.claim(clock())
+    statement_store.finish(idle_session.id, 0, "{}", clock(), clock())
     assert state() is SessionState.BUSY
-    session_store.cancel(idle_session.id, 1, clock())
+    statement_store.cancel(idle_session.id, 1, clock())
     assert state() is SessionState.IDLE
 
 
-def test_a_starting_session_with_work_is_still_starting(add_session, session_store: SessionStore, clock) -> None:
+def test_a_starting_session_with_work_is_still_starting(
+    add_session, session_store: SessionStore, statement_store: StatementStore, clock
+) -> None:
     session = add_session()
-    session_store.submit(session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
+    statement_store.submit(session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
     assert session_store.find(session.id).state is SessionState.STARTING  # type: ignore[union-attr]
 
 
 def test_ending_a_session_finishes_its_statements_with_words_for_a_reader(
-    idle_session: Session, session_store: SessionStore, clock
+    idle_session: Session, session_store: SessionStore, statement_store: StatementStore, clock
 ) -> None:
     for _ in range(4):
-        session_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
-    session_store.claim(clock())
-    session_store.finish(idle_session.id, 0, '{"status":"ok"}', clock(), clock())
-    session_store.claim(clock())
-    session_store.cancel(idle_session.id, 3, clock())
+        statement_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
+    statement_store.claim(clock())
+    statement_store.finish(idle_session.id, 0, '{"status":"ok"}', clock(), clock())
+    statement_store.claim(clock())
+    statement_store.cancel(idle_session.id, 3, clock())
     clock.advance(seconds=1)
     assert session_store.end(idle_session.id, "the machine ran out of memory", clock())
-    _, (done, ran, waited, cancelled) = session_store.statements(idle_session.id, 0, -1, newest_first=False)
+    _, (done, ran, waited, cancelled) = statement_store.page(idle_session.id, 0, -1, newest_first=False)
     assert done.output == '{"status":"ok"}' and cancelled.output is None
     for statement, words in ((ran, "Interpreter died"), (waited, "Session ended before this statement ran")):
         assert statement.state.value == "available" and statement.progress == 1.0
@@ -179,9 +182,14 @@ def test_ending_a_session_gives_up_its_driver(
 
 
 def test_removing_a_session_removes_its_statements_and_gives_up_its_driver(
-    idle_session: Session, session_store: SessionStore, driver_store: DriverStore, db: Database, clock
+    idle_session: Session,
+    session_store: SessionStore,
+    statement_store: StatementStore,
+    driver_store: DriverStore,
+    db: Database,
+    clock,
 ) -> None:
-    session_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
+    statement_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
     assert session_store.remove(idle_session.id, "", clock()) == idle_session.driver
     assert session_store.remove(idle_session.id, "", clock()) is None
     assert session_store.find(idle_session.id) is None

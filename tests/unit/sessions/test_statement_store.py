@@ -12,16 +12,16 @@ import pytest
 from gateway.core.database import Database
 from gateway.core.errors import LimitReached
 from sessions.models import Session, Statement
+from sessions.statement_store import StatementStore
 from sessions.states import StatementState
-from sessions.store import SessionStore
 
 
 @pytest.fixture
-def submit(session_store: SessionStore, clock):
+def submit(statement_store: StatementStore, clock):
     def submit(
         session: int, code: str = "1", most_unfinished: int = 10_000, retained: int = 10_000
     ) -> Statement | None:
-        return session_store.submit(session, code, "sql", clock(), most_unfinished=most_unfinished, retained=retained)
+        return statement_store.submit(session, code, "sql", clock(), most_unfinished=most_unfinished, retained=retained)
 
     return submit
 
@@ -43,7 +43,7 @@ def keys(statements: list[Statement]) -> list[tuple[int, int]]:
 
 def claim_and_finish(path: Path) -> list[tuple[int, int]]:
     """What one supervisor of several would do, until nothing is left to do."""
-    store, now = SessionStore(Database(path)), datetime.now(timezone.utc)
+    store, now = StatementStore(Database(path)), datetime.now(timezone.utc)
     done = []
     while store.has_waiting():
         for statement in store.claim(now):
@@ -52,59 +52,61 @@ def claim_and_finish(path: Path) -> list[tuple[int, int]]:
     return done
 
 
-def test_a_statement_comes_back_as_it_was_submitted(idle_session: Session, submit, session_store, clock) -> None:
+def test_a_statement_comes_back_as_it_was_submitted(idle_session: Session, submit, statement_store, clock) -> None:
     statement = submit(idle_session.id, "select 'ü🎉'\r\n\ttab")
-    assert statement == session_store.statement(idle_session.id, 0)
+    assert statement == statement_store.find(idle_session.id, 0)
     assert (statement.id, statement.code, statement.state) == (0, "select 'ü🎉'\r\n\ttab", StatementState.WAITING)
     assert (statement.output, statement.progress, statement.started, statement.completed) == (None, 0.0, None, None)
-    assert session_store.statement(idle_session.id, 1) is None and session_store.statement(99, 0) is None
+    assert statement_store.find(idle_session.id, 1) is None and statement_store.find(99, 0) is None
 
 
 def test_a_claim_takes_the_first_of_each_idle_session(
-    idle_session, add_session, make_ready, submit, session_store, clock
+    idle_session, add_session, make_ready, submit, statement_store, clock
 ):
     other = add_session()
     make_ready(other)
     starting = add_session()
     for session in (idle_session, other, starting):
         submit(session.id), submit(session.id)
-    assert sorted(keys(session_store.claim(clock()))) == [(idle_session.id, 0), (other.id, 0)]
-    assert session_store.claim(clock()) == []
+    assert sorted(keys(statement_store.claim(clock()))) == [(idle_session.id, 0), (other.id, 0)]
+    assert statement_store.claim(clock()) == []
 
 
-def test_the_next_is_claimed_when_the_first_has_ended(idle_session: Session, submit, session_store, clock) -> None:
+def test_the_next_is_claimed_when_the_first_has_ended(idle_session: Session, submit, statement_store, clock) -> None:
     for _ in range(3):
         submit(idle_session.id)
     for number in range(3):
-        assert keys(session_store.claim(clock())) == [(idle_session.id, number)]
-        assert session_store.claim(clock()) == []
-        session_store.finish(idle_session.id, number, "{}", clock(), clock())
-    assert not session_store.has_waiting()
+        assert keys(statement_store.claim(clock())) == [(idle_session.id, number)]
+        assert statement_store.claim(clock()) == []
+        statement_store.finish(idle_session.id, number, "{}", clock(), clock())
+    assert not statement_store.has_waiting()
 
 
-def test_while_one_is_being_cancelled_no_other_is_claimed(idle_session: Session, submit, session_store, clock) -> None:
+def test_while_one_is_being_cancelled_no_other_is_claimed(
+    idle_session: Session, submit, statement_store, clock
+) -> None:
     submit(idle_session.id), submit(idle_session.id)
-    session_store.claim(clock())
-    session_store.cancel(idle_session.id, 0, clock())
-    assert session_store.claim(clock()) == []
-    session_store.finish(idle_session.id, 0, "{}", clock(), clock())
-    assert keys(session_store.claim(clock())) == [(idle_session.id, 1)]
+    statement_store.claim(clock())
+    statement_store.cancel(idle_session.id, 0, clock())
+    assert statement_store.claim(clock()) == []
+    statement_store.finish(idle_session.id, 0, "{}", clock(), clock())
+    assert keys(statement_store.claim(clock())) == [(idle_session.id, 1)]
 
 
-def test_a_cancelled_one_is_passed_over(idle_session: Session, submit, session_store, clock) -> None:
+def test_a_cancelled_one_is_passed_over(idle_session: Session, submit, statement_store, clock) -> None:
     submit(idle_session.id), submit(idle_session.id)
-    session_store.cancel(idle_session.id, 0, clock())
-    assert keys(session_store.claim(clock())) == [(idle_session.id, 1)]
+    statement_store.cancel(idle_session.id, 0, clock())
+    assert keys(statement_store.claim(clock())) == [(idle_session.id, 1)]
 
 
 def test_what_was_submitted_while_starting_runs_once_idle(
-    add_session, make_ready, submit, session_store, clock
+    add_session, make_ready, submit, statement_store, clock
 ) -> None:
     session = add_session()
     submit(session.id)
-    assert session_store.claim(clock()) == []
+    assert statement_store.claim(clock()) == []
     make_ready(session)
-    assert keys(session_store.claim(clock())) == [(session.id, 0)]
+    assert keys(statement_store.claim(clock())) == [(session.id, 0)]
 
 
 def test_threads_that_claim_at_once_never_claim_the_same(many: list[int], db: Database) -> None:
@@ -135,70 +137,70 @@ def test_threads_that_submit_at_once_get_numbers_without_gaps(idle_session: Sess
         (["cancel"], None, StatementState.CANCELLED),
     ],
 )
-def test_a_cancel_in_every_state(reach, answer, after, idle_session: Session, submit, session_store, clock) -> None:
+def test_a_cancel_in_every_state(reach, answer, after, idle_session: Session, submit, statement_store, clock) -> None:
     submit(idle_session.id)
     step = {
-        "claim": lambda: session_store.claim(clock()),
-        "cancel": lambda: session_store.cancel(idle_session.id, 0, clock()),
-        "finish": lambda: session_store.finish(idle_session.id, 0, "{}", clock(), clock()),
+        "claim": lambda: statement_store.claim(clock()),
+        "cancel": lambda: statement_store.cancel(idle_session.id, 0, clock()),
+        "finish": lambda: statement_store.finish(idle_session.id, 0, "{}", clock(), clock()),
     }
     for name in reach:
         step[name]()
-    assert session_store.cancel(idle_session.id, 0, clock()) is answer
-    assert session_store.statement(idle_session.id, 0).state is after
+    assert statement_store.cancel(idle_session.id, 0, clock()) is answer
+    assert statement_store.find(idle_session.id, 0).state is after
 
 
-def test_a_cancelled_waiting_statement_looks_as_in_livy(idle_session: Session, submit, session_store, clock) -> None:
+def test_a_cancelled_waiting_statement_looks_as_in_livy(idle_session: Session, submit, statement_store, clock) -> None:
     submit(idle_session.id)
-    session_store.cancel(idle_session.id, 0, clock())
-    statement = session_store.statement(idle_session.id, 0)
+    statement_store.cancel(idle_session.id, 0, clock())
+    statement = statement_store.find(idle_session.id, 0)
     assert (statement.output, statement.started, statement.progress) == (None, None, 1.0)
     assert statement.completed == clock()
 
 
-def test_a_cancel_of_nothing_does_nothing(idle_session: Session, session_store, clock) -> None:
-    assert session_store.cancel(idle_session.id, 7, clock()) is None
-    assert session_store.cancel(99, 0, clock()) is None
+def test_a_cancel_of_nothing_does_nothing(idle_session: Session, statement_store, clock) -> None:
+    assert statement_store.cancel(idle_session.id, 7, clock()) is None
+    assert statement_store.cancel(99, 0, clock()) is None
 
 
-def test_the_answer_of_a_cancelled_statement_is_kept(idle_session: Session, submit, session_store, clock) -> None:
+def test_the_answer_of_a_cancelled_statement_is_kept(idle_session: Session, submit, statement_store, clock) -> None:
     submit(idle_session.id)
-    session_store.claim(clock())
-    session_store.cancel(idle_session.id, 0, clock())
-    assert session_store.finish(idle_session.id, 0, '{"status":"error"}', clock(), clock())
-    statement = session_store.statement(idle_session.id, 0)
+    statement_store.claim(clock())
+    statement_store.cancel(idle_session.id, 0, clock())
+    assert statement_store.finish(idle_session.id, 0, '{"status":"error"}', clock(), clock())
+    statement = statement_store.find(idle_session.id, 0)
     assert (statement.state, statement.output) == (StatementState.CANCELLED, '{"status":"error"}')
 
 
 def test_an_answer_that_comes_twice_or_too_late_changes_nothing(
-    idle_session: Session, submit, session_store, clock
+    idle_session: Session, submit, session_store, statement_store, clock
 ) -> None:
     submit(idle_session.id), submit(idle_session.id)
-    session_store.claim(clock())
-    assert session_store.finish(idle_session.id, 0, '"first"', clock(), clock())
-    assert not session_store.finish(idle_session.id, 0, '"second"', clock(), clock())
-    session_store.claim(clock())
+    statement_store.claim(clock())
+    assert statement_store.finish(idle_session.id, 0, '"first"', clock(), clock())
+    assert not statement_store.finish(idle_session.id, 0, '"second"', clock(), clock())
+    statement_store.claim(clock())
     session_store.remove(idle_session.id, "", clock())
-    assert not session_store.finish(idle_session.id, 1, '"late"', clock(), clock())
+    assert not statement_store.finish(idle_session.id, 1, '"late"', clock(), clock())
 
 
-def test_times_and_progress_are_those_of_the_driver(idle_session: Session, submit, session_store, clock) -> None:
+def test_times_and_progress_are_those_of_the_driver(idle_session: Session, submit, statement_store, clock) -> None:
     submit(idle_session.id)
-    session_store.claim(clock())
-    session_store.set_progress(idle_session.id, 0, 0.5)
-    assert session_store.statement(idle_session.id, 0).progress == 0.5
+    statement_store.claim(clock())
+    statement_store.set_progress(idle_session.id, 0, 0.5)
+    assert statement_store.find(idle_session.id, 0).progress == 0.5
     began, ended = clock() + timedelta(seconds=1), clock() + timedelta(seconds=3)
-    session_store.finish(idle_session.id, 0, "{}", began, ended)
-    session_store.set_progress(idle_session.id, 0, 0.7)
-    statement = session_store.statement(idle_session.id, 0)
+    statement_store.finish(idle_session.id, 0, "{}", began, ended)
+    statement_store.set_progress(idle_session.id, 0, 0.7)
+    statement = statement_store.find(idle_session.id, 0)
     assert (statement.started, statement.completed, statement.progress) == (began, ended, 1.0)
 
 
-def test_running_statements_come_with_their_drivers(idle_session: Session, submit, session_store, clock) -> None:
+def test_running_statements_come_with_their_drivers(idle_session: Session, submit, statement_store, clock) -> None:
     submit(idle_session.id)
-    assert session_store.running() == []
-    session_store.claim(clock())
-    ((statement, driver),) = session_store.running()
+    assert statement_store.running() == []
+    statement_store.claim(clock())
+    ((statement, driver),) = statement_store.running()
     assert (statement.id, driver.id, driver.folder) == (0, idle_session.driver, idle_session.folder)
 
 
@@ -208,44 +210,46 @@ def test_a_dead_session_takes_no_statement(idle_session: Session, submit, sessio
     assert submit(99) is None
 
 
-def test_the_limit_of_unfinished_statements(idle_session: Session, submit, session_store, clock) -> None:
+def test_the_limit_of_unfinished_statements(idle_session: Session, submit, statement_store, clock) -> None:
     submit(idle_session.id, most_unfinished=2), submit(idle_session.id, most_unfinished=2)
     with pytest.raises(LimitReached, match="2 unfinished statements"):
         submit(idle_session.id, most_unfinished=2)
-    session_store.cancel(idle_session.id, 0, clock())
+    statement_store.cancel(idle_session.id, 0, clock())
     assert submit(idle_session.id, most_unfinished=2).id == 2, "a refused statement burns no number"
 
 
-def test_the_newest_statements_are_kept(idle_session: Session, submit, session_store, clock) -> None:
+def test_the_newest_statements_are_kept(idle_session: Session, submit, statement_store, clock) -> None:
     for number in range(6):
         submit(idle_session.id, retained=3)
-        session_store.claim(clock())
-        session_store.finish(idle_session.id, number, "{}", clock(), clock())
-    total, kept = session_store.statements(idle_session.id, 0, -1, newest_first=False)
+        statement_store.claim(clock())
+        statement_store.finish(idle_session.id, number, "{}", clock(), clock())
+    total, kept = statement_store.page(idle_session.id, 0, -1, newest_first=False)
     assert (total, [statement.id for statement in kept]) == (3, [3, 4, 5])
-    assert session_store.statement(idle_session.id, 2) is None
+    assert statement_store.find(idle_session.id, 2) is None
 
 
-def test_an_unfinished_statement_is_never_dropped(idle_session: Session, submit, session_store) -> None:
+def test_an_unfinished_statement_is_never_dropped(idle_session: Session, submit, statement_store) -> None:
     for _ in range(6):
         submit(idle_session.id, retained=3)
-    assert session_store.statements(idle_session.id, 0, -1, newest_first=False)[0] == 6
+    assert statement_store.page(idle_session.id, 0, -1, newest_first=False)[0] == 6
 
 
-def test_pages_of_statements(idle_session: Session, submit, session_store) -> None:
+def test_pages_of_statements(idle_session: Session, submit, statement_store) -> None:
     for _ in range(5):
         submit(idle_session.id)
 
     def numbers(start: int, size: int, newest_first: bool) -> list[int]:
-        return [s.id for s in session_store.statements(idle_session.id, start, size, newest_first=newest_first)[1]]
+        return [s.id for s in statement_store.page(idle_session.id, start, size, newest_first=newest_first)[1]]
 
     assert numbers(1, 2, False) == [1, 2] and numbers(1, 2, True) == [3, 2]
     assert numbers(0, -1, True) == [4, 3, 2, 1, 0] and numbers(0, 0, False) == [] and numbers(9, 9, False) == []
 
 
-def test_a_finished_statement_is_activity_of_its_session(idle_session: Session, submit, session_store, clock) -> None:
+def test_a_finished_statement_is_activity_of_its_session(
+    idle_session: Session, submit, session_store, statement_store, clock
+) -> None:
     submit(idle_session.id)
-    session_store.claim(clock())
+    statement_store.claim(clock())
     clock.advance(hours=5)
-    session_store.finish(idle_session.id, 0, "{}", clock(), clock())
+    statement_store.finish(idle_session.id, 0, "{}", clock(), clock())
     assert session_store.live()[0].activity == clock()

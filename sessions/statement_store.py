@@ -1,0 +1,175 @@
+"""Statements in the store: every SQL of theirs but the table (see `sessions.store`).
+
+No row back from a write means that somebody else was first; that is an answer, not an error.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from gateway.core import events
+from gateway.core.clock import to_text
+from gateway.core.database import Database
+from gateway.core.errors import LimitReached
+from sessions.driver_store import driver_of
+from sessions.models import Driver, Statement, error_output
+from sessions.states import StatementState
+
+# The words of an index's own condition: a query has to repeat them to be served by the index.
+UNFINISHED = "('waiting', 'running', 'cancelling')"
+RUNNING = "('running', 'cancelling')"
+
+
+class StatementStore:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def submit(
+        self, session: int, code: str, kind: str, now: datetime, *, most_unfinished: int, retained: int
+    ) -> Statement | None:
+        """Queue a statement under the session's next id; None if the session takes none. Raises LimitReached."""
+        db = self._db
+        with db.transaction():
+            taken = db.row(
+                "UPDATE sessions SET next_statement = next_statement + 1, activity = :now, heartbeat = :now"
+                " WHERE id = :id AND state <> 'dead' RETURNING next_statement - 1 AS id",
+                {"id": session, "now": to_text(now)},
+            )
+            if taken is None:
+                return None
+            waiting = db.value(
+                f"SELECT count(*) FROM statements WHERE session = :id AND state IN {UNFINISHED}", {"id": session}
+            )
+            if waiting >= most_unfinished:
+                raise LimitReached(f"the session has {waiting} unfinished statements; wait for some or cancel them")
+            row = db.row(
+                "INSERT INTO statements (session, id, code, kind, state, progress, created)"
+                " VALUES (:session, :id, :code, :kind, 'waiting', 0.0, :now) RETURNING *",
+                {"session": session, "id": taken["id"], "code": code, "kind": kind, "now": to_text(now)},
+            )
+            db.run(
+                f"DELETE FROM statements WHERE session = :id AND id <= :last AND state NOT IN {UNFINISHED}",
+                {"id": session, "last": taken["id"] - retained},
+            )
+            assert row is not None
+            return Statement.of(row)
+
+    def find(self, session: int, number: int) -> Statement | None:
+        row = self._db.row(
+            "SELECT * FROM statements WHERE session = :session AND id = :id", {"session": session, "id": number}
+        )
+        return None if row is None else Statement.of(row)
+
+    def page(
+        self, session: int, start: int, size: int, *, newest_first: bool, output_limit: int | None = None
+    ) -> tuple[int, list[Statement]]:
+        """How many are kept, and those from position `start` on; `size` below 0 means all of them.
+
+        Of each output no more than `output_limit` characters are read.
+        """
+        output = "output" if output_limit is None else "substr(output, 1, :output_limit) AS output"
+        rows = self._db.rows(
+            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed FROM statements"
+            f" WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
+            {"session": session, "size": size, "start": start, "output_limit": output_limit},
+        )
+        total = self._db.value("SELECT count(*) FROM statements WHERE session = :session", {"session": session})
+        return int(total), [Statement.of(row) for row in rows]
+
+    def cancel(self, session: int, number: int, now: datetime) -> StatementState | None:
+        """Waiting becomes cancelled, running becomes cancelling; None when there was nothing to cancel."""
+        with self._db.transaction():
+            row = self._db.row(
+                "UPDATE statements SET completed = CASE state WHEN 'waiting' THEN :now ELSE completed END,"
+                " progress = CASE state WHEN 'waiting' THEN 1.0 ELSE progress END,"
+                " state = CASE state WHEN 'waiting' THEN 'cancelled' ELSE 'cancelling' END"
+                " WHERE session = :session AND id = :id AND state IN ('waiting', 'running') RETURNING state",
+                {"session": session, "id": number, "now": to_text(now)},
+            )
+            if row is None:
+                return None
+            events.record(self._db, now, "statement", f"{session}/{number}", row["state"])
+        return StatementState(row["state"])
+
+    def claim(self, now: datetime) -> list[Statement]:
+        """Move the first waiting statement of every idle session in which none runs to running; those."""
+        rows = self._db.rows(
+            "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
+            " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
+            " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
+            f" WHERE waiting.state IN {UNFINISHED} AND waiting.state = 'waiting'"
+            " AND NOT EXISTS (SELECT 1 FROM statements AS other"
+            " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"
+            " GROUP BY waiting.session) RETURNING *",
+            {"now": to_text(now)},
+        )
+        return [Statement.of(row) for row in rows]
+
+    def has_waiting(self) -> bool:
+        return bool(
+            self._db.value(
+                f"SELECT EXISTS (SELECT 1 FROM statements WHERE state IN {UNFINISHED} AND state = 'waiting')"
+            )
+        )
+
+    def running(self) -> list[tuple[Statement, Driver]]:
+        """Every statement that runs or is being cancelled, with the driver that runs it."""
+        rows = self._db.rows("SELECT * FROM statements WHERE state IN ('running', 'cancelling')")
+        pairs = [(Statement.of(row), driver_of(self._db, row["session"])) for row in rows]
+        return [(statement, driver) for statement, driver in pairs if driver is not None]
+
+    def set_progress(self, session: int, number: int, progress: float) -> None:
+        self._db.run(
+            "UPDATE statements SET progress = :progress"
+            " WHERE session = :session AND id = :id AND state IN ('running', 'cancelling')",
+            {"session": session, "id": number, "progress": progress},
+        )
+
+    def finish(self, session: int, number: int, output: str, started: datetime, completed: datetime) -> bool:
+        """Store the interpreter's answer: running becomes available, cancelling becomes cancelled."""
+        with self._db.transaction():
+            return _finish(self._db, session, number, output, started, completed, f"state IN {RUNNING}")
+
+
+def finish_all(db: Database, session: int, states: str, reason: str, now: datetime) -> None:
+    """Finish a session's statements in these states as failed. Call it in the transaction that ends their driver."""
+    found = db.rows(f"SELECT id, state FROM statements WHERE session = :id AND state IN {states}", {"id": session})
+    for row in found:
+        said = (
+            f"Session ended before this statement ran:\n{reason}"
+            if row["state"] == StatementState.WAITING.value
+            else f"Interpreter died:\n{reason}"
+        )
+        output = json.dumps(error_output(row["id"], "Error", said))
+        _finish(db, session, row["id"], output, None, now, f"state IN {UNFINISHED}")
+
+
+def remove_all(db: Database, session: int) -> None:
+    """Forget all of a session's. Call it inside the transaction that removes the session."""
+    db.run("DELETE FROM statements WHERE session = :id", {"id": session})
+
+
+def _finish(
+    db: Database, session: int, number: int, output: str, started: datetime | None, completed: datetime, where: str
+) -> bool:
+    row = db.row(
+        "UPDATE statements SET state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'available' END,"
+        " output = :output, progress = 1.0, started = coalesce(:started, started), completed = :completed"
+        f" WHERE session = :session AND id = :id AND {where} RETURNING state",
+        {
+            "session": session,
+            "id": number,
+            "output": output,
+            "started": started and to_text(started),
+            "completed": to_text(completed),
+        },
+    )
+    if row is None:
+        return False
+    db.run(
+        "UPDATE sessions SET activity = :now WHERE id = :id AND activity < :now",
+        {"id": session, "now": to_text(completed)},
+    )
+    events.record(db, completed, "statement", f"{session}/{number}", row["state"])
+    return True
