@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +161,15 @@ def test_an_addition_that_fails_says_why(gateway: Gateway) -> None:
     response = upload(gateway, "upload-jar", "jar", "a.jar")
     assert (response.status_code, response.json) == (400, {"msg": "jar a.jar could not be added: it is a directory"})
     assert list(gateway.settings.data_dir.rglob("a.jar")) == []
+
+
+def test_a_file_that_was_added_outlives_its_failure_as_something_else(gateway: Gateway) -> None:
+    gateway.open_idle()
+    assert upload(gateway, "upload-file", "file", "a.jar").status_code == 200
+    gateway.addition_error = "Spark could not read it"
+    assert upload(gateway, "upload-jar", "jar", "a.jar").status_code == 400
+    added = gateway.jobs.addition(0, 1)
+    assert added is not None and Path(added.path).exists(), "tasks read it from there"
 
 
 def test_while_a_session_starts_additions_are_taken_and_jobs_behind_them_wait(gateway: Gateway) -> None:
