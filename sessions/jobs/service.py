@@ -126,10 +126,11 @@ class JobService:
 
 
 def _check_payload(payload: str) -> None:
-    if not payload:
+    plain = "".join(payload.split())  # tools break base64 into lines, and Livy minds as little
+    if not plain:
         raise InvalidRequest("requirement failed: no job provided.")
     try:
-        base64.b64decode(payload, validate=True)
+        base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest(f"job is not base64 text: {error}") from None
 

@@ -90,6 +90,7 @@ def test_quirk_36_a_job_before_idle_is_queued(gateway: Gateway) -> None:
         ({**JOB, "job": ""}, "requirement failed: no job provided."),
         ({"jobType": "pyspark"}, "requirement failed: no job provided."),
         ({**JOB, "job": None}, "requirement failed: no job provided."),
+        ({**JOB, "job": " \n"}, "requirement failed: no job provided."),
         ({**JOB, "job": "@"}, "job is not base64 text: "),
         ({**JOB, "job": "abc"}, "job is not base64 text: "),
         ({"job": JOB["job"]}, "jobType: "),
@@ -105,6 +106,13 @@ def test_a_job_that_cannot_run_is_refused(body: object, said: str, gateway: Gate
         response = gateway.send("POST", f"/sessions/0/{route}", body)
         assert response.status_code == 400 and (response.json or {})["msg"].startswith(said), response.text
     assert submit(gateway) == 1, "a refused job uses no id"
+
+
+def test_a_job_may_be_broken_into_lines(gateway: Gateway) -> None:
+    gateway.open_idle()
+    lines = base64.encodebytes(base64.b64decode(JOB["job"]) * 50).decode()
+    assert gateway.send("POST", "/sessions/0/submit-job", {**JOB, "job": lines}).status_code == 201
+    assert base64.b64decode(gateway.jobs.payload(0, 1)) == base64.b64decode(JOB["job"]) * 50
 
 
 def test_too_many_jobs_are_refused(make_gateway: Callable[..., Gateway]) -> None:
