@@ -108,12 +108,19 @@ class Api(flask_smorest.Api):
     def handle_http_exception(self, error: HTTPException) -> Response:
         says_why = error.code not in (404, 405)
         if error.code == 413:
-            error.description = f"the body is larger than the {request.max_content_length} bytes that are allowed here"
+            error.description = _too_large(request.content_length, request.max_content_length)
         body = json.dumps({"msg": error.description}, separators=(",", ":")) if says_why else ""
         headers = [header for header in error.get_headers() if header[0].lower() != "content-type"]
         if (shaped := self.shaped(error.code or 500, error.description or "")) is not None:
             body = shaped.get_data(as_text=True)
         return Response(body, error.code, headers, content_type=JSON_TYPE)
+
+
+def _too_large(length: int | None, allowed: int | None) -> str:
+    """What werkzeug means by 413: the whole body, or in a form of allowed length what is no file."""
+    if length is None or allowed is None or length > allowed:
+        return f"the body is larger than the {allowed} bytes that are allowed here"
+    return "the form has too many parts, or a large one without a filename: send a file in a part with its filename"
 
 
 def read_json(req: Request) -> Any:

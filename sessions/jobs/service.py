@@ -84,11 +84,12 @@ class JobService:
         """As `add`, of a file that is sent; `name` is the client's. Raises TooLarge too."""
         safe = uploads.safe_name(name)
         session = self._live(ref)
-        path = uploads.keep(sent, safe, session.folder, self._settings)
+        kept = uploads.keep(sent, safe, session.folder, self._settings)
         try:
-            self._add(session, kind, str(path), safe)
+            self._add(session, kind, str(kept.path), safe)
         except GatewayError:
-            uploads.drop(path.parent)
+            if kept.is_new:
+                uploads.drop(kept.path.parent)
             raise
 
     def _add(self, session: Session, kind: str, path: str, name: str) -> None:
@@ -125,10 +126,11 @@ class JobService:
 
 
 def _check_payload(payload: str) -> None:
-    if not payload:
+    plain = "".join(payload.split())  # tools break base64 into lines, and Livy minds as little
+    if not plain:
         raise InvalidRequest("requirement failed: no job provided.")
     try:
-        base64.b64decode(payload, validate=True)
+        base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest(f"job is not base64 text: {error}") from None
 

@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from gateway.core.errors import InvalidRequest, LimitReached, SessionEnded, TooLarge
 from gateway.core.settings import Settings
@@ -20,6 +20,14 @@ from gateway.core.settings import Settings
 _BLOCK = 1 << 20
 # What Spark and Hadoop read in a path as nothing else: no # % ? * : and no quotes.
 _SAFE_NAME = re.compile(r"[\w .+@=,~()-]+")
+_PART = "#part"  # what is still on its way; no safe name
+
+
+class Kept(NamedTuple):
+    """A file of the session's; `is_new` is False when an earlier request had brought it already."""
+
+    path: Path
+    is_new: bool
 
 
 def safe_name(sent: str) -> str:
@@ -32,8 +40,8 @@ def safe_name(sent: str) -> str:
     return name
 
 
-def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) -> Path:
-    """Write what is sent to a folder of its own below the session's; the file's path.
+def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) -> Kept:
+    """Write what is sent to a folder of its own below the session's, unless the same file is there already.
 
     `name` is a safe one. Raises TooLarge, LimitReached when the session has sent too much in all, and SessionEnded
     when the session was deleted meanwhile.
@@ -42,9 +50,11 @@ def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) ->
     folder = session_folder / "uploads" / secrets.token_hex(16)
     try:
         _make_private(folder)
-        _copy(sent, folder / "part", settings.upload_limit)
+        _copy(sent, folder / _PART, settings.upload_limit)
         _check_sum(folder.parent, settings.session_uploads_limit)
-        return _sent_before(folder / "part", name) or (folder / "part").rename(folder / name)
+        if known := _sent_before(folder / _PART, name):
+            return Kept(known, is_new=False)
+        return Kept((folder / _PART).rename(folder / name), is_new=True)
     except FileNotFoundError:
         raise SessionEnded("dead") from None
     except BaseException:

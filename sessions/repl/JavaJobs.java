@@ -219,6 +219,9 @@ public class JavaJobs {
       try {
         wire = newer ? (Wire) new Kryo4Wire() : (Wire) new ClientWire(serializer);
         job = (Job) wire.read(bytes);
+        if (job == null) {
+          throw new IllegalArgumentException("the bytes hold no job, but null");
+        }
       } catch (Throwable thrown) {
         failure = thrown;
       }

@@ -56,12 +56,17 @@ class Additions:
     def _add(self, kind: str, path: str) -> None:
         """Livy takes add-jar and add-pyfile for the same: what it is, its name says as well."""
         session, name = self._spark.session(), _name(path).lower()
-        if urlsplit(path).scheme in ("http", "https", "ftp"):
+        scheme = urlsplit(path).scheme
+        is_jar = kind != "file" and (name.endswith(".jar") or (kind == "jar" and not name.endswith(PYTHON_FILES)))
+        # Spark notes these before it looks, and then every task looks for them.
+        if scheme == "spark" or (scheme == "local" and is_jar):
+            raise NotAdded(f"Spark takes no {scheme}: address while it runs; give a path or another URL")
+        if scheme in ("http", "https", "ftp"):
             session._jvm.java.net.URL(path).openStream().close()
         if kind == "file":
             _check_contents(session, path)
             session.sparkContext.addFile(path)
-        if kind != "file" and (name.endswith(".jar") or (kind == "jar" and not name.endswith(PYTHON_FILES))):
+        if is_jar:
             add_jar(session, path)
         if kind == "pyfile" or (kind == "jar" and name.endswith(PYTHON_FILES)):
             _check_contents(session, path)

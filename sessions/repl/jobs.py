@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import children
-from .output import Stream, byte_length, shortened
+from .output import Stream, byte_length, readable, shortened
 from .spark import Application
 
 GIVEN_UP_AFTER = 30.0  # seconds; Livy's own patience (livy.rsc.job-cancel.timeout)
@@ -155,11 +155,11 @@ class Jobs:
                 raise JobFailed(f"the job's result is larger than the limit of {self._limit} bytes: return less of it")
             said["result"] = result
         except JobFailed as exc:
-            said["error"] = shortened(str(exc), self._limit)
+            said["error"] = shortened(readable(str(exc)), self._limit)
         except JobStopped:
             said["error"] = "the job was stopped"
         except BaseException as exc:  # noqa: BLE001 - a runner's own failure must not end without a word
-            said["error"] = f"{type(exc).__name__}: {exc}"
+            said["error"] = readable(f"{type(exc).__name__}: {exc}")
 
     def _runner(self, kind: str) -> JobRunner:
         if kind not in self._runners:

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,7 @@ def test_quirk_36_a_job_before_idle_is_queued(gateway: Gateway) -> None:
         ({**JOB, "job": ""}, "requirement failed: no job provided."),
         ({"jobType": "pyspark"}, "requirement failed: no job provided."),
         ({**JOB, "job": None}, "requirement failed: no job provided."),
+        ({**JOB, "job": " \n"}, "requirement failed: no job provided."),
         ({**JOB, "job": "@"}, "job is not base64 text: "),
         ({**JOB, "job": "abc"}, "job is not base64 text: "),
         ({"job": JOB["job"]}, "jobType: "),
@@ -104,6 +106,13 @@ def test_a_job_that_cannot_run_is_refused(body: object, said: str, gateway: Gate
         response = gateway.send("POST", f"/sessions/0/{route}", body)
         assert response.status_code == 400 and (response.json or {})["msg"].startswith(said), response.text
     assert submit(gateway) == 1, "a refused job uses no id"
+
+
+def test_a_job_may_be_broken_into_lines(gateway: Gateway) -> None:
+    gateway.open_idle()
+    lines = base64.encodebytes(base64.b64decode(JOB["job"]) * 50).decode()
+    assert gateway.send("POST", "/sessions/0/submit-job", {**JOB, "job": lines}).status_code == 201
+    assert base64.b64decode(gateway.jobs.payload(0, 1)) == base64.b64decode(JOB["job"]) * 50
 
 
 def test_too_many_jobs_are_refused(make_gateway: Callable[..., Gateway]) -> None:
@@ -160,6 +169,15 @@ def test_an_addition_that_fails_says_why(gateway: Gateway) -> None:
     response = upload(gateway, "upload-jar", "jar", "a.jar")
     assert (response.status_code, response.json) == (400, {"msg": "jar a.jar could not be added: it is a directory"})
     assert list(gateway.settings.data_dir.rglob("a.jar")) == []
+
+
+def test_a_file_that_was_added_outlives_its_failure_as_something_else(gateway: Gateway) -> None:
+    gateway.open_idle()
+    assert upload(gateway, "upload-file", "file", "a.jar").status_code == 200
+    gateway.addition_error = "Spark could not read it"
+    assert upload(gateway, "upload-jar", "jar", "a.jar").status_code == 400
+    added = gateway.jobs.addition(0, 1)
+    assert added is not None and Path(added.path).exists(), "tasks read it from there"
 
 
 def test_while_a_session_starts_additions_are_taken_and_jobs_behind_them_wait(gateway: Gateway) -> None:
@@ -219,6 +237,14 @@ def test_an_upload_is_kept_under_its_name(route: str, part: str, other: str, gat
         assert wrong.status_code == 400 and f'"msg":"No {part} sent! ' in wrong.text, wrong.text
     response = upload(gateway, route, part, "a#b")
     assert response.status_code == 400 and response.json["msg"].startswith("file name 'a#b' cannot be kept")
+
+
+def test_a_large_part_without_a_filename_is_told_from_too_large_an_upload(gateway: Gateway) -> None:
+    gateway.open()
+    form = '--B\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + "x" * 1_000_000 + "\r\n--B--\r\n"
+    kind = "multipart/form-data; boundary=B"
+    response = gateway.client.post("/sessions/0/upload-file", data=form, content_type=kind)
+    assert response.status_code == 413 and "send a file in a part with its filename" in response.json["msg"]
 
 
 def test_quirk_65_too_large_an_upload_is_413(make_gateway: Callable[..., Gateway]) -> None:

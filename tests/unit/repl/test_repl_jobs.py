@@ -174,6 +174,17 @@ def test_the_error_of_a_python_job_is_livys(jobs: Jobs) -> None:
     assert "python_jobs.py" not in error, "no frame of ours"
 
 
+def test_errors_can_always_be_sent(jobs: Jobs, functions: Functions) -> None:
+    """Half of a surrogate pair has no UTF-8: an answer with one would never leave the driver."""
+
+    def fail(context: Any = None) -> Any:
+        raise ValueError("half \ud800")
+
+    functions.does["fail"] = fail
+    ends = [run_python(jobs, fail), jobs.submit(2, "functions", encoded("fail")).result(PATIENCE)]
+    assert all((ended.error or "").rstrip().endswith("half \\ud800") for ended in ends)
+
+
 def test_what_cannot_be_unpickled_or_pickled_is_an_error(jobs: Jobs) -> None:
     no_pickle = jobs.submit(1, "pyspark", encoded("garbage")).result(PATIENCE)
     assert "UnpicklingError" in (no_pickle.error or "")

@@ -35,19 +35,22 @@ def test_a_name_that_spark_reads_otherwise_is_refused(sent: str) -> None:
 
 
 def test_a_file_is_kept_privately(folder: Path, settings: Settings) -> None:
-    path = uploads.keep(io.BytesIO(b"some bytes"), "a.txt", folder, settings)
+    path, _ = uploads.keep(io.BytesIO(b"some bytes"), "a.txt", folder, settings)
     assert path.read_bytes() == b"some bytes" and path.name == "a.txt"
     assert path.is_relative_to(folder)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert all(stat.S_IMODE(one.stat().st_mode) == 0o700 for one in (folder, path.parent.parent, path.parent))
 
 
-def test_the_same_file_again_is_the_one_that_is_there(folder: Path, settings: Settings) -> None:
+@pytest.mark.parametrize("name", ["a.txt", "part"])
+def test_the_same_file_again_is_the_one_that_is_there(name: str, folder: Path, settings: Settings) -> None:
     """A client whose answer was lost sends again; Spark takes a name from one path only."""
     first, other, again = (
-        uploads.keep(io.BytesIO(text), "a.txt", folder, settings) for text in (b"text", b"else", b"text")
+        uploads.keep(io.BytesIO(text), name, folder, settings) for text in (b"text", b"else", b"text")
     )
-    assert again == first != other
+    assert again.path == first.path != other.path
+    assert [kept.is_new for kept in (first, other, again)] == [True, True, False]
+    assert first.path.read_bytes() == b"text"
     assert len(list((folder / "uploads").iterdir())) == 2
 
 
