@@ -32,7 +32,7 @@ def web_command(settings: Settings) -> list[str]:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     options = {
         "bind": f"{host}:{settings.port}",
-        "worker-class": "gthread",
+        "worker-class": "gateway.web.worker.Worker",
         "workers": settings.web_workers,
         "threads": settings.web_threads,
         "keep-alive": 75,
