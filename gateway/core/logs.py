@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,14 +136,15 @@ def newest(path: Path, size: int) -> list[str]:
 
 
 def note(path: Path, text: str) -> None:
-    """Append a line of the gateway's own, marked as such."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "r+b", buffering=0) as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - 1))
-        starts_line = end == 0 or file.read(1) == b"\n"
-        file.write((("" if starts_line else "\n") + f"spark-gateway: {text}\n").encode("utf-8", "replace"))
+    """Append a line of the gateway's own, marked as such; nothing on a full disk, which must hold up nobody."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "r+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            starts_line = end == 0 or file.read(1) == b"\n"
+            file.write((("" if starts_line else "\n") + f"spark-gateway: {text}\n").encode("utf-8", "replace"))
 
 
 def finish(path: Path) -> None:

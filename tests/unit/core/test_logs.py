@@ -187,3 +187,9 @@ def test_a_note_makes_the_folder_it_needs_private(tmp_path: Path) -> None:
     logs.note(path, "text")
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_note_that_cannot_be_written_holds_up_nobody(tmp_path: Path) -> None:
+    logs.note(Path("/dev/full"), "the disk is full")
+    (tmp_path / "file").touch()
+    logs.note(tmp_path / "file" / "log", "no folder can be made here")
