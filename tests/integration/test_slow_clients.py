@@ -1,4 +1,4 @@
-"""Clients that stall: the threads are for the others."""
+"""Clients that stall or break off: the threads are for the others."""
 
 from __future__ import annotations
 
@@ -54,3 +54,12 @@ def test_a_client_that_leaves_in_the_middle_is_forgotten(gateway: Gateway) -> No
     with connections(gateway, 1, HEADER[:20]) as (leaving,):
         leaving.shutdown(socket.SHUT_WR)
         assert leaving.recv(1) == b""
+
+
+def test_chunks_that_are_none_are_refused(gateway: Gateway) -> None:
+    chunked = HEADER.replace(b"Content-Length: 20", b"Transfer-Encoding: chunked")
+    with connections(gateway, 1, chunked + b"no number\r\n") as (broken,):
+        answer = HTTPResponse(broken)
+        answer.begin()
+        assert answer.status == 400
+        assert b"not sent in chunks" in answer.read()
