@@ -81,6 +81,7 @@ class Children:
     def _stop_all(self) -> None:
         end = time.monotonic() + _PATIENCE
         for child in self._running.values():
+            child.send_signal(signal.SIGTERM)  # again: one that was being started was not told yet
             try:
                 child.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
