@@ -58,7 +58,7 @@ class BatchPass:
         now = self._clock()
         for batch in self._store.without_app():
             pause = max(_ASK_AGAIN, (now - (batch.started or now)) / 10)
-            if now - self._asked.get(batch.id, _LONG_AGO) < pause:
+            if abs(now - self._asked.get(batch.id, _LONG_AGO)) < pause:
                 continue
             self._asked[batch.id] = now
             application = await asyncio.to_thread(find_application, batch)

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from flask import Flask, Response, abort, request, send_from_directory
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 import gateway
@@ -27,7 +28,7 @@ from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError
 from gateway.core.settings import Settings
 from gateway.web import headers
-from gateway.web.api import Api, JsonProvider, json_response
+from gateway.web.api import Api, JsonProvider, Unreadable, json_response
 from gateway.web.middleware import Front
 from sessions import permanent
 from sessions.driver_store import DriverStore
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     headers.register(app, settings)
     api = Api(app)
     app.register_error_handler(GatewayError, partial(_answer, api))
+    app.register_error_handler(ParseException, partial(_broken_off, api))
     app.register_error_handler(Exception, partial(_unexpected, api))
     declared = permanent.declared(settings)
     blueprints = livy_blueprints(sessions, jobs, batches, settings.upload_limit)
@@ -102,6 +104,11 @@ def _answer(api: Api, error: GatewayError) -> Response:
     """For errors raised outside any protocol's routes."""
     said = str(error)
     return api.shaped(error.status, said) or json_response(json.dumps({"msg": said}), error.status)
+
+
+def _broken_off(api: Api, error: ParseException) -> Response:
+    """The server finds out only while the body is read that its chunks are none."""
+    return _answer(api, Unreadable(f"the body is not sent in chunks, as its Transfer-Encoding says: {error}"))
 
 
 def _unexpected(api: Api, error: Exception) -> Response:

@@ -32,7 +32,7 @@ def web_command(settings: Settings) -> list[str]:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     options = {
         "bind": f"{host}:{settings.port}",
-        "worker-class": "gthread",
+        "worker-class": "gateway.web.worker.Worker",
         "workers": settings.web_workers,
         "threads": settings.web_threads,
         "keep-alive": 75,
@@ -81,6 +81,7 @@ class Children:
     def _stop_all(self) -> None:
         end = time.monotonic() + _PATIENCE
         for child in self._running.values():
+            child.send_signal(signal.SIGTERM)  # again: one that was being started was not told yet
             try:
                 child.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:

@@ -16,7 +16,7 @@ from batches.reconcile import BatchPass
 from batches.store import BatchStore
 from batches.submit import Submitter
 from gateway import stores
-from gateway.core import events, lease, processes, wakeup
+from gateway.core import events, lease, logs, processes, wakeup
 from gateway.core.clock import utc_now
 from gateway.core.clusters import Clusters
 from gateway.core.database import Database
@@ -71,6 +71,7 @@ class Supervisor:
         self._batches.adopt()
         timers = [
             asyncio.create_task(self._every(_EXPIRE_EVERY, self._expire)),
+            asyncio.create_task(self._every(_EXPIRE_EVERY, self._cut_logs)),
             asyncio.create_task(self._find_applications()),
         ]
         log.info("supervising %s", self._db.path, extra={"action": "supervise"})
@@ -124,6 +125,11 @@ class Supervisor:
         self._batches.expire()
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
         self._awake.set()
+
+    def _cut_logs(self) -> None:
+        for kind in ("drivers", "batches"):
+            for log_file in (self._settings.data_dir / kind).glob("*/log"):
+                logs.cut(log_file, self._settings.log_limit)
 
     def _on_nudge(self, fifo: int) -> None:
         wakeup.drain(fifo)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,12 +18,26 @@ from typing import Any
 import sqlite_utils
 from sqlite_utils import Migrations
 
+from gateway.core.errors import Unavailable
+
 Row = dict[str, Any]
 _NONE: Mapping[str, Any] = {}
 
+# SQLite's words for what is no mistake of ours, and what helps.
+_OUTSIDE = {
+    "database is locked": "another process writes to it for long; try again",
+    "database or disk is full": "make room on its disk",
+    "disk I/O error": "make room on its disk, or see what is wrong with it",
+    "attempt to write a readonly database": "let the gateway write to the file and its folder",
+    "unable to open database file": "see that its folder is there, and that the gateway may write to it",
+}
+
 
 class Database:
-    """One store file. Safe to share between threads and across a fork: each opens a connection of its own."""
+    """One store file. Safe to share between threads and across a fork: each opens a connection of its own.
+
+    Every read and write raises Unavailable when something outside keeps it from being done.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,9 +45,10 @@ class Database:
 
     def rows(self, sql: str, values: Mapping[str, Any] = _NONE) -> list[Row]:
         """All rows of a query, or of a write with RETURNING (committed on return unless in a transaction)."""
-        cursor = self._connection().execute(sql, values)
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row)) for row in cursor.fetchall()]
+        with self._told():
+            cursor = self._connection().execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row)) for row in cursor.fetchall()]
 
     def row(self, sql: str, values: Mapping[str, Any] = _NONE) -> Row | None:
         found = self.rows(sql, values)
@@ -40,27 +56,33 @@ class Database:
 
     def value(self, sql: str, values: Mapping[str, Any] = _NONE) -> Any:
         """The first column of the first row, or None."""
-        found = self._connection().execute(sql, values).fetchall()
+        with self._told():
+            found = self._connection().execute(sql, values).fetchall()
         return found[0][0] if found else None
 
     def run(self, sql: str, values: Mapping[str, Any] = _NONE) -> int:
         """Do a write without RETURNING; the number of rows it touched."""
-        return int(self._connection().execute(sql, values).rowcount)
+        with self._told():
+            return int(self._connection().execute(sql, values).rowcount)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All writes inside commit together, or none of them. Nested use joins the outer one."""
-        connection = self._connection()
+        with self._told():
+            connection = self._connection()
         if connection.in_transaction:
             yield
             return
-        connection.execute("BEGIN IMMEDIATE")
+        with self._told():
+            connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            with self._told():
+                connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite itself rolls back when its disk is full
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
 
     def migrate(self, sets: Sequence[Migrations]) -> list[str]:
         """Apply what is pending of each set, in order; the names applied. Several processes may call it at once."""
@@ -81,6 +103,15 @@ class Database:
         names = [migration.name for one in sets for migration in one.pending(db)]
         db.conn.close()
         return names
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if (helps := _OUTSIDE.get(str(error))) is None:
+                raise
+            raise Unavailable(f"the store {self.path} cannot be used now ({error}): {helps}") from error
 
     def _connection(self) -> Any:
         if getattr(self._local, "pid", None) != os.getpid():

@@ -9,6 +9,7 @@
     ├── NotFound 404              no such record
     ├── SessionEnded 409          the session takes no more work
     ├── TooLarge 413              the body is over the limit
+    ├── Unavailable 503           something outside is in the way, such as a full disk; says what
     └── Misconfigured             the program cannot start; never sent over HTTP
 
 Protocols differ in status and shape: each translates these in its own folder under `compat/`.
@@ -86,6 +87,12 @@ class SessionEnded(GatewayError):
 
 class TooLarge(GatewayError):
     status = 413
+
+
+class Unavailable(GatewayError):
+    """Nothing was done; the same request may succeed later."""
+
+    status = 503
 
 
 class Misconfigured(GatewayError):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _EVERY = 1000  # lines between two entries of the index
 _KEPT = 256  # files whose index is kept
 _TAIL_BLOCK = 16384
+_KEPT_END = 16 << 20  # bytes of a log's end at most that are kept when it is cut
 LONGEST_LINE = 1 << 20
 
 
@@ -24,6 +26,7 @@ class _Index:
     offsets: list[int] = field(default_factory=lambda: [0])
     lines: int = 0
     end: int = 0
+    cut: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def extend(self, path: Path) -> None:
@@ -31,8 +34,9 @@ class _Index:
             size = path.stat().st_size
         except OSError:
             size = 0
-        if size < self.end:
-            self.offsets, self.lines, self.end = [0], 0, 0
+        last_cut = _last_cut(path)
+        if size < self.end or last_cut != self.cut:
+            self.offsets, self.lines, self.end, self.cut = [0], 0, 0, last_cut
         if size == self.end:
             return
         with open(path, "rb") as file:
@@ -135,14 +139,46 @@ def newest(path: Path, size: int) -> list[str]:
 
 
 def note(path: Path, text: str) -> None:
-    """Append a line of the gateway's own, marked as such."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "r+b", buffering=0) as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - 1))
-        starts_line = end == 0 or file.read(1) == b"\n"
-        file.write((("" if starts_line else "\n") + f"spark-gateway: {text}\n").encode("utf-8", "replace"))
+    """Append a line of the gateway's own, marked as such; nothing on a full disk, which must hold up nobody."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "r+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            starts_line = end == 0 or file.read(1) == b"\n"
+            file.write((("" if starts_line else "\n") + f"spark-gateway: {text}\n").encode("utf-8", "replace"))
+
+
+def cut(path: Path, limit: int) -> None:
+    """Take the middle out of a log of more than `limit` bytes, also while its process goes on appending to it.
+
+    Lines written in just that moment may be lost; so is the end when this process is killed in it.
+    """
+    with suppress(OSError), open(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size <= limit:
+            return
+        start = size - min(limit // 4, _KEPT_END)
+        file.seek(start)
+        end = file.read(size - start).partition(b"\n")[2]
+        file.truncate(limit // 2)
+        _cut_mark(path).write_text(str(_last_cut(path) + 1))
+        note(path, "the middle of this log was cut out here: it had become longer than setting log_limit allows")
+        with open(path, "ab") as appended:
+            appended.write(end)
+
+
+def _last_cut(path: Path) -> int:
+    """Which cut of the log was the last; 0: none. What was known of its lines before does not hold any more."""
+    try:
+        return int(_cut_mark(path).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _cut_mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.cuts")
 
 
 def finish(path: Path) -> None:

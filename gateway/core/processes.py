@@ -180,7 +180,7 @@ class Ladder:
             self._standing.pop(folder, None)
             return True
         step, since = self._standing.get(folder, (-1, now))
-        if step < 0 or now - since > self._steps[step][1]:
+        if step < 0 or abs(now - since) > self._steps[step][1]:  # a clock that was set back must not stay it
             step = min(step + 1, len(self._steps) - 1)
             signal_all(folder, self._steps[step][0])
             self._standing[folder] = (step, now)

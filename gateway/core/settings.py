@@ -147,6 +147,10 @@ class Settings:
     max_statements_waiting: int = _setting(1000, "Unfinished statements of one session at most; more are refused.")
     statements_retained: int = _setting(1000, "Newest statements of one session that are kept.")
     statement_output_limit: int = _setting(100 * 2**20, "Largest text output of one statement, bytes; the rest is cut.")
+    log_limit: int = _setting(
+        256 * 2**20,
+        "Largest log of a session or batch, bytes; of a longer one the middle is cut out, also while it grows.",
+    )
     sql_rows: int = _setting(1000, "Rows of a SQL result at most; conf livy.rsc.sql.num-rows of a session wins.")
     max_jobs_waiting: int = _setting(1000, "Unfinished jobs of one session at most; more are refused.")
     max_jobs_running: int = _setting(16, "Jobs of one session that run at the same time; further ones wait in order.")
@@ -211,6 +215,7 @@ _SMALLEST = {
     "upload_limit": 1024,
     "session_uploads_limit": 1024,
     "statement_output_limit": 1024,
+    "log_limit": 65536,
     "sql_rows": 1,
     "archive_limit": 1024,
     "max_batches_running": 1,

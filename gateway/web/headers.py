@@ -64,8 +64,8 @@ def refuse_other_sites(req: Request) -> None:
 
 
 def _compress(response: Response) -> Response:
-    accepted = request.headers.get("Accept-Encoding", "")
-    if "gzip" not in accepted or response.is_streamed or response.content_encoding or not response.is_json:
+    accepted = any(name == "gzip" and quality > 0 for name, quality in request.accept_encodings)
+    if not accepted or response.is_streamed or response.content_encoding or not response.is_json:
         return response
     data = response.get_data()
     if len(data) >= _WORTH_COMPRESSING:

@@ -16,6 +16,7 @@ from sqlite_utils import Migrations
 
 from gateway import stores
 from gateway.core.database import Database, next_id
+from gateway.core.errors import Unavailable
 
 
 def migrations() -> tuple[Migrations, ...]:
@@ -222,3 +223,27 @@ def test_another_connection_keeps_the_locks_of_the_first(tmp_path: Path) -> None
         other_process.submit(migrate_in_another_process, db.path).result()
     assert db.path.with_name("gateway.db-wal").exists()
     assert db.value("PRAGMA quick_check") == "ok"
+
+
+def test_a_store_that_another_process_keeps_locked_is_unavailable(counts: Database) -> None:
+    counts.run("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(counts.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="database is locked.*try again"):
+        counts.run("UPDATE counts SET n = 1")
+    with pytest.raises(Unavailable), counts.transaction():
+        pass
+    other.close()
+    count_up(counts.path, 1)
+    assert counts.value("SELECT n FROM counts") == 1
+
+
+def test_a_full_disk_is_told_and_nothing_of_the_transaction_stays(counts: Database) -> None:
+    counts.run(f"PRAGMA max_page_count = {counts.value('PRAGMA page_count')}")  # SQLite says the same of a full disk
+    with pytest.raises(Unavailable, match="disk is full.*make room"), counts.transaction():
+        counts.run("UPDATE counts SET n = 7")
+        counts.run("CREATE TABLE more (n)")
+    assert counts.value("SELECT n FROM counts") == 0
+    with counts.transaction():
+        counts.run("UPDATE counts SET n = 8")
+    assert Database(counts.path).value("SELECT n FROM counts") == 8

@@ -187,3 +187,42 @@ def test_a_note_makes_the_folder_it_needs_private(tmp_path: Path) -> None:
     logs.note(path, "text")
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_note_that_cannot_be_written_holds_up_nobody(tmp_path: Path) -> None:
+    logs.note(Path("/dev/full"), "the disk is full")
+    (tmp_path / "file").touch()
+    logs.note(tmp_path / "file" / "log", "no folder can be made here")
+
+
+def test_the_middle_is_cut_out_of_a_log_that_goes_on_growing(log: Path) -> None:
+    with open(log, "a") as process:
+        for number in range(10_000):
+            print(f"line {number:05}", file=process, flush=True)
+        assert logs.read(log, 9000, 9001) == ["line 09000"]
+        logs.cut(log, 20_000)
+        print("goes on", file=process, flush=True)
+    lines = logs.page(log, 0, -1).lines
+    assert lines[1:3] == ["line 00000", "line 00001"]
+    assert lines[-4:] == ["line 09998", "line 09999", "goes on", ERR]
+    (told,) = [line for line in lines if line.startswith("spark-gateway:")]
+    assert "was cut out here" in told
+    assert log.stat().st_size < 20_000
+    assert logs.count(log) == len(log.read_text().splitlines())
+
+
+def test_lines_are_counted_anew_after_a_cut_that_nobody_saw(log: Path) -> None:
+    log.write_text("short\n" * 5000)
+    assert logs.count(log) == 5000
+    logs.cut(log, 20_000)
+    with open(log, "a") as process:
+        process.write("a longer line\n" * 5000)
+    assert logs.count(log) == len(log.read_text().splitlines())
+    assert logs.read(log, 6000, 6001) == log.read_text().splitlines()[6000:6001]
+
+
+def test_a_log_within_its_limit_is_left_alone(five: Path) -> None:
+    logs.cut(five, 10)
+    logs.cut(five.with_name("none"), 10)
+    assert five.read_text() == "a\nb\nc\nd\ne\n"
+    assert [entry.name for entry in five.parent.iterdir()] == ["log"]

@@ -8,6 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import psutil
@@ -350,3 +351,13 @@ def test_watching_many_costs_no_wakeups_and_each_end_is_seen(tmp_path: Path) -> 
             watcher.forget(folder)
 
     watched(work)
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_alive(folder: Path) -> None:
+    start(folder, "sh", "-c", "trap '' TERM; touch deaf; while :; do sleep 0.05; done")
+    until((folder / "deaf").exists)
+    ladder = processes.Ladder((signal.SIGTERM, timedelta(minutes=1)), (signal.SIGKILL, timedelta(minutes=1)))
+    now = datetime.now(timezone.utc)
+    assert not ladder.has_ended(folder, now)
+    ladder.has_ended(folder, now - timedelta(hours=1))
+    until(lambda: processes.family(folder) == [])
