@@ -347,6 +347,26 @@ def test_lighter_sizes_that_nobody_names_are_its_defaults(lighter, make_gateway)
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("conf", "shown"),
+    [
+        ({}, (1, "1000M")), ({"spark.executor.instances": 4, "spark.driver.memory": "3g"}, (4, "3g")),
+        ({"spark.executor.instances": "many"}, (1, "1000M")), ({"spark.executor.instances": "9" * 5000}, (1, "1000M")),
+    ],
+)  # fmt: skip
+def test_lighter_sizes_are_never_null(conf, shown, lighter, make_gateway) -> None:
+    lighter.gateway.open(conf=conf), lighter.open(conf=conf), lighter.submit(conf=conf)
+    listed = [one for kind in ("sessions", "batches") for one in lighter.get(f"/{kind}")["applications"]]
+    assert len(listed) == 3
+    for one in listed:
+        params = one["submitParams"]
+        assert (params["numExecutors"], params["driverMemory"]) == shown
+        assert (params["executorCores"], params["driverCores"], params["executorMemory"]) == (1, 1, "1000M")
+    declared = make_gateway(permanent_sessions={"daily": {"conf": conf}}).get("/lighter/api/configuration")
+    params = declared["sessionConfiguration"]["permanentSessions"][0]["submitParams"]
+    assert (params["numExecutors"], params["driverMemory"]) == shown
+
+
 def test_lighter_conf_wins_over_sizes_and_the_settings_conf_over_defaults(make_gateway) -> None:
     gateway = make_gateway(spark_conf={"spark.driver.memory": "4g", "spark.executor.cores": "7"})
     conf = {"spark.executor.instances": "9", "spark.executor.memory": "3g"}
