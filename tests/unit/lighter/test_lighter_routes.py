@@ -186,7 +186,7 @@ def test_lighter_put_takes_the_callers_id_once(lighter, gateway) -> None:
     assert gateway.get("/sessions")["total"] == 1, "a refused one leaves nothing"
 
 
-@pytest.mark.parametrize("chosen", ["a" * 201, "a%0Ab", "%00"])
+@pytest.mark.parametrize("chosen", ["a" * 201, "a%0Ab", "%00", ".", ".."])
 def test_lighter_an_id_that_nobody_could_use_is_400(chosen: str, lighter) -> None:
     response = lighter.send("PUT", f"/sessions/{chosen}", {})
     assert response.status_code == 400
@@ -310,6 +310,15 @@ def test_lighter_what_cannot_be_read_is_400_in_its_envelope(body, lighter) -> No
     assert (response.json["message"], response.json["path"]) == ("Bad Request", "/lighter/api/batches?a=b")
     (error,) = response.json["errors"]
     assert set(error) == {"message", "path", "title"} and len(error["message"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("body", "member"),
+    [({"files": [{}]}, "files.0"), ({"conf": {"json": {}}}, "conf.json"), ({"numExecutors": "x"}, "numExecutors")],
+)
+def test_lighter_what_cannot_be_read_is_named(body, member: str, lighter) -> None:
+    error = lighter.send("POST", "/sessions", body).json["errors"][0]["message"]
+    assert error.startswith(f"{member}: ")
 
 
 @pytest.mark.parametrize(
