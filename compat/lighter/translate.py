@@ -21,7 +21,7 @@ from gateway.core import logs
 from gateway.core.clock import utc_now
 from gateway.core.errors import AlreadyExists, GatewayError, LimitReached, NotFound, SessionEnded
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions, redact
+from gateway.core.spark import SparkOptions, redact, redact_args
 from gateway.web.api import json_response
 from sessions.models import Kind, Session, SessionRequest, Statement
 from sessions.states import SessionState, StatementState
@@ -129,7 +129,7 @@ def session_document(session: Session, *, sparkmagic: bool) -> Document:
 
 def batch_document(batch: Batch) -> Document:
     asked = batch.request
-    own = {"file": asked.file, "mainClass": asked.class_name, "args": asked.args}
+    own = {"file": asked.file, "mainClass": asked.class_name, "args": redact_args(asked.args)}
     return {
         "id": batch.uuid,
         "type": "BATCH",

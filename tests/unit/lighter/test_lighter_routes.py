@@ -120,6 +120,15 @@ def test_lighter_a_secret_is_not_found_piece_by_piece(lighter) -> None:
     ]
 
 
+def test_lighter_a_secret_in_arguments_is_not_shown(lighter) -> None:
+    made = lighter.submit(args=["--password", "hunter2", "x", "db?user=u&token=hunter3", "--day=1"])
+    hidden = "*********(redacted)"
+    assert made["submitParams"]["args"] == ["--password", hidden, "x", f"db?user=u&token={hidden}", "--day=1"]
+    assert lighter.get("/batches?search=hunter")["total"] == 0
+    assert lighter.gateway.batches.find(0).request.args[1] == "hunter2", "it is what the application gets"
+    assert "hunter" not in lighter.gateway.send("GET", "/ui/batch/0/log").text
+
+
 def test_lighter_a_batch_is_found_by_its_id(lighter) -> None:
     wanted = [lighter.submit() for _ in range(3)][1]["id"]
     assert [one["id"] for one in lighter.get(f"/batches?search={wanted.upper()}")["applications"]] == [wanted]
