@@ -20,7 +20,7 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.database import Database, next_id
 from gateway.core.errors import DuplicateName, LimitReached
-from gateway.core.spark import redact
+from gateway.core.spark import redact, redact_args
 
 migrations = Migrations("batches")
 
@@ -189,7 +189,8 @@ def _in_json(text: str) -> str:
 def _shows(batch: Batch, text: str) -> bool:
     """Whether the text is in what may be shown of the batch: a search must not give away secrets piece by piece."""
     options = dataclasses.replace(batch.request.options, conf=redact(batch.request.options.conf))
-    request = dataclasses.asdict(dataclasses.replace(batch.request, options=options))
+    args = redact_args(batch.request.args)
+    request = dataclasses.asdict(dataclasses.replace(batch.request, options=options, args=args))
     shown, at = batch.uuid + json.dumps(request), 0
     for part in _in_json(text).split("%"):
         found = re.compile(re.escape(part).replace("_", "."), re.IGNORECASE).search(shown, at)

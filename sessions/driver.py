@@ -111,7 +111,7 @@ def reason_of_end(driver: Driver) -> str:
     if said is not None and said.error:
         return f"Spark did not start: {said.error}"
     code = processes.exit_code(driver.folder)
-    if any("java.lang.OutOfMemoryError" in line for line in logs.tail(driver.log, 200)):
+    if any("java.lang.OutOfMemoryError" in line for line in logs.own_tail(driver.log, 200)):
         return "the driver ran out of memory; ask for more with driverMemory"
     if code is None:
         return "the driver's processes were killed from outside"

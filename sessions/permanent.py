@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from gateway.core import names
+from gateway.core import clusters, names
 from gateway.core.errors import GatewayError, InvalidRequest, Misconfigured
 from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings, as_text
@@ -31,14 +31,33 @@ class DeclaredPass:
     """Opens each declared session that neither is there nor was deleted by a client."""
 
     def __init__(self, store: SessionStore, service: SessionService, settings: Settings) -> None:
-        self._store, self._service, self._declared = store, service, declared(settings)
+        self._store, self._service, self._settings, self._declared = store, service, settings, declared(settings)
         self._said: dict[str, str] = {}  # id: why it could not be opened, as last logged
+        self._compared: set[str] = set()
 
     def __call__(self) -> None:
         self._store.forget_ended_but(self._declared)
         for chosen, request in self._declared.items():
-            if self._store.number_of(chosen) is None and not self._store.was_ended(chosen):
+            number = self._store.number_of(chosen)
+            if number is not None:
+                self._compare(chosen, number, request)
+            elif not self._store.was_ended(chosen):
                 self._open(chosen, request)
+
+    def _compare(self, chosen: str, number: int, request: SessionRequest) -> None:
+        """Say once per start that a session is not as it is declared now: it keeps what it was opened with."""
+        if chosen in self._compared or (session := self._store.find(number)) is None:
+            return
+        self._compared.add(chosen)
+        asked = clusters.record(request.options, self._settings)
+        proxy_user = asked.proxy_user if self._settings.impersonation else None
+        if (session.kind, session.options) != (request.kind, dataclasses.replace(asked, proxy_user=proxy_user)):
+            log.warning(
+                "permanent session %s keeps what it was opened with, which differs from its declaration; to change it,"
+                " take it out of the settings for a start, delete it, and put it back",
+                chosen,
+                extra={"session": number, "action": "open"},
+            )
 
     def _open(self, chosen: str, request: SessionRequest) -> None:
         try:

@@ -160,7 +160,7 @@ class SessionPass:
         driver = Driver.wanted(self._settings.data_dir, lost.options, now, now + pause)
         lives = min(session.short_lives + 1, _MOST_SHORT_LIVES) if young else 0
         if self._store.restart(session, driver, reason, lives, now):
-            logs.note(driver.log, f"started again: {reason}")
+            logs.succeed(driver.log, lost.log, reason)
             log.warning("restarting: %s", reason, extra={"session": session.id, "action": "restart"})
 
     def expire(self) -> None:

@@ -6,6 +6,7 @@ For sparkmagic (§5 of the contract) ids are the numbers that Livy's protocol sh
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from gateway.core import logs
 from gateway.core.clock import utc_now
 from gateway.core.errors import AlreadyExists, GatewayError, LimitReached, NotFound, SessionEnded
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions, redact
+from gateway.core.spark import SparkOptions, redact, redact_args
 from gateway.web.api import json_response
 from sessions.models import Kind, Session, SessionRequest, Statement
 from sessions.states import SessionState, StatementState
@@ -128,7 +129,7 @@ def session_document(session: Session, *, sparkmagic: bool) -> Document:
 
 def batch_document(batch: Batch) -> Document:
     asked = batch.request
-    own = {"file": asked.file, "mainClass": asked.class_name, "args": asked.args}
+    own = {"file": asked.file, "mainClass": asked.class_name, "args": redact_args(asked.args)}
     return {
         "id": batch.uuid,
         "type": "BATCH",
@@ -158,7 +159,7 @@ def params_document(options: SparkOptions) -> Document:
         "file": None,
         "master": None,
         "mainClass": None,
-        **{member: getattr(options, field) for field, member, _, _ in _SIZES},
+        **{member: _size(options, field, key, default) for field, member, key, default in _SIZES},
         "args": [],
         "pyFiles": options.py_files,
         "files": options.files,
@@ -166,6 +167,15 @@ def params_document(options: SparkOptions) -> Document:
         "archives": options.archives,
         "conf": _redacted(shown),
     }
+
+
+def _size(options: SparkOptions, field: str, key: str, default: Any) -> Any:
+    """As asked or in the request's conf, else Lighter's default: its clients count on a value, its pages on numbers."""
+    asked = getattr(options, field)
+    named = options.conf.get(key, default) if asked is None else asked
+    if isinstance(default, int):
+        return int(named) if re.fullmatch(r"\d{1,10}", str(named)) else default
+    return named
 
 
 def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:

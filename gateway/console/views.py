@@ -18,7 +18,7 @@ from batches.models import Batch
 from batches.states import BATCH_MOVES
 from gateway.console.outputs import Failure, Piece, Text, pieces_of, shortened
 from gateway.core import logs
-from gateway.core.spark import SparkOptions, redact
+from gateway.core.spark import SparkOptions, redact, redact_args
 from sessions.models import Session, Statement
 from sessions.states import UNFINISHED, SessionState, StatementState
 
@@ -145,7 +145,7 @@ def batch_facts(batch: Batch) -> Facts:
         ("Proxy user", batch.proxy_user),
         ("File", request.file),
         ("Class", request.class_name),
-        ("Arguments", " ".join(request.args)),
+        ("Arguments", " ".join(redact_args(request.args))),
         *_option_facts(request.options),
         ("Exit code", None if batch.exit_code is None else str(batch.exit_code)),
     )

@@ -17,6 +17,9 @@ _KEPT = 256  # files whose index is kept
 _TAIL_BLOCK = 16384
 _KEPT_END = 16 << 20  # bytes of a log's end at most that are kept when it is cut
 LONGEST_LINE = 1 << 20
+_INHERITED = 100  # lines of a lost process's log that its successor's begins with
+_MARK = "spark-gateway: "
+_AGAIN = "started again: "
 
 
 @dataclass
@@ -104,6 +107,13 @@ def tail(path: Path, size: int) -> list[str]:
     return [_text(line) for line in lines[-size:]] if size > 0 else []
 
 
+def own_tail(path: Path, size: int) -> list[str]:
+    """As `tail`, but none of the lines that `succeed` has put there."""
+    lines = tail(path, size)
+    begins = max((at + 1 for at, line in enumerate(lines) if line.startswith(_MARK + _AGAIN)), default=0)
+    return lines[begins:]
+
+
 # Livy's layout, which its clients parse: these two are lines of the log and count as such (contract §1.4).
 # Processes write both streams into one file, so the second section is always empty.
 STDOUT, STDERR = "stdout: ", "\nstderr: "
@@ -139,7 +149,17 @@ def newest(path: Path, size: int) -> list[str]:
 
 
 def note(path: Path, text: str) -> None:
-    """Append a line of the gateway's own, marked as such; nothing on a full disk, which must hold up nobody."""
+    """Append a line of the gateway's own, marked as such."""
+    _append(path, f"{_MARK}{text}\n")
+
+
+def succeed(path: Path, lost: Path, reason: str) -> None:
+    """Begin the log of a process that replaces a lost one with what that one said last, and why it went."""
+    _append(path, "\n".join([*own_tail(lost, _INHERITED), f"{_MARK}{_AGAIN}{reason}\n"]))
+
+
+def _append(path: Path, text: str) -> None:
+    """On a line of its own; nothing on a full disk, which must hold up nobody."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -147,7 +167,7 @@ def note(path: Path, text: str) -> None:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - 1))
             starts_line = end == 0 or file.read(1) == b"\n"
-            file.write((("" if starts_line else "\n") + f"spark-gateway: {text}\n").encode("utf-8", "replace"))
+            file.write((("" if starts_line else "\n") + text).encode("utf-8", "replace"))
 
 
 def cut(path: Path, limit: int) -> None:

@@ -25,5 +25,6 @@ def check(kind: str, name: str | None) -> None:
 
 def check_chosen(chosen: str) -> None:
     """Raises InvalidRequest for an id of a client's choice that no path or page could hold."""
-    if not 0 < len(chosen) <= _LONGEST or not chosen.isprintable() or "/" in chosen:
-        raise InvalidRequest(f"id {chosen!r:.80}: give 1 to {_LONGEST} printable characters without a slash")
+    if not 0 < len(chosen) <= _LONGEST or not chosen.isprintable() or "/" in chosen or chosen in (".", ".."):
+        said = f"give 1 to {_LONGEST} printable characters without a slash, other than . and .."
+        raise InvalidRequest(f"id {chosen!r:.80}: {said}")

@@ -68,7 +68,7 @@ def settle(conf: Mapping[str, str], settings: Settings, folder: Path) -> dict[st
 
 def failure(log: Path) -> str | None:
     """Why the packages of an application that has ended could not be had; None if that was not it."""
-    for line in logs.tail(log, _LOG_LINES):
+    for line in logs.own_tail(log, _LOG_LINES):
         if found := _FAILURE.search(line):
             return f"{_KEY} could not be resolved: {found[1]}"
     return None

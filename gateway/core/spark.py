@@ -63,6 +63,21 @@ def redact(conf: Mapping[str, str]) -> dict[str, str]:
     return {key: _REDACTED if _SECRET.search(key) or _SECRET.search(value) else value for key, value in conf.items()}
 
 
+def redact_args(args: list[str]) -> list[str]:
+    """The arguments as they may be shown: without what follows `password=` or `--password`, and the like."""
+    shown, hide = [], False
+    for arg in args:
+        shown.append(_REDACTED if hide else _without_value(arg))
+        hide = arg.startswith("-") and "=" not in arg and _SECRET.search(arg) is not None
+    return shown
+
+
+def _without_value(arg: str) -> str:
+    named = _SECRET.search(arg)
+    at = arg.find("=", named.end()) if named else -1
+    return arg if at < 0 else arg[: at + 1] + _REDACTED
+
+
 # ---------------------------------------------------------------- checks
 
 

@@ -63,7 +63,8 @@ class Parser(FlaskParser):
         return read_json(req)
 
     def handle_error(self, error: marshmallow.ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
-        raise Unreadable(_first(error.messages, [])) from error
+        where_read = next(iter(error.messages_dict.values()))  # "json", "query" or "files", which are no members
+        raise Unreadable(_first(where_read, [])) from error
 
 
 class Blueprint(flask_smorest.Blueprint):
@@ -164,9 +165,7 @@ def _first(messages: Any, path: list[str]) -> str:
     """The first message of marshmallow's tree of them, with the member it is about."""
     if isinstance(messages, dict):
         key, inner = next(iter(messages.items()))
-        return _first(
-            inner, path if key in ("json", "query", "files", "_schema", "key", "value") else [*path, str(key)]
-        )
+        return _first(inner, path if key in ("_schema", "key", "value") else [*path, str(key)])
     message = str(messages[0] if isinstance(messages, list) else messages)
     if message == "Unknown field.":
         return f'Unrecognized field "{".".join(path)}", not marked as ignorable: leave it out'

@@ -120,6 +120,15 @@ def test_lighter_a_secret_is_not_found_piece_by_piece(lighter) -> None:
     ]
 
 
+def test_lighter_a_secret_in_arguments_is_not_shown(lighter) -> None:
+    made = lighter.submit(args=["--password", "hunter2", "x", "db?user=u&token=hunter3", "--day=1"])
+    hidden = "*********(redacted)"
+    assert made["submitParams"]["args"] == ["--password", hidden, "x", f"db?user=u&token={hidden}", "--day=1"]
+    assert lighter.get("/batches?search=hunter")["total"] == 0
+    assert lighter.gateway.batches.find(0).request.args[1] == "hunter2", "it is what the application gets"
+    assert "hunter" not in lighter.gateway.send("GET", "/ui/batch/0/log").text
+
+
 def test_lighter_a_batch_is_found_by_its_id(lighter) -> None:
     wanted = [lighter.submit() for _ in range(3)][1]["id"]
     assert [one["id"] for one in lighter.get(f"/batches?search={wanted.upper()}")["applications"]] == [wanted]
@@ -186,7 +195,7 @@ def test_lighter_put_takes_the_callers_id_once(lighter, gateway) -> None:
     assert gateway.get("/sessions")["total"] == 1, "a refused one leaves nothing"
 
 
-@pytest.mark.parametrize("chosen", ["a" * 201, "a%0Ab", "%00"])
+@pytest.mark.parametrize("chosen", ["a" * 201, "a%0Ab", "%00", ".", ".."])
 def test_lighter_an_id_that_nobody_could_use_is_400(chosen: str, lighter) -> None:
     response = lighter.send("PUT", f"/sessions/{chosen}", {})
     assert response.status_code == 400
@@ -313,6 +322,15 @@ def test_lighter_what_cannot_be_read_is_400_in_its_envelope(body, lighter) -> No
 
 
 @pytest.mark.parametrize(
+    ("body", "member"),
+    [({"files": [{}]}, "files.0"), ({"conf": {"json": {}}}, "conf.json"), ({"numExecutors": "x"}, "numExecutors")],
+)
+def test_lighter_what_cannot_be_read_is_named(body, member: str, lighter) -> None:
+    error = lighter.send("POST", "/sessions", body).json["errors"][0]["message"]
+    assert error.startswith(f"{member}: ")
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status", "said"),
     [
         ("GET", "/sessions/x", 404, "Session 'x' not found."), ("GET", "/batches/x", 404, "Batch 'x' not found."),
@@ -345,6 +363,26 @@ def test_lighter_sizes_that_nobody_names_are_its_defaults(lighter, make_gateway)
     assert {key: value for key, value in lighter.submit()["submitParams"].items() if key[:2] in ("nu", "ex", "dr")} == {
         "numExecutors": 1, "executorCores": 1, "executorMemory": "1000M", "driverCores": 1, "driverMemory": "1000M",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("conf", "shown"),
+    [
+        ({}, (1, "1000M")), ({"spark.executor.instances": 4, "spark.driver.memory": "3g"}, (4, "3g")),
+        ({"spark.executor.instances": "many"}, (1, "1000M")), ({"spark.executor.instances": "9" * 5000}, (1, "1000M")),
+    ],
+)  # fmt: skip
+def test_lighter_sizes_are_never_null(conf, shown, lighter, make_gateway) -> None:
+    lighter.gateway.open(conf=conf), lighter.open(conf=conf), lighter.submit(conf=conf)
+    listed = [one for kind in ("sessions", "batches") for one in lighter.get(f"/{kind}")["applications"]]
+    assert len(listed) == 3
+    for one in listed:
+        params = one["submitParams"]
+        assert (params["numExecutors"], params["driverMemory"]) == shown
+        assert (params["executorCores"], params["driverCores"], params["executorMemory"]) == (1, 1, "1000M")
+    declared = make_gateway(permanent_sessions={"daily": {"conf": conf}}).get("/lighter/api/configuration")
+    params = declared["sessionConfiguration"]["permanentSessions"][0]["submitParams"]
+    assert (params["numExecutors"], params["driverMemory"]) == shown
 
 
 def test_lighter_conf_wins_over_sizes_and_the_settings_conf_over_defaults(make_gateway) -> None:

@@ -60,6 +60,19 @@ def test_one_that_was_deleted_stays_away_until_it_was_not_declared_for_a_start(
     assert ids(session_store) == ["daily"]
 
 
+def test_one_that_is_not_as_declared_is_told_once_and_stays_as_it_is(
+    declare, session_store: SessionStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = {"driver_memory": "1g", "proxy_user": "ignored"}
+    declare(daily=table)()
+    declare(daily=table)()
+    assert not caplog.records or {record.levelname for record in caplog.records} == {"INFO"}
+    declare(daily={"driver_memory": "2g"})()
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.startswith("permanent session daily keeps what it was opened with, which differs")
+    assert session_store.page(0, 9)[1][0].options.driver_memory == "1g"
+
+
 def test_one_that_cannot_be_opened_is_told_once_and_does_not_hold_up_the_others(
     declare, session_store: SessionStore, caplog: pytest.LogCaptureFixture
 ) -> None:

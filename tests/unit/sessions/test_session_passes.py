@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -530,7 +531,7 @@ def test_a_permanent_session_gets_a_new_driver_and_keeps_what_waits(supervisor: 
     assert waits.state is StatementState.WAITING and supervisor.statements.claim(supervisor.clock()) == []
     supervisor.until(lambda: supervisor.statements.claim(supervisor.clock()))
     assert again.uuid == permanent.uuid and again.folder != permanent.folder
-    assert notes(again)[0].startswith("spark-gateway: started again: the driver") and "killed" in notes(again)[0]
+    assert notes(again)[1].startswith("spark-gateway: started again: the driver") and "killed" in notes(again)[1]
     assert not permanent.folder.exists()
 
 
@@ -561,6 +562,25 @@ def test_a_permanent_session_whose_driver_cannot_start_is_tried_again_and_can_be
     supervisor.sessions.remove(session.id, "deleted", supervisor.clock())
     supervisor.until(lambda: not supervisor.drivers.moving() and not supervisor.drivers.unclaimed())
     assert supervisor.sessions.was_ended(session.uuid)
+
+
+def test_a_new_driver_s_log_begins_with_what_the_lost_one_said(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = RUNS_OUT_OF_MEMORY
+    session = add_session(permanent=True)
+    for script, said, reason in [
+        (DIES_BEFORE_READY, "java.lang.OutOfMemoryError: Java heap space", "the driver ran out of memory"),
+        (HEALTHY, "Exception: no memory", "the driver ended by itself with exit code 3"),
+    ]:
+        supervisor.until(partial(moved_on, supervisor, session))
+        found = supervisor.sessions.find(session.id)
+        assert found is not None
+        session = found
+        words, noted, again = lines(session)
+        assert words == said
+        assert noted.startswith(f"spark-gateway: {reason}")
+        assert again.startswith(f"spark-gateway: started again: {reason}")
+        supervisor.launcher.script = script
+        supervisor.clock.advance(minutes=1)
 
 
 def test_a_driver_lost_while_nobody_watched_is_replaced_once(supervisor: Supervisor, permanent: Session) -> None:
