@@ -195,6 +195,11 @@ def test_quit_is_refused(run: Run, text) -> None:
     assert text("kept") == "[1] 5"
 
 
+def test_a_browser_without_a_prompt_leaves_no_stepping_behind(text) -> None:
+    assert "browser() is passed over" in text("browser()\n1")
+    assert text("{\n  1\n  2\n}") == "[1] 2"
+
+
 @pytest.mark.parametrize(
     ("code", "how"),
     [
