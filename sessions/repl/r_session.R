@@ -281,7 +281,8 @@ local(envir = new.env(parent = baseenv()), {
   pass_browser <- function(...) warning("browser() is passed over: there is no prompt", call. = FALSE)
   replaced <- list(q = refuse_to_quit, quit = refuse_to_quit, browser = pass_browser)
   attach(replaced, name = "spark-gateway", warn.conflicts = FALSE)
-  options(device = open_device)
+  refuse_to_edit <- function(...) stop("there is no terminal to edit in", call. = FALSE)
+  options(device = open_device, editor = refuse_to_edit)
 
   answer("ok")
   verbs <- list(run = run, load = load, connect = connect)
