@@ -12,7 +12,6 @@ import stat
 import sys
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,9 +30,6 @@ class Refused(Exception):
     """The message says why, in a sentence."""
 
 
-_ERRORS = (Refused, OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, zlib.error)
-
-
 def main(arguments: list[str]) -> None:
     """`unpack.py OPTIONS COMMAND...`: never returns."""
     options: dict[str, Any] = json.loads(arguments[0])
@@ -43,10 +39,10 @@ def main(arguments: list[str]) -> None:
     try:
         for archive, name in archives:
             unpack(Path(archive), name, options["limit"])
-    except _ERRORS as error:
+    except Exception as error:  # noqa: BLE001 - the formats' modules raise all kinds, also for a password
         reason = f"{archive} cannot be unpacked: {error}"
         print(reason, file=sys.stderr)
-        Path(FAILURE).write_text(reason, "utf-8")
+        Path(FAILURE).write_text(reason, "utf-8", "backslashreplace")
         sys.exit(1)
     if options["undecided"] and archives:
         os.environ["PYSPARK_DRIVER_PYTHON"] = os.environ["PYSPARK_PYTHON"] = f"./{archives[0][1]}/{_PYTHON}"
@@ -73,7 +69,7 @@ def holds_python(archive: Path) -> bool:
         with zipfile.ZipFile(archive) if archive.name.endswith(".zip") else tarfile.open(archive) as file:
             members = file.namelist() if isinstance(file, zipfile.ZipFile) else (member.name for member in file)
             names = {name.removeprefix("./") for name in members if name.removeprefix("./").startswith(_TELLING)}
-    except _ERRORS:
+    except Exception:  # noqa: BLE001
         return False
     return _PYTHON in names and any(name.startswith(_SIGNS) for name in names)
 

@@ -38,8 +38,7 @@ class PythonInterpreter(Interpreter):
     def execute(self, code: str, statement: int) -> Envelope:
         """Run `code` and answer with its envelope; raises nothing, whatever the code does."""
         capture = Capture(self._limit)
-        for stream in self._streams:
-            stream.capture = capture
+        self._direct(capture)
         try:
             data = interruptible(self._run, code) or {}
             text = capture.text()
@@ -49,8 +48,7 @@ class PythonInterpreter(Interpreter):
         except BaseException as exc:  # noqa: BLE001 - also sys.exit() is an ordinary failure
             return self._failure(exc, statement, capture)
         finally:
-            for stream in self._streams:
-                stream.capture = None
+            self._direct(None)
 
     def complete(self, code: str, cursor: int) -> list[str]:
         """Names in reach of the text before `cursor`; what stands after it plays no part."""
@@ -58,6 +56,12 @@ class PythonInterpreter(Interpreter):
         from .python_names import names
 
         return names(code[:cursor], self._namespace)
+
+    def _direct(self, capture: Capture | None) -> None:
+        # Code may have put streams of its own in their place, and closed them; they are not for the next statement.
+        sys.stdout, sys.stderr = self._streams
+        for stream in self._streams:
+            stream.capture = capture
 
     def _run(self, code: str) -> dict[str, Any] | None:
         data: dict[str, Any] | None = None

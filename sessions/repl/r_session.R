@@ -2,7 +2,7 @@
 #
 # Decides how R code is evaluated, shown and told as a failure. What is printed goes to the process's own stdout and
 # stderr, which this file never looks at. Nothing of it is in the user's way: its functions see base R only, and only
-# `q` and `quit` are put on the search path.
+# `q`, `quit` and `browser` are put on the search path.
 #
 # A message is a count, then as many fields, each a length and its bytes; integers have four bytes, big end first.
 # Requests: "run" code group description; "load" library... for SparkR; "connect" port secret session.
@@ -277,8 +277,12 @@ local(envir = new.env(parent = baseenv()), {
   # ---------------------------------------------------------------- life
 
   refuse_to_quit <- function(...) stop("quit() does not end a session: delete the session instead", call. = FALSE)
-  attach(list(q = refuse_to_quit, quit = refuse_to_quit), name = "spark-gateway", warn.conflicts = FALSE)
-  options(device = open_device)
+  # At the end of its input R's own goes on step by step, and never stops doing so in the global environment.
+  pass_browser <- function(...) warning("browser() is passed over: there is no prompt", call. = FALSE)
+  replaced <- list(q = refuse_to_quit, quit = refuse_to_quit, browser = pass_browser)
+  attach(replaced, name = "spark-gateway", warn.conflicts = FALSE)
+  refuse_to_edit <- function(...) stop("there is no terminal to edit in", call. = FALSE)
+  options(device = open_device, editor = refuse_to_edit)
 
   answer("ok")
   verbs <- list(run = run, load = load, connect = connect)

@@ -195,6 +195,16 @@ def test_quit_is_refused(run: Run, text) -> None:
     assert text("kept") == "[1] 5"
 
 
+@pytest.mark.parametrize("code", ["edit(1)", "d <- data.frame(a = 1); fix(d)", "file.edit('notes.txt')"])
+def test_no_editor_is_opened(code: str, run: Run) -> None:
+    assert run(code)["evalue"] == "Error: there is no terminal to edit in"
+
+
+def test_a_browser_without_a_prompt_leaves_no_stepping_behind(text) -> None:
+    assert "browser() is passed over" in text("browser()\n1")
+    assert text("{\n  1\n  2\n}") == "[1] 2"
+
+
 @pytest.mark.parametrize(
     ("code", "how"),
     [

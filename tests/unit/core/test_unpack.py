@@ -101,3 +101,17 @@ def test_what_is_no_archive_is_a_reason(name: str, content: bytes, tmp_path: Pat
     (tmp_path / name).write_bytes(content)
     done = run(tmp_path / "1", tmp_path / name)
     assert done.returncode == 1 and f"{name} cannot be unpacked: " in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("field", "value"), [(6, 99), (8, 1)], ids=["a later format", "a password"])
+def test_a_zip_that_python_cannot_read_is_a_reason(field: int, value: int, tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("bin/python", "x")
+        file.writestr("pyvenv.cfg", "x")
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\1\2") + field] = value
+    archive.write_bytes(content)
+    done = run(tmp_path / "1", archive)
+    assert done.returncode == 1 and pythons.failure(tmp_path / "1") == done.stderr.strip()
+    assert "a.zip cannot be unpacked: " in done.stderr

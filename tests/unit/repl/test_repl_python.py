@@ -6,7 +6,6 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import pytest
@@ -30,9 +29,11 @@ def run(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     interpreter = PythonInterpreter(new_main(), streams, output_limit=10_000)
 
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+
     def execute(code: str) -> dict[str, Any]:
-        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
-            envelope = interpreter.execute(code, 7)
+        envelope = interpreter.execute(code, 7)
         assert envelope["execution_count"] == 7
         json.dumps(envelope, allow_nan=False).encode("utf-8")
         return envelope
@@ -119,6 +120,19 @@ def test_syntax_errors_have_no_header_and_run_nothing(run: Run, code: str) -> No
     assert envelope["ename"] in {"SyntaxError", "IndentationError", "ValueError"}
     assert HEADER not in envelope["traceback"]
     assert envelope["traceback"][-1].startswith(envelope["ename"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import io, sys\nsys.stdout = io.StringIO()\nsys.stdout.close()",
+        "import sys\nsys.stdout = sys.stderr = None\n1/0",
+        "import contextlib\nheld = contextlib.redirect_stderr(None)\nheld.__enter__()",
+    ],
+)
+def test_a_redirection_ends_with_its_statement(run: Run, code: str) -> None:
+    run(code)
+    assert run("print('out')\nimport sys\n_ = sys.stderr.write('err')")["data"] == {"text/plain": "out\nerr"}
 
 
 def test_shape_of_a_syntax_error(run: Run) -> None:
