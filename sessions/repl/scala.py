@@ -10,12 +10,11 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from . import magics, scala_jvm, scala_text
-from .exact import json_number
+from .exact import json_float
 from .interpreter import Interpreter
 from .output import TEXT, Capture, Envelope, error, ok
 from .spark import first_line, group
@@ -186,5 +185,5 @@ class _Run:
         outcome = self._finished(getattr(self._bridge, name)(argument))
         if outcome.status() == "none":
             raise Failed(f"Value {argument} does not exist", "NameError")
-        value = json.loads(outcome.text(), parse_float=lambda digits: json_number(Decimal(digits)))
+        value = json.loads(outcome.text(), parse_float=json_float)
         return {"application/json": value} if name == "json" else {TABLE: typed(value["names"], value["rows"])}
