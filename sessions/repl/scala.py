@@ -69,7 +69,7 @@ class ScalaInterpreter(Interpreter):
         if self._bridge is None:
             return []
         try:
-            return scala_text.names(self._bridge.complete(code[:cursor], cursor))
+            return scala_text.names(self._bridge.complete(code[:cursor]))
         except Exception:  # noqa: BLE001 - what the compiler cannot complete has no candidates
             return []
 

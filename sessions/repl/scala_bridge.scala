@@ -180,20 +180,26 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   def json(expression: String): GatewayOutcome = value(expression, GatewayValues.json)
   def table(expression: String): GatewayOutcome = value(expression, GatewayValues.table)
 
-  /** Names that could stand at `cursor`; none while the compiler is busy. */
-  def complete(code: String, cursor: Int): Array[String] =
+  /** Names that could stand at the end of `code`; none while the compiler is busy. */
+  def complete(code: String): Array[String] =
     if (!compiling.tryLock()) Array()
-    else try candidates(code, cursor) finally { global.reporter.reset(); compiling.unlock() }
+    else try candidates(code) finally { global.reporter.reset(); compiling.unlock() }
 
   /** The two lines of Scala have different completers, so these are called by their names. */
-  private def candidates(code: String, cursor: Int): Array[String] = {
-    val (completer, arguments) =
-      if (scala.util.Properties.versionNumberString.startsWith("2.12.")) {
-        val loaded = Class.forName("scala.tools.nsc.interpreter.PresentationCompilerCompleter")
-        (loaded.getConstructors.head.newInstance(intp), Seq(code, Int.box(cursor)))
-      } else (named(intp, "presentationCompile", Int.box(cursor), code).asInstanceOf[Either[_, _]].toOption.get, Seq(Int.box(-1)))
-    val name = if (arguments.length == 2) "complete" else "candidates"
-    val found = named(completer, name, arguments: _*).asInstanceOf[Product].productElement(1)
+  private def candidates(code: String): Array[String] = {
+    val end = Int.box(code.length)
+    if (scala.util.Properties.versionNumberString.startsWith("2.12.")) {
+      val completer = Class.forName("scala.tools.nsc.interpreter.PresentationCompilerCompleter")
+      offered(completer.getConstructors.head.newInstance(intp), "complete", code, end)
+    } else {
+      val compiler = named(intp, "presentationCompile", end, code).asInstanceOf[Either[_, AnyRef]].toOption.get
+      // It is made for this one question, and its thread keeps it until it is told to end.
+      try offered(compiler, "candidates", Int.box(-1)) finally named(compiler, "cleanup")
+    }
+  }
+
+  private def offered(completer: Any, method: String, arguments: AnyRef*): Array[String] = {
+    val found = named(completer, method, arguments: _*).asInstanceOf[Product].productElement(1)
     found.asInstanceOf[List[Any]].map(_.toString).toArray
   }
 

@@ -184,6 +184,9 @@ def test_completion(client: Client) -> None:
     text(client, "val words = List(1)")
     wait_until(lambda: candidates(client, "sc.par") == ["parallelize"])
     wait_until(lambda: "headOption" in candidates(client, "val n = 1\nwords.hea"))
+    wait_until(lambda: "headOption" in candidates(client, 'val s = "\U0001f600"; words.hea'))
+    compilers = 'Thread.getAllStackTraces.keySet.stream.filter(_.getName.contains("Presentation Compiler")).count'
+    wait_until(lambda: text(client, compilers).endswith(" = 0\n"))
 
 
 def test_output_between_statements_goes_to_the_log(driver: DriverProcess, client: Client) -> None:
