@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from . import magics, scala_jvm, scala_text
 from .exact import json_float
 from .interpreter import Interpreter
-from .output import TEXT, Capture, Envelope, error, ok
+from .output import TEXT, Capture, Envelope, error, ok, shortened
 from .spark import first_line, group
 from .table import typed
 
@@ -99,7 +99,7 @@ class ScalaInterpreter(Interpreter):
                 raise Failed(CANCELLED)
             return ok(statement, run.all(code))
         except Failed as failure:
-            evalue, traceback = scala_text.told(failure.told)
+            evalue, traceback = scala_text.told(shortened(failure.told, self._limit))
             return error(statement, failure.ename, evalue, traceback, run.end())
         except Exception as exc:  # noqa: BLE001 - a result over the limit, or a compiler that broke down
             return error(statement, type(exc).__name__, str(exc), [], run.end())
