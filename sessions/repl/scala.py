@@ -102,7 +102,13 @@ class ScalaInterpreter(Interpreter):
             evalue, traceback = scala_text.told(shortened(failure.told, self._limit))
             return error(statement, failure.ename, evalue, traceback, run.end())
         except Exception as exc:  # noqa: BLE001 - a result over the limit, or a compiler that broke down
-            return error(statement, type(exc).__name__, str(exc), [], run.end())
+            return error(statement, *_breakdown(exc), [], run.end())
+
+
+def _breakdown(exc: Exception) -> tuple[str, str]:
+    """The ename and evalue of a failure that is no answer of the interpreter's; without frames, which are all ours."""
+    java = getattr(exc, "java_exception", None)
+    return (type(exc).__name__, str(exc)) if java is None else ("Error", f"the compiler failed: {java.toString()}")
 
 
 class _Run:

@@ -134,6 +134,11 @@ def test_a_long_failure_is_cut_and_says_so(client: Client) -> None:
     assert len(evalue) == LIMIT and traceback == [f"[output cut: the limit is {LIMIT} bytes]"]
 
 
+def test_code_that_breaks_the_compiler(client: Client) -> None:
+    deep = "+".join(['"a"'] * 20_000)
+    assert failure(client, deep) == ("Error", "the compiler failed: java.lang.StackOverflowError", [])
+
+
 def test_output_before_a_failure_is_kept(client: Client) -> None:
     output = scala(client, 'val kept = 1\nprintln("before")\nthrow new Exception("a\\nb", new Exception("inner"))\n2')
     assert output["evalue"] == "java.lang.Exception: a"
