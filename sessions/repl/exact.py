@@ -36,6 +36,12 @@ def json_number(value: Decimal) -> int | float:
     return number if Decimal(repr(number)) == value else ExactNumber(value)
 
 
+def json_float(digits: str) -> int | float:
+    """The value of a JSON number with a fraction or an exponent: a float where that holds all of it."""
+    number = float(digits)
+    return number if Decimal(repr(number)) == Decimal(digits) else json_number(Decimal(digits))
+
+
 def exact_json(value: Any) -> str | None:
     """`value` as JSON text with every digit of its numbers; None when ordinary JSON loses none of them."""
     marked = _marked(value)

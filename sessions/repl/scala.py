@@ -10,14 +10,13 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from . import magics, scala_jvm, scala_text
-from .exact import json_number
+from .exact import json_float
 from .interpreter import Interpreter
-from .output import TEXT, Capture, Envelope, error, ok
+from .output import TEXT, Capture, Envelope, error, ok, shortened
 from .spark import first_line, group
 from .table import typed
 
@@ -70,7 +69,7 @@ class ScalaInterpreter(Interpreter):
         if self._bridge is None:
             return []
         try:
-            return scala_text.names(self._bridge.complete(code[:cursor], cursor))
+            return scala_text.names(self._bridge.complete(code[:cursor]))
         except Exception:  # noqa: BLE001 - what the compiler cannot complete has no candidates
             return []
 
@@ -100,10 +99,16 @@ class ScalaInterpreter(Interpreter):
                 raise Failed(CANCELLED)
             return ok(statement, run.all(code))
         except Failed as failure:
-            evalue, traceback = scala_text.told(failure.told)
+            evalue, traceback = scala_text.told(shortened(failure.told, self._limit))
             return error(statement, failure.ename, evalue, traceback, run.end())
         except Exception as exc:  # noqa: BLE001 - a result over the limit, or a compiler that broke down
-            return error(statement, type(exc).__name__, str(exc), [], run.end())
+            return error(statement, *_breakdown(exc), [], run.end())
+
+
+def _breakdown(exc: Exception) -> tuple[str, str]:
+    """The ename and evalue of a failure that is no answer of the interpreter's; without frames, which are all ours."""
+    java = getattr(exc, "java_exception", None)
+    return (type(exc).__name__, str(exc)) if java is None else ("Error", f"the compiler failed: {java.toString()}")
 
 
 class _Run:
@@ -186,5 +191,5 @@ class _Run:
         outcome = self._finished(getattr(self._bridge, name)(argument))
         if outcome.status() == "none":
             raise Failed(f"Value {argument} does not exist", "NameError")
-        value = json.loads(outcome.text(), parse_float=lambda digits: json_number(Decimal(digits)))
+        value = json.loads(outcome.text(), parse_float=json_float)
         return {"application/json": value} if name == "json" else {TABLE: typed(value["names"], value["rows"])}

@@ -12,6 +12,7 @@ import org.apache.spark.repl.Main
 import scala.collection.mutable.ArrayBuffer
 import scala.reflect.internal.util.BatchSourceFile
 import scala.tools.nsc.ast.parser.Tokens
+import scala.util.control.NonFatal
 
 /** What is printed: into a file while a statement runs, as much as there is room for, else into the log. */
 final class GatewayOutput(log: PrintStream) extends java.io.OutputStream {
@@ -157,10 +158,10 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
         last = Some(request)
         val names = request.handlers.flatMap(_.definesTerm).map(_.decodedName.toString)
         new GatewayOutcome("ok", String.valueOf(echo), names.toArray, warnings)
-      case Left(failure) => new GatewayOutcome(status(failure), told(failure))
+      case Left(failure) => new GatewayOutcome(status, failure)
     }
 
-  private def status(failure: Throwable): String = if (phase.synchronized(cancelled)) "cancelled" else "failed"
+  private def status: String = if (phase.synchronized(cancelled)) "cancelled" else "failed"
 
   /** What `convert` makes of the value of `expression`, or with none, of the piece just run: "ok", else why not. */
   private def value(expression: String, convert: Any => String): GatewayOutcome =
@@ -169,7 +170,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
         inUser(request.lineRep.evalEither.map(found => if (isUnit(request)) null else convert(found))) match {
           case Right(null) => new GatewayOutcome("none", "")
           case Right(converted) => new GatewayOutcome("ok", converted.toString)
-          case Left(failure) => new GatewayOutcome(status(failure), told(failure))
+          case Left(failure) => new GatewayOutcome(status, failure)
         }
       case (_, errors) => new GatewayOutcome("none", errors)
     }
@@ -180,20 +181,26 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
   def json(expression: String): GatewayOutcome = value(expression, GatewayValues.json)
   def table(expression: String): GatewayOutcome = value(expression, GatewayValues.table)
 
-  /** Names that could stand at `cursor`; none while the compiler is busy. */
-  def complete(code: String, cursor: Int): Array[String] =
+  /** Names that could stand at the end of `code`; none while the compiler is busy. */
+  def complete(code: String): Array[String] =
     if (!compiling.tryLock()) Array()
-    else try candidates(code, cursor) finally { global.reporter.reset(); compiling.unlock() }
+    else try candidates(code) finally { global.reporter.reset(); compiling.unlock() }
 
   /** The two lines of Scala have different completers, so these are called by their names. */
-  private def candidates(code: String, cursor: Int): Array[String] = {
-    val (completer, arguments) =
-      if (scala.util.Properties.versionNumberString.startsWith("2.12.")) {
-        val loaded = Class.forName("scala.tools.nsc.interpreter.PresentationCompilerCompleter")
-        (loaded.getConstructors.head.newInstance(intp), Seq(code, Int.box(cursor)))
-      } else (named(intp, "presentationCompile", Int.box(cursor), code).asInstanceOf[Either[_, _]].toOption.get, Seq(Int.box(-1)))
-    val name = if (arguments.length == 2) "complete" else "candidates"
-    val found = named(completer, name, arguments: _*).asInstanceOf[Product].productElement(1)
+  private def candidates(code: String): Array[String] = {
+    val end = Int.box(code.length)
+    if (scala.util.Properties.versionNumberString.startsWith("2.12.")) {
+      val completer = Class.forName("scala.tools.nsc.interpreter.PresentationCompilerCompleter")
+      offered(completer.getConstructors.head.newInstance(intp), "complete", code, end)
+    } else {
+      val compiler = named(intp, "presentationCompile", end, code).asInstanceOf[Either[_, AnyRef]].toOption.get
+      // It is made for this one question, and its thread keeps it until it is told to end.
+      try offered(compiler, "candidates", Int.box(-1)) finally named(compiler, "cleanup")
+    }
+  }
+
+  private def offered(completer: Any, method: String, arguments: AnyRef*): Array[String] = {
+    val found = named(completer, method, arguments: _*).asInstanceOf[Product].productElement(1)
     found.asInstanceOf[List[Any]].map(_.toString).toArray
   }
 
@@ -215,7 +222,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     case _: InvocationTargetException | _: ExceptionInInitializerError | _: UndeclaredThrowableException
         if failure.getCause != null =>
       told(failure.getCause)
-    case _: ThreadDeath => ""
+    case _: ThreadDeath if status == "cancelled" => ""
     case _ =>
       val causes = Iterator.iterate(failure.getCause)(_.getCause).takeWhile(_ != null).take(10)
       frames(failure) + causes.map("Caused by: " + frames(_)).mkString
@@ -225,19 +232,23 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     val all = failure.getStackTrace
     val shown = all.takeWhile(frame => !isStatement(frame)).take(30)
     val elided = if (shown.length < all.length) s"  ... ${all.length - shown.length} elided\n" else ""
-    s"$failure\n" + shown.map(frame => s"  at $frame\n").mkString + elided
+    s"${nameOf(failure)}\n" + shown.map(frame => s"  at $frame\n").mkString + elided
   }
+
+  /** Its own text is the user's code too, and may fail. */
+  private def nameOf(failure: Throwable): String =
+    try failure.toString catch { case NonFatal(_) => failure.getClass.getName }
 
   private def isStatement(frame: StackTraceElement): Boolean =
     frame.getClassName.startsWith("$line") && frame.getMethodName.startsWith("<")
 
-  /** The result of user code on its thread; on the left what it threw, or a ThreadDeath. */
-  private def inUser(body: => Either[Throwable, AnyRef]): Either[Throwable, AnyRef] = {
-    var result: Either[Throwable, AnyRef] = Left(new ThreadDeath)
+  /** The result of user code on its thread; on the left what it threw, as it is told; nothing if it was stopped. */
+  private def inUser(body: => Either[Throwable, AnyRef]): Either[String, AnyRef] = {
+    var result: Either[String, AnyRef] = Left("")
     onThread {
       if (enter())
-        try result = Console.withOut(printer) { Console.withErr(printer) { body } }
-        catch { case failure: Throwable => result = Left(failure) }
+        try result = Console.withOut(printer) { Console.withErr(printer) { body.left.map(told) } }
+        catch { case failure: Throwable => result = Left(told(failure)) }
         finally leave()
     }
     result

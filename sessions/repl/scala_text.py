@@ -69,7 +69,7 @@ def _definition(line: str) -> str:
 def _method(signature: str) -> str:
     """`f(x: Int): Int` as `f: (x: Int)Int`."""
     start = end = re.match(r"[^\s\[(]+?(?=[\[(]|: )", signature)[0].__len__()  # type: ignore[index]
-    while signature[end] in "[(":
+    while signature[end : end + 1] in ("[", "("):
         end = _closing(signature, end) + 1
     return f"{signature[:start]}: {signature[start:end]}{signature[end:].removeprefix(': ')}"
 

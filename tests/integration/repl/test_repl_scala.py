@@ -120,7 +120,23 @@ def test_failures(client: Client) -> None:
     assert (ename, evalue) == ("Error", "java.lang.ArithmeticException: / by zero")
     assert len(traceback) == 1 and traceback[0].endswith(" elided\n")
     assert "  at deep(<console>:" in "".join(failure(client, 'def deep: Int = sys.error("no")\ndeep')[2])
+    assert failure(client, "throw new ThreadDeath")[1] == "java.lang.ThreadDeath"
     assert text(client, "40 + 2").endswith("Int = 42\n")
+
+
+def test_a_failure_without_a_text_is_told_by_its_class(client: Client) -> None:
+    code = "class Mute extends Exception { override def getMessage = throw new Exception }\nthrow new Mute"
+    assert failure(client, code)[:2] == ("Error", "Mute")
+
+
+def test_a_long_failure_is_cut_and_says_so(client: Client) -> None:
+    _, evalue, traceback = failure(client, f'throw new Exception("x" * {2 * LIMIT})')
+    assert len(evalue) == LIMIT and traceback == [f"[output cut: the limit is {LIMIT} bytes]"]
+
+
+def test_code_that_breaks_the_compiler(client: Client) -> None:
+    deep = "+".join(['"a"'] * 20_000)
+    assert failure(client, deep) == ("Error", "the compiler failed: java.lang.StackOverflowError", [])
 
 
 def test_output_before_a_failure_is_kept(client: Client) -> None:
@@ -184,6 +200,9 @@ def test_completion(client: Client) -> None:
     text(client, "val words = List(1)")
     wait_until(lambda: candidates(client, "sc.par") == ["parallelize"])
     wait_until(lambda: "headOption" in candidates(client, "val n = 1\nwords.hea"))
+    wait_until(lambda: "headOption" in candidates(client, 'val s = "\U0001f600"; words.hea'))
+    compilers = 'Thread.getAllStackTraces.keySet.stream.filter(_.getName.contains("Presentation Compiler")).count'
+    wait_until(lambda: text(client, compilers).endswith(" = 0\n"))
 
 
 def test_output_between_statements_goes_to_the_log(driver: DriverProcess, client: Client) -> None:
@@ -201,6 +220,7 @@ def test_output_between_statements_goes_to_the_log(driver: DriverProcess, client
         "while (true) try Thread.sleep(100) catch { case _: InterruptedException => }",
         "spark.range(4).map(i => { Thread.sleep(600000); i.longValue }).count()",
         "new java.net.ServerSocket(0).accept()",
+        'throw new Exception { override def toString = { while (true) {}; "" } }',
     ],
 )
 def test_cancel_stops_the_code_and_leaves_the_session(code: str, client: Client) -> None:

@@ -24,6 +24,7 @@ from sessions.repl import scala_text
         ("def g[T](a: T)(implicit o: Ordering[T]): T\n", ["g"], "g: [T](a: T)(implicit o: Ordering[T])T\n"),
         ("def h(x: (Int, List[Int])): String\n", ["h"], "h: (x: (Int, List[Int]))String\n"),
         ("def ++(x: Int): Int\n", ["++"], "++: (x: Int)Int\n"),
+        ('def k(x: "("): Int\n', ["k"], 'k: (x: "("): Int\n'),
         ("import java.util.Date\n", [], "import java.util.Date\n"),
         ("", [], ""),
         ("val foo: Foo = $line26.$read$$iw$Foo@7b72\n", ["foo"], "foo: Foo = Foo@7b72\n"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sessions.repl.exact import exact_json
+from sessions.repl.exact import exact_json, json_float
 from sessions.repl.table import table
 from sessions.repl.values import jsonable
 
@@ -106,3 +106,9 @@ def test_exact_digits_survive_where_floats_lose_them() -> None:
     assert exact_json(value) == f'{{"a":[{digits},1.5],"b":"text"}}'
     assert json.loads(json.dumps(value))["a"] == [float(digits), 1.5]
     assert exact_json(jsonable([Decimal("1.5"), Decimal("1E+3"), 2])) is None
+
+
+@pytest.mark.parametrize("digits", ["1.0", "2.5", "1.7976931348623157e+308"])
+def test_a_float_of_json_stays_one(digits: str) -> None:
+    assert repr(json_float(digits)) == digits
+    assert exact_json([json_float("0.12345678901234567891")]) == "[0.12345678901234567891]"
