@@ -15,6 +15,7 @@ from typing import Any
 _MARK = secrets.token_hex(8)
 _MARKED = re.compile(f'"{_MARK}:(-?[0-9.]+)"')
 _ALL_DIGITS = Context(prec=200)
+_MOST_DIGITS = 4000  # of a number written out; Python itself writes no longer ones
 
 
 class ExactNumber(float):
@@ -29,7 +30,9 @@ class ExactNumber(float):
 
 
 def json_number(value: Decimal) -> int | float:
-    """A finite decimal as the JSON number of the same value: an int, a float, or an ExactNumber."""
+    """A finite decimal as the JSON number of the same value: an int, a float, or an ExactNumber. Raises ValueError."""
+    if abs(value.adjusted()) > _MOST_DIGITS:
+        raise ValueError(f"a number has more than {_MOST_DIGITS} digits: give it as text")
     if value == value.to_integral_value():
         return int(value)
     number = float(value)

@@ -112,3 +112,9 @@ def test_exact_digits_survive_where_floats_lose_them() -> None:
 def test_a_float_of_json_stays_one(digits: str) -> None:
     assert repr(json_float(digits)) == digits
     assert exact_json([json_float("0.12345678901234567891")]) == "[0.12345678901234567891]"
+
+
+@pytest.mark.parametrize("digits", ["1e1000000000", "-1.5e-1000000000"])
+def test_a_number_that_could_not_be_written_out_is_refused(digits: str) -> None:
+    with pytest.raises(ValueError, match="more than 4000 digits: give it as text"):
+        json_float(digits)
