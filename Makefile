@@ -98,7 +98,7 @@ $(CLIENT): tests/acceptance/clients-requirements.txt $(CLIENT_PYTHON)
 	@$(CLIENT_PYTHON) $(PIP) install -r $<
 	@$(CLIENT_PYTHON) $(PIP) install --no-deps $(BARE)
 	@for kernel in pysparkkernel sparkkernel sparkrkernel; do \
-	    $(CLIENT_PYTHON) -m jupyter kernelspec install --sys-prefix --log-level=ERROR $(CLIENTS)/lib/python3.*/site-packages/sparkmagic/kernels/$$kernel || exit; done
+	    $(CLIENT_PYTHON) -W ignore -m jupyter_client.kernelspecapp install --sys-prefix --log-level=ERROR $(CLIENTS)/lib/python3.*/site-packages/sparkmagic/kernels/$$kernel || exit; done
 	@$(CLIENT_PYTHON) $(PIP) download --no-deps --no-binary livy --dest $(CLIENTS) $(LIVY:livy-%=livy==%)
 	@tar -xzf $(CLIENTS)/$(LIVY).tar.gz -C $(CLIENTS)
 	@touch $@

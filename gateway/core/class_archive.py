@@ -19,6 +19,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.core.errors import GatewayError
@@ -236,8 +237,9 @@ def _remove_older(kept: Path) -> None:
 def _remove_abandoned(shelf: Path) -> None:
     """What builds have left that were killed."""
     for folder in shelf.glob("build-*"):
-        if folder.stat().st_mtime < time.time() - 4 * _PATIENCE:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another build has ended meanwhile
+            if folder.stat().st_mtime < time.time() - 4 * _PATIENCE:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_sound(archive: Path) -> bool:

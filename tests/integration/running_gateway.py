@@ -41,13 +41,17 @@ DEFAULTS: Document = {
 
 
 def wait_until(check: Callable[[], T | None], seconds: float, what: str) -> T:
-    """The first true answer of `check`; fails the test with `what` when there is none in time."""
-    end = time.monotonic() + seconds
+    """The first true answer of `check`; fails the test with `what` when there is none in time.
+
+    It asks ever less often: what is waited for long, such as Spark, needs the cores more than who waits.
+    """
+    end, pause = time.monotonic() + seconds, 0.02
     while True:
         if found := check():
             return found
         assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.03)
+        time.sleep(pause)
+        pause = min(0.15, pause * 1.1)
 
 
 def free_port() -> int:
