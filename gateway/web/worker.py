@@ -2,6 +2,9 @@
 
 Gunicorn gives a connection a thread at once and lets it read for as long as its client takes, so that a few dozen
 clients that stall hold all threads. Here a thread begins when a request's header and the start of its body are there.
+
+Rests on methods of gunicorn's that it does not document: its version is pinned, and `test_slow_clients.py` tells when
+another one does not fit.
 """
 
 from __future__ import annotations

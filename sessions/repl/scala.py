@@ -26,7 +26,6 @@ T = TypeVar("T")
 # what it has opened. After that its thread is ended, where Java still can (up to Java 19).
 PATIENCE = 0.8
 
-
 CANCELLED = "the statement was cancelled"
 TABLE = "application/vnd.livy.table.v1+json"
 

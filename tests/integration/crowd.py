@@ -17,7 +17,6 @@ from gateway.core.settings import Settings
 from gateway.core.spark import SparkOptions
 from sessions.driver_store import DriverStore
 from sessions.models import Driver, Kind, SessionRequest
-from sessions.states import DriverState
 from sessions.store import SessionStore
 from tests.integration.running_gateway import SOON, Gateway, wait_until
 
@@ -42,24 +41,10 @@ def _fill(settings: Settings, many: int) -> None:
     db = stores.open_and_migrate(settings)
     sessions, drivers, now = SessionStore(db), DriverStore(db), utc_now()
     for _ in range(many):
-        driver = _driver(settings)
+        driver = Driver.wanted(settings.data_dir, SparkOptions(), now)
         sessions.add(SessionRequest(kind=Kind.PYSPARK), driver, str(uuid.uuid4()), None, now, many)
         driver.folder.mkdir(parents=True)
         processes.start(driver.folder, ["sleep", "600"], os.environ)
         drivers.launch(driver.id, now)
         drivers.ready(driver.id, "local-1", None, now)
     assert len(sessions.become_idle(now)) == many
-
-
-def _driver(settings: Settings) -> Driver:
-    name = uuid.uuid4().hex
-    return Driver(
-        id=name,
-        state=DriverState.REQUESTED,
-        target=DriverState.READY,
-        folder=settings.data_dir / "drivers" / name,
-        options=SparkOptions(),
-        reason=None,
-        created=utc_now(),
-        launched=None,
-    )

@@ -87,6 +87,7 @@ def test_cancel_stops_the_work(session: Session, work: str) -> None:
     wait_until(lambda: tasks(session) == 0 and is_quiet(session), START, "all work has stopped")
     quiet = time.monotonic() - begun
     print(f"{work}: cancelled after {final:.2f} s, quiet after {quiet:.2f} s")
+    assert session.ui("/jobs?status=running") == []
     assert all(process.status() != psutil.STATUS_STOPPED for process in processes.family(session.folder))
 
     shown = session.run(show, kind)["data"]

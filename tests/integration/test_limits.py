@@ -70,7 +70,7 @@ def test_many_idle_sessions_cost_the_supervisor_next_to_nothing(tmp_path: Path) 
     with crowd(tmp_path, MANY) as gateway:
         assert gateway.supervisor is not None
         supervisor = psutil.Process(gateway.supervisor.pid)
-        assert _wakes(supervisor, 11) < MANY, "it looks at sessions one by one, or again and again"
+        assert _wakes(supervisor, 11) < MANY, "it wakes again and again, or for each session"
         assert supervisor.num_fds() < MANY + MOST_FILES
         assert supervisor.num_threads() < 20
         assert _states(gateway) == ["idle"] * MANY
