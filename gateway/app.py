@@ -31,11 +31,11 @@ from gateway.web import headers
 from gateway.web.api import Api, JsonProvider, Unreadable, json_response
 from gateway.web.middleware import Front
 from sessions import permanent
-from sessions.driver_store import DriverStore
+from sessions.drivers.store import DriverStore
 from sessions.jobs.service import JobService
 from sessions.jobs.store import JobStore
 from sessions.service import SessionService
-from sessions.statement_store import StatementStore
+from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 log = logging.getLogger(__name__)

@@ -21,15 +21,16 @@ from gateway.core.clock import utc_now
 from gateway.core.clusters import Clusters
 from gateway.core.database import Database
 from gateway.core.settings import Settings
-from sessions.driver import Launcher
-from sessions.driver_store import DriverStore
+from sessions.drivers.launch import Launcher
+from sessions.drivers.reconcile import DriverPass
+from sessions.drivers.store import DriverStore
 from sessions.jobs.runner import JobRunner
 from sessions.jobs.store import JobStore
 from sessions.permanent import DeclaredPass
-from sessions.reconcile import DriverPass, SessionPass
-from sessions.runner import Runner
+from sessions.reconcile import SessionPass
 from sessions.service import SessionService
-from sessions.statement_store import StatementStore
+from sessions.statements.runner import Runner
+from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 log = logging.getLogger(__name__)

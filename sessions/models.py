@@ -1,19 +1,17 @@
-"""The records of this room, frozen: a session, its statements, and the driver it has a claim on."""
+"""The record of this room, frozen: a session, with the claim it has on a driver."""
 
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from gateway.core.clock import from_text, from_text_or_none
 from gateway.core.database import Row
 from gateway.core.spark import SparkOptions
-from sessions.states import DriverState, SessionState, StatementState
+from sessions.states import SessionState
 
 
 class Kind(str, Enum):
@@ -96,96 +94,3 @@ class Session:
             permanent=bool(row["permanent"]),
             short_lives=row["short_lives"],
         )
-
-
-@dataclass(frozen=True)
-class Statement:
-    """`output` is JSON text in the envelope of contract §3.1: stored and served without being read again."""
-
-    session: int
-    id: int
-    code: str
-    kind: Kind
-    state: StatementState
-    output: str | None
-    progress: float
-    created: datetime
-    started: datetime | None
-    completed: datetime | None
-
-    @classmethod
-    def of(cls, row: Row) -> Statement:
-        return cls(
-            session=row["session"],
-            id=row["id"],
-            code=row["code"],
-            kind=Kind(row["kind"]),
-            state=StatementState(row["state"]),
-            output=row["output"],
-            progress=float(row["progress"]),
-            created=from_text(row["created"]),
-            started=from_text_or_none(row["started"]),
-            completed=from_text_or_none(row["completed"]),
-        )
-
-
-@dataclass(frozen=True)
-class Driver:
-    """A Spark driver with a kernel in it. `folder` holds its process, its log and its connection file.
-
-    `target` is READY or GONE. `reason` says why it went, in a sentence; None while it lives or when it was asked to go.
-    It is not launched before `not_before`; None: as soon as there is room.
-    """
-
-    id: str
-    state: DriverState
-    target: DriverState
-    folder: Path
-    options: SparkOptions
-    reason: str | None
-    created: datetime
-    launched: datetime | None
-    not_before: datetime | None = None
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log"
-
-    @property
-    def connection_file(self) -> Path:
-        return self.folder / "connection.json"
-
-    @classmethod
-    def wanted(cls, data_dir: Path, options: SparkOptions, now: datetime, not_before: datetime | None = None) -> Driver:
-        """A new one, still to be stored and launched."""
-        name = uuid.uuid4().hex
-        return cls(
-            id=name,
-            state=DriverState.REQUESTED,
-            target=DriverState.READY,
-            folder=data_dir / "drivers" / name,
-            options=options,
-            reason=None,
-            created=now,
-            launched=None,
-            not_before=not_before,
-        )
-
-    @classmethod
-    def of(cls, row: Row) -> Driver:
-        return cls(
-            id=row["id"],
-            state=DriverState(row["state"]),
-            target=DriverState(row["target"]),
-            folder=Path(row["folder"]),
-            options=SparkOptions(**json.loads(row["options"])),
-            reason=row["reason"],
-            created=from_text(row["created"]),
-            launched=from_text_or_none(row["launched"]),
-            not_before=from_text_or_none(row["not_before"]),
-        )
-
-
-def error_output(statement: int, ename: str, evalue: str) -> dict[str, Any]:
-    """The envelope of a statement that ended without its interpreter's answer (contract §3.1)."""
-    return {"status": "error", "execution_count": statement, "ename": ename, "evalue": evalue, "traceback": []}

@@ -17,11 +17,15 @@ from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
-from sessions import kernel_client
-from sessions.driver_store import DriverStore
-from sessions.models import Driver, Kind, Session, SessionRequest, Statement
-from sessions.statement_store import StatementStore
-from sessions.states import UNFINISHED, DriverState, SessionState
+from sessions.drivers import kernel_client
+from sessions.drivers.models import Driver
+from sessions.drivers.states import DriverState
+from sessions.drivers.store import DriverStore
+from sessions.models import Kind, Session, SessionRequest
+from sessions.statements.models import Statement
+from sessions.statements.states import UNFINISHED
+from sessions.statements.store import StatementStore
+from sessions.states import SessionState
 from sessions.store import SessionStore
 
 _HEARTBEAT_GRAIN = timedelta(seconds=1)  # heartbeats closer than this are not written again

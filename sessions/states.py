@@ -1,4 +1,4 @@
-"""The states of sessions, statements and drivers, and the moves between them that are legal."""
+"""The states of a session, and the moves between them that are legal."""
 
 from __future__ import annotations
 
@@ -14,41 +14,8 @@ class SessionState(str, Enum):
     DEAD = "dead"
 
 
-class StatementState(str, Enum):
-    WAITING = "waiting"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    AVAILABLE = "available"
-    CANCELLED = "cancelled"
-
-
-class DriverState(str, Enum):
-    REQUESTED = "requested"
-    LAUNCHING = "launching"
-    READY = "ready"
-    GONE = "gone"
-
-
 SESSION_MOVES = {
     SessionState.STARTING: {SessionState.IDLE, SessionState.DEAD},
     SessionState.IDLE: {SessionState.DEAD, SessionState.STARTING},  # starting: a permanent one whose driver is lost
     SessionState.DEAD: set(),
 }
-
-# available from waiting: the session ended before its turn came, and the output says so
-STATEMENT_MOVES = {
-    StatementState.WAITING: {StatementState.RUNNING, StatementState.CANCELLED, StatementState.AVAILABLE},
-    StatementState.RUNNING: {StatementState.AVAILABLE, StatementState.CANCELLING},
-    StatementState.CANCELLING: {StatementState.CANCELLED},
-    StatementState.AVAILABLE: set(),
-    StatementState.CANCELLED: set(),
-}
-
-DRIVER_MOVES = {
-    DriverState.REQUESTED: {DriverState.LAUNCHING, DriverState.GONE},
-    DriverState.LAUNCHING: {DriverState.READY, DriverState.GONE},
-    DriverState.READY: {DriverState.GONE},
-    DriverState.GONE: set(),
-}
-
-UNFINISHED = (StatementState.WAITING, StatementState.RUNNING, StatementState.CANCELLING)

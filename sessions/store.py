@@ -19,10 +19,11 @@ from gateway.core import events
 from gateway.core.clock import from_text, to_text
 from gateway.core.database import Database, next_id
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
-from sessions import statement_store as statements
-from sessions.driver_store import driver_of
+from sessions.drivers.models import Driver
+from sessions.drivers.store import driver_of
 from sessions.jobs import store as jobs
-from sessions.models import Driver, Session, SessionRequest
+from sessions.models import Session, SessionRequest
+from sessions.statements import store as statements
 
 migrations = Migrations("sessions")
 

@@ -19,7 +19,7 @@ from gateway.core.settings import Settings
 from gateway.web.api import Blueprint, json_response
 from sessions.models import Kind, Session, SessionRequest
 from sessions.service import SessionService
-from sessions.states import UNFINISHED
+from sessions.statements.states import UNFINISHED
 
 PREFIX = "/lighter"
 _API = f"{PREFIX}/api"

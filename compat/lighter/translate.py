@@ -23,8 +23,10 @@ from gateway.core.errors import AlreadyExists, GatewayError, LimitReached, NotFo
 from gateway.core.settings import Settings
 from gateway.core.spark import SparkOptions, redact, redact_args
 from gateway.web.api import json_response
-from sessions.models import Kind, Session, SessionRequest, Statement
-from sessions.states import SessionState, StatementState
+from sessions.models import Kind, Session, SessionRequest
+from sessions.statements.models import Statement
+from sessions.statements.states import StatementState
+from sessions.states import SessionState
 
 Document = dict[str, Any]
 

@@ -17,7 +17,8 @@ from gateway.core.spark import SparkOptions, redact
 from gateway.web.api import Unreadable, json_response
 from sessions.jobs.models import SessionJob
 from sessions.jobs.states import JobState
-from sessions.models import Session, SessionRequest, Statement
+from sessions.models import Session, SessionRequest
+from sessions.statements.models import Statement
 
 _LOG_LINES = 10  # in the document of a session or batch
 

@@ -14,8 +14,9 @@ from batches.service import BatchService
 from gateway.console import outputs, views
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError, InvalidRequest
-from sessions.models import Session, Statement
+from sessions.models import Session
 from sessions.service import SessionService
+from sessions.statements.models import Statement
 
 # Stricter than the rest of the gateway: these pages show what users wrote, and need no inline script.
 _POLICY = (

@@ -19,8 +19,10 @@ from batches.states import BATCH_MOVES
 from gateway.console.outputs import Failure, Piece, Text, pieces_of, shortened
 from gateway.core import logs
 from gateway.core.spark import SparkOptions, redact, redact_args
-from sessions.models import Session, Statement
-from sessions.states import UNFINISHED, SessionState, StatementState
+from sessions.models import Session
+from sessions.statements.models import Statement
+from sessions.statements.states import UNFINISHED, StatementState
+from sessions.states import SessionState
 
 PAGE = 50  # records on a page
 LISTED = 1000  # newest records that pages reach and states are counted of

@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import Any
 
 from gateway.core.clock import Clock
+from sessions.drivers.kernel_client import KernelClient
+from sessions.drivers.models import Driver
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
 from sessions.jobs.store import JobStore
-from sessions.kernel_client import KernelClient
-from sessions.models import Driver
 
 log = logging.getLogger(__name__)
 

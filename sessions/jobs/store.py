@@ -13,10 +13,11 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.database import Database
 from gateway.core.errors import LimitReached
-from sessions.driver_store import driver_of
+from sessions.drivers.models import Driver
+from sessions.drivers.store import driver_of
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
-from sessions.models import Driver, Kind
+from sessions.models import Kind
 
 # The words of an index's own condition: a query has to repeat them to be served by the index.
 UNFINISHED = "('queued', 'started', 'cancelling')"

@@ -15,8 +15,9 @@ from gateway.core import processes
 from gateway.core.clock import utc_now
 from gateway.core.settings import Settings
 from gateway.core.spark import SparkOptions
-from sessions.driver_store import DriverStore
-from sessions.models import Driver, Kind, SessionRequest
+from sessions.drivers.models import Driver
+from sessions.drivers.store import DriverStore
+from sessions.models import Kind, SessionRequest
 from sessions.store import SessionStore
 from tests.integration.running_gateway import SOON, Gateway, wait_until
 

@@ -21,10 +21,11 @@ from gateway.core.database import Database
 from gateway.core.processes import OWNER_VARIABLE
 from gateway.core.settings import Settings
 from gateway.core.spark import SparkOptions
-from sessions.driver_store import DriverStore
-from sessions.models import Driver, Kind, Session, SessionRequest
-from sessions.statement_store import StatementStore
-from sessions.states import DriverState
+from sessions.drivers.models import Driver
+from sessions.drivers.states import DriverState
+from sessions.drivers.store import DriverStore
+from sessions.models import Kind, Session, SessionRequest
+from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 

@@ -71,9 +71,9 @@ def _may_import(module: str, name: str) -> bool:
     if top in HTTP_LIBRARIES:
         return _speaks_http(module)
     if top in STORE_LIBRARIES:
-        return module == "gateway.core.database" or module.rpartition(".")[2] in ("store", "driver_store")
+        return module == "gateway.core.database" or module.rpartition(".")[2] in ("store",)
     if top in KERNEL_LIBRARIES:
-        return module in ("sessions.driver", "sessions.kernel_client") or _inside(module, "sessions.repl")
+        return module in ("sessions.drivers.launch", "sessions.drivers.kernel_client") or _inside(module, "sessions.repl")
     if top in SPARK_LIBRARIES:
         return _inside(module, "sessions.repl")
     return True
@@ -139,7 +139,7 @@ def test_the_drivers_side_imports_its_own_files_relatively(path: Path) -> None:
         ("compat.livy.routes", "from gateway.app import create_app"),
         ("compat.livy.routes", "from sessions import store"),
         ("compat.livy.routes", "from sessions.jobs.store import JobStore"),
-        ("gateway.console.routes", "from sessions.driver import Launcher"),
+        ("gateway.console.routes", "from sessions.drivers.launch import Launcher"),
         ("gateway.platform.jobs.service", "import batches.store"),
         ("sessions.service", "from batches.service import BatchService"),
         ("batches.service", "import sessions.models"),
@@ -157,9 +157,9 @@ def test_the_drivers_side_imports_its_own_files_relatively(path: Path) -> None:
         ("gateway.core.translate", "import flask"),
         ("sessions.service", "import sqlite3"),
         ("gateway.core.events", "from sqlite_utils import Database"),
-        ("sessions.runner", "from jupyter_client import KernelClient"),
+        ("sessions.statements.runner", "from jupyter_client import KernelClient"),
         ("gateway.app", "import pyspark"),
-        ("sessions.driver", "import pyspark.sql"),
+        ("sessions.drivers.launch", "import pyspark.sql"),
         ("batches.submit", "def f():\n    __import__('pyspark')"),
         ("batches.submit", "import importlib\nimportlib.import_module('sessions.store')"),
     ],
@@ -177,7 +177,7 @@ def test_the_checker_refuses_a_wrong_arrow(module: str, source: str) -> None:
         ("sessions.service", "from gateway.core import logs, names\nfrom sessions.store import SessionStore"),
         ("sessions.store", "import sqlite3"),
         ("sessions.repl.sql", "from pyspark.sql import Row\nfrom .rows import rows"),
-        ("sessions.driver", "from jupyter_client.connect import write_connection_file"),
+        ("sessions.drivers.launch", "from jupyter_client.connect import write_connection_file"),
         ("gateway.supervisor", "from batches.reconcile import BatchPass"),
         ("gateway.app", "from flask import Flask"),
     ],

@@ -16,10 +16,11 @@ from gateway.console.routes import console_blueprint
 from gateway.core.clock import Clock
 from gateway.core.settings import Settings
 from gateway.web import headers
-from sessions.driver_store import DriverStore
-from sessions.models import Session, Statement
+from sessions.drivers.store import DriverStore
+from sessions.models import Session
 from sessions.service import SessionService
-from sessions.statement_store import StatementStore
+from sessions.statements.models import Statement
+from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 

@@ -14,7 +14,7 @@ from batches.models import Batch
 from batches.states import BatchState
 from batches.store import BatchStore
 from gateway.console import views
-from sessions.driver_store import DriverStore
+from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.store import SessionStore
 

@@ -14,8 +14,9 @@ from flask.testing import FlaskClient
 from gateway.console import outputs, views
 from gateway.core import logs
 from gateway.core.spark import SparkOptions
-from sessions.models import Session, Statement
-from sessions.statement_store import StatementStore
+from sessions.models import Session
+from sessions.statements.models import Statement
+from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 PNG = b"\x89PNG\r\n\x1a\n and the rest"

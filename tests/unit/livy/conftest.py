@@ -19,9 +19,9 @@ from gateway.app import create_app
 from gateway.core.clock import utc_now
 from gateway.core.database import Database
 from gateway.core.settings import Settings
-from sessions.driver_store import DriverStore
+from sessions.drivers.store import DriverStore
 from sessions.jobs.store import JobStore
-from sessions.statement_store import StatementStore
+from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 

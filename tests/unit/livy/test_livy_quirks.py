@@ -13,7 +13,7 @@ import pytest
 
 from gateway.core.clock import utc_now
 from gateway.core.spark import conf_of
-from sessions import kernel_client
+from sessions.drivers import kernel_client
 from sessions.models import Kind
 from sessions.reconcile import SessionPass
 

@@ -9,11 +9,11 @@ import pytest
 
 from gateway.core.errors import Misconfigured
 from gateway.core.settings import Settings
-from sessions.driver_store import DriverStore
+from sessions.drivers.store import DriverStore
 from sessions.models import Kind
 from sessions.permanent import DeclaredPass, declared
 from sessions.service import SessionService
-from sessions.statement_store import StatementStore
+from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 

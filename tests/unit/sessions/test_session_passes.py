@@ -20,11 +20,14 @@ from gateway.core.database import Database
 from gateway.core.errors import Misconfigured
 from gateway.core.processes import Process
 from gateway.core.settings import Settings
-from sessions.driver_store import DriverStore
-from sessions.models import Driver, Session
-from sessions.reconcile import DriverPass, SessionPass, reason_of_expiry
-from sessions.statement_store import StatementStore
-from sessions.states import SessionState, StatementState
+from sessions.drivers.models import Driver
+from sessions.drivers.reconcile import DriverPass
+from sessions.drivers.store import DriverStore
+from sessions.models import Session
+from sessions.reconcile import SessionPass, reason_of_expiry
+from sessions.statements.states import StatementState
+from sessions.statements.store import StatementStore
+from sessions.states import SessionState
 from sessions.store import Lifetime, SessionStore
 
 pytestmark = pytest.mark.usefixtures("no_process_left")

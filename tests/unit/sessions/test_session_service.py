@@ -14,10 +14,11 @@ from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.settings import Settings
 from gateway.core.spark import SparkOptions
 from sessions import service as service_module
-from sessions.driver_store import DriverStore
+from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session, SessionRequest
 from sessions.service import SessionService
-from sessions.states import SessionState, StatementState
+from sessions.statements.states import StatementState
+from sessions.states import SessionState
 from sessions.store import SessionStore
 
 

@@ -8,17 +8,13 @@ from typing import Any
 import pytest
 
 from gateway.core.database import Database
-from sessions.driver_store import DriverStore
-from sessions.models import Driver, Session
-from sessions.statement_store import StatementStore
-from sessions.states import (
-    DRIVER_MOVES,
-    SESSION_MOVES,
-    STATEMENT_MOVES,
-    DriverState,
-    SessionState,
-    StatementState,
-)
+from sessions.drivers.models import Driver
+from sessions.drivers.states import DRIVER_MOVES, DriverState
+from sessions.drivers.store import DriverStore
+from sessions.models import Session
+from sessions.statements.states import STATEMENT_MOVES, StatementState
+from sessions.statements.store import StatementStore
+from sessions.states import SESSION_MOVES, SessionState
 from sessions.store import SessionStore
 
 STORED = [state for state in SessionState if state is not SessionState.BUSY]

@@ -11,9 +11,9 @@ import pytest
 from gateway.core.database import Database
 from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.spark import SparkOptions
-from sessions.driver_store import DriverStore
+from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session
-from sessions.statement_store import StatementStore
+from sessions.statements.store import StatementStore
 from sessions.states import SessionState
 from sessions.store import SessionStore
 

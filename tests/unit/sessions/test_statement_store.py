@@ -11,9 +11,10 @@ import pytest
 
 from gateway.core.database import Database
 from gateway.core.errors import LimitReached
-from sessions.models import Session, Statement
-from sessions.statement_store import StatementStore
-from sessions.states import StatementState
+from sessions.models import Session
+from sessions.statements.models import Statement
+from sessions.statements.states import StatementState
+from sessions.statements.store import StatementStore
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from datetime import datetime
 from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.database import Database
-from sessions.models import Driver
+from sessions.drivers.models import Driver
 
 
 class DriverStore:

@@ -11,10 +11,11 @@ import logging
 from contextlib import suppress
 
 from gateway.core.clock import Clock
-from sessions.kernel_client import KernelClient
-from sessions.models import Driver, Statement
-from sessions.statement_store import StatementStore
-from sessions.states import StatementState
+from sessions.drivers.kernel_client import KernelClient
+from sessions.drivers.models import Driver
+from sessions.statements.models import Statement
+from sessions.statements.states import StatementState
+from sessions.statements.store import StatementStore
 
 log = logging.getLogger(__name__)
 

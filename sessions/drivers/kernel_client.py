@@ -19,8 +19,10 @@ import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from gateway.core.clock import from_milliseconds
+from sessions.drivers.models import Driver
 from sessions.jobs.models import Addition, SessionJob
-from sessions.models import Driver, Kind, Statement
+from sessions.models import Kind
+from sessions.statements.models import Statement
 
 _PATIENCE = 5.0  # seconds for an answer on the control channel
 

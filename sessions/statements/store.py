@@ -12,9 +12,10 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.database import Database
 from gateway.core.errors import LimitReached
-from sessions.driver_store import driver_of
-from sessions.models import Driver, Statement, error_output
-from sessions.states import StatementState
+from sessions.drivers.models import Driver
+from sessions.drivers.store import driver_of
+from sessions.statements.models import Statement, error_output
+from sessions.statements.states import StatementState
 
 # The words of an index's own condition: a query has to repeat them to be served by the index.
 UNFINISHED = "('waiting', 'running', 'cancelling')"

@@ -18,9 +18,9 @@ from jupyter_client.connect import write_connection_file
 from gateway.core import logs, packages, processes, pythons, spark
 from gateway.core.clusters import Clusters
 from gateway.core.settings import Settings
-from sessions.models import Driver
+from sessions.drivers.models import Driver
 
-_LAUNCH = Path(__file__).parent / "repl" / "launch.py"
+_LAUNCH = Path(__file__).parents[1] / "repl" / "launch.py"
 _LONGEST_SOCKET_PATH = 100  # of the 107 bytes that a Unix socket's path may have
 
 

@@ -1,0 +1,71 @@
+"""The record of this room, frozen: a driver, a Spark application with a kernel in it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from gateway.core.clock import from_text, from_text_or_none
+from gateway.core.database import Row
+from gateway.core.spark import SparkOptions
+from sessions.drivers.states import DriverState
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A Spark driver with a kernel in it. `folder` holds its process, its log and its connection file.
+
+    `target` is READY or GONE. `reason` says why it went, in a sentence; None while it lives or when it was asked to go.
+    It is not launched before `not_before`; None: as soon as there is room.
+    """
+
+    id: str
+    state: DriverState
+    target: DriverState
+    folder: Path
+    options: SparkOptions
+    reason: str | None
+    created: datetime
+    launched: datetime | None
+    not_before: datetime | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def connection_file(self) -> Path:
+        return self.folder / "connection.json"
+
+    @classmethod
+    def wanted(cls, data_dir: Path, options: SparkOptions, now: datetime, not_before: datetime | None = None) -> Driver:
+        """A new one, still to be stored and launched."""
+        name = uuid.uuid4().hex
+        return cls(
+            id=name,
+            state=DriverState.REQUESTED,
+            target=DriverState.READY,
+            folder=data_dir / "drivers" / name,
+            options=options,
+            reason=None,
+            created=now,
+            launched=None,
+            not_before=not_before,
+        )
+
+    @classmethod
+    def of(cls, row: Row) -> Driver:
+        return cls(
+            id=row["id"],
+            state=DriverState(row["state"]),
+            target=DriverState(row["target"]),
+            folder=Path(row["folder"]),
+            options=SparkOptions(**json.loads(row["options"])),
+            reason=row["reason"],
+            created=from_text(row["created"]),
+            launched=from_text_or_none(row["launched"]),
+            not_before=from_text_or_none(row["not_before"]),
+        )

@@ -1,0 +1,48 @@
+"""The record of this room, frozen: a statement of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.core.clock import from_text, from_text_or_none
+from gateway.core.database import Row
+from sessions.models import Kind
+from sessions.statements.states import StatementState
+
+
+@dataclass(frozen=True)
+class Statement:
+    """`output` is JSON text in the envelope of contract §3.1: stored and served without being read again."""
+
+    session: int
+    id: int
+    code: str
+    kind: Kind
+    state: StatementState
+    output: str | None
+    progress: float
+    created: datetime
+    started: datetime | None
+    completed: datetime | None
+
+    @classmethod
+    def of(cls, row: Row) -> Statement:
+        return cls(
+            session=row["session"],
+            id=row["id"],
+            code=row["code"],
+            kind=Kind(row["kind"]),
+            state=StatementState(row["state"]),
+            output=row["output"],
+            progress=float(row["progress"]),
+            created=from_text(row["created"]),
+            started=from_text_or_none(row["started"]),
+            completed=from_text_or_none(row["completed"]),
+        )
+
+
+def error_output(statement: int, ename: str, evalue: str) -> dict[str, Any]:
+    """The envelope of a statement that ended without its interpreter's answer (contract §3.1)."""
+    return {"status": "error", "execution_count": statement, "ename": ename, "evalue": evalue, "traceback": []}
