@@ -101,7 +101,10 @@ class SqliteDatabase(Database):
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with open(self.path.with_suffix(".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:
+                self._close()  # a web server migrates before it forks
 
     def _applied(self) -> set[str]:
         if not self.path.exists():
@@ -146,8 +149,15 @@ class SqliteDatabase(Database):
 
     def _connection(self) -> Any:
         if getattr(self._local, "pid", None) != os.getpid():
+            # A connection of the process before the fork stays open: closing it here would drop our own locks.
+            self._local.inherited = getattr(self._local, "db", None)
             self._local.db, self._local.pid = self._open(), os.getpid()
         return self._local.db.conn
+
+    def _close(self) -> None:
+        """Give up this thread's connection; the next use opens another one."""
+        self._connection().close()
+        self._local.pid = None
 
     def _open(self) -> sqlite_utils.Database:
         # SQLite gives its -wal and -shm files the mode of the file itself: made private before the first byte.
