@@ -20,7 +20,7 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.database import Database, next_id
 from gateway.core.errors import DuplicateName, LimitReached
-from gateway.core.spark import redact, redact_args
+from gateway.core.options import redact, redact_args
 
 migrations = Migrations("batches")
 

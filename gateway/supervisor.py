@@ -56,8 +56,8 @@ class Supervisor:
         self._sessions = SessionPass(sessions, settings, utc_now)
         service = SessionService(sessions, statements, DriverStore(db), settings, utc_now, self._awake.set)
         self._declared = DeclaredPass(sessions, service, settings)
-        self._drivers = DriverPass(DriverStore(db), Launcher(clusters), settings, utc_now, watcher)
-        self._batches = BatchPass(BatchStore(db), Submitter(clusters), settings, utc_now, watcher)
+        self._drivers = DriverPass(DriverStore(db), Launcher(clusters, settings), settings, utc_now, watcher)
+        self._batches = BatchPass(BatchStore(db), Submitter(clusters, settings), settings, utc_now, watcher)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""

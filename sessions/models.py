@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.core.clock import from_text, from_text_or_none
 from gateway.core.database import Row
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
 from sessions.states import DriverState, SessionState, StatementState
 
 

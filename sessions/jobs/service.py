@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-from gateway.core import names, spark
+from gateway.core import names, paths
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded
 from gateway.core.settings import Settings
@@ -77,7 +77,7 @@ class JobService:
         """
         if not uri:
             raise InvalidRequest("uri is empty: give the path or URL of what is to be added")
-        spark.check_path("uri", uri, self._settings)
+        paths.check("uri", uri, self._settings, self._settings.on(self._settings.default_cluster))
         self._add(self._live(ref), kind, uri, uri)
 
     def upload(self, ref: str, kind: str, name: str, sent: BinaryIO) -> None:

@@ -13,8 +13,8 @@ import psutil
 from gateway import stores
 from gateway.core import processes
 from gateway.core.clock import utc_now
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
 from sessions.driver_store import DriverStore
 from sessions.models import Driver, Kind, SessionRequest
 from sessions.store import SessionStore

@@ -14,8 +14,8 @@ from gateway.core import logs
 from gateway.core.database import Database
 from gateway.core.errors import DuplicateName, InvalidRequest, LimitReached, NotFound
 from gateway.core.identity import ANONYMOUS, Principal
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
 
 
 @pytest.fixture

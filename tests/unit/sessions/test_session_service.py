@@ -11,8 +11,8 @@ from gateway.core.clock import Clock
 from gateway.core.database import Database
 from gateway.core.errors import InvalidName, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.identity import ANONYMOUS, Principal
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
 from sessions import service as service_module
 from sessions.driver_store import DriverStore
 from sessions.models import Kind, Session, SessionRequest

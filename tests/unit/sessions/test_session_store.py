@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.database import Database
 from gateway.core.errors import DuplicateName, LimitReached
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
 from sessions.driver_store import DriverStore
 from sessions.models import Kind, Session
 from sessions.statement_store import StatementStore
