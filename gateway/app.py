@@ -21,10 +21,9 @@ from compat.lighter.translate import refusal as lighter_refusal
 from compat.livy.routes import livy_blueprints
 from gateway import stores
 from gateway.console.routes import console_blueprint
-from gateway.core import settings as settings_module
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError
-from gateway.core.settings import Settings
+from gateway.core.settings import Settings, reading
 from gateway.web import headers
 from gateway.web.api import Api, JsonProvider, Unreadable, json_response
 from gateway.web.middleware import Front
@@ -52,7 +51,7 @@ _DOCS_ASSETS = {
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
-    settings = settings or settings_module.load(os.environ)
+    settings = settings or reading.load(os.environ)
     store = stores.Stores(stores.open_and_migrate(settings))
     sessions = SessionService(store.sessions, store.drivers, settings, utc_now)
     statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now)

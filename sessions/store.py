@@ -16,8 +16,7 @@ from gateway.core.clock import from_text, to_text
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
-from gateway.core.store.database import Conflict, Database, next_id
-from gateway.core.store.migrations import Migrations
+from gateway.core.store.database import Conflict, Database, Migrations, next_id
 from sessions.drivers.models import Driver
 from sessions.drivers.store import DriverStore
 from sessions.models import Session, SessionRequest
