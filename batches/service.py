@@ -10,7 +10,7 @@ from collections.abc import Callable
 from batches.models import Batch, BatchRequest
 from batches.states import BatchState
 from batches.store import BatchStore
-from gateway.core import clusters, logs, names, packages, pythons, spark
+from gateway.core import clusters, names, packages, pythons, spark
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.core.identity import Principal
@@ -68,11 +68,6 @@ class BatchService:
     def search(self, states: list[BatchState] | None, text: str, start: int, size: int) -> tuple[int, list[Batch]]:
         """Newest first, and of those in these states whose UUID or request holds `text`, whatever its case."""
         return self._store.search(list(BatchState) if states is None else states, text, start, size)
-
-    def log(self, ref: str, start: int, size: int) -> tuple[Batch, logs.Page]:
-        """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
-        batch = self.find(ref)
-        return batch, logs.page(batch.log, start, size)
 
     def delete(self, ref: str) -> None:
         """Kill the batch if it runs and forget it. Returns when its processes have ended."""

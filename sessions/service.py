@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-from gateway.core import clusters, logs, names, packages, pythons, spark, sparkr
+from gateway.core import clusters, names, packages, pythons, spark, sparkr
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
@@ -111,11 +111,6 @@ class SessionService:
         session = self._find(ref)
         driver = self._store.remove(session.id, "deleted by its user", self._clock())
         self._wait_until_gone(driver or session.driver)
-
-    def log(self, ref: str, start: int, size: int) -> tuple[Session, logs.Page]:
-        """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
-        session = self.find(ref)
-        return session, logs.page(session.log, start, size)
 
     # ------------------------------------------------------------ statements
 

@@ -10,7 +10,6 @@ from batches import service as service_module
 from batches.models import BatchRequest
 from batches.service import BatchService
 from batches.store import BatchStore
-from gateway.core import logs
 from gateway.core.database import Database
 from gateway.core.errors import DuplicateName, InvalidRequest, LimitReached, NotFound
 from gateway.core.identity import ANONYMOUS, Principal
@@ -87,8 +86,3 @@ def test_a_delete_does_not_wait_for_ever(batch_store, settings, clock, monkeypat
     service.submit(REQUEST, ANONYMOUS)
     service.delete("0")
     assert service.page(0, 9) == (0, [])
-
-
-def test_the_log_of_a_waiting_batch_is_empty(service: BatchService) -> None:
-    service.submit(REQUEST, ANONYMOUS)
-    assert service.log("0", 0, 100)[1].lines == [logs.STDOUT, logs.STDERR]

@@ -137,7 +137,6 @@ def beating(service: SessionService, clock) -> Session:
     ("verb", "heartbeat", "activity"),
     [
         ("find", True, False),
-        ("log", True, False),
         ("statements", True, False),
         ("look", False, False),
         ("page", False, False),
@@ -152,7 +151,6 @@ def test_which_requests_are_a_heartbeat_and_which_are_activity(
 ) -> None:
     {
         "find": lambda: service.find("0"),
-        "log": lambda: service.log("0", 0, 1),
         "statements": lambda: service.statements("0", 0, 1, newest_first=False),
         "look": lambda: service.look("0"),
         "page": lambda: service.page(0, 9),
