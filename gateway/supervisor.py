@@ -16,10 +16,11 @@ from batches.reconcile import BatchPass
 from batches.store import BatchStore
 from batches.submit import Submitter
 from gateway import stores
-from gateway.core import events, lease, logs, processes, wakeup
+from gateway.core import events, lease, processes, wakeup
 from gateway.core.clock import utc_now
 from gateway.core.clusters import Clusters
 from gateway.core.database import Database
+from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
@@ -36,7 +37,6 @@ from sessions.store import SessionStore
 log = logging.getLogger(__name__)
 
 _TICK = 1.0  # seconds between passes when nothing happens: what a lost nudge costs at most
-_SOON = 0.050  # seconds between passes while something is being stopped
 _EXPIRE_EVERY = 5.0
 _FIND_APPLICATIONS_EVERY = 0.3
 
@@ -51,14 +51,14 @@ class Supervisor:
         self._stopped = False
         clusters = Clusters(settings, _DRIVER_JVM)
         sessions, statements = SessionStore(db), StatementStore(db)
-        watcher = processes.Watcher(self._awake.set)
+        self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
         self._runner = Runner(statements, utc_now)
         self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running)
-        self._sessions = SessionPass(sessions, settings, utc_now)
+        self._sessions = SessionPass(sessions, settings, utc_now, self._awake.set)
         service = SessionService(sessions, statements, DriverStore(db), settings, utc_now, self._awake.set)
         self._declared = DeclaredPass(sessions, service, settings)
-        self._drivers = DriverPass(DriverStore(db), Launcher(clusters), settings, utc_now, watcher)
-        self._batches = BatchPass(BatchStore(db), Submitter(clusters), settings, utc_now, watcher)
+        self._drivers = DriverPass(DriverStore(db), Launcher(clusters, place), settings, utc_now, place)
+        self._batches = BatchPass(BatchStore(db), Submitter(clusters, place), settings, utc_now, place)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""
@@ -68,6 +68,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGCHLD, processes.reap)
         fifo = wakeup.create(self._settings.wakeup_path)
         loop.add_reader(fifo, self._on_nudge, fifo)
+        self._place.begin()
         self._drivers.adopt()
         self._batches.adopt()
         timers = [
@@ -78,30 +79,27 @@ class Supervisor:
         log.info("supervising %s", self._db.path, extra={"action": "supervise"})
         while not self._stopped:
             self._awake.clear()
-            await self._sleep(_SOON if self._run_passes() else _TICK)
+            self._run_passes()
+            await self._sleep(_TICK)
         for timer in timers:
             timer.cancel()
 
-    def _run_passes(self) -> bool:
-        """Statements and jobs first: somebody waits for them. Whether the next round should come soon."""
-        soon = [
-            self._guard(self._runner.run_pass),
-            self._guard(self._jobs.run_pass),
-            self._guard(self._drivers),
-            self._guard(self._sessions),
-            self._guard(self._runner.run_pass),
-            self._guard(self._jobs.run_pass),
-            self._guard(self._batches),
-        ]
-        return any(soon)
+    def _run_passes(self) -> None:
+        """Statements and jobs first: somebody waits for them."""
+        self._guard(self._runner.run_pass)
+        self._guard(self._jobs.run_pass)
+        self._guard(self._drivers)
+        self._guard(self._sessions)
+        self._guard(self._runner.run_pass)
+        self._guard(self._jobs.run_pass)
+        self._guard(self._batches)
 
-    def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
+    def _guard(self, one_pass: Callable[[], None]) -> None:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
         try:
-            return bool(one_pass())
+            one_pass()
         except Exception:
             log.exception("a pass failed", extra={"action": "pass"})
-            return False
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(asyncio.TimeoutError):
@@ -128,9 +126,7 @@ class Supervisor:
         self._awake.set()
 
     def _cut_logs(self) -> None:
-        for kind in ("drivers", "batches"):
-            for log_file in (self._settings.data_dir / kind).glob("*/log"):
-                logs.cut(log_file, self._settings.log_limit)
+        self._place.cut_logs(self._settings.log_limit)
 
     def _on_nudge(self, fifo: int) -> None:
         wakeup.drain(fifo)
