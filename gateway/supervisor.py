@@ -54,7 +54,7 @@ class Supervisor:
         self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
         self._runner = Runner(statements, utc_now)
         self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running)
-        self._sessions = SessionPass(sessions, settings, utc_now, self._awake.set)
+        self._sessions = SessionPass(sessions, settings, utc_now)
         service = SessionService(sessions, statements, DriverStore(db), settings, utc_now, self._awake.set)
         self._declared = DeclaredPass(sessions, service, settings)
         self._drivers = DriverPass(DriverStore(db), Launcher(clusters, place), settings, utc_now, place)
@@ -89,17 +89,19 @@ class Supervisor:
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
         self._guard(self._drivers)
-        self._guard(self._sessions)
+        if self._guard(self._sessions):
+            self._awake.set()
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
         self._guard(self._batches)
 
-    def _guard(self, one_pass: Callable[[], None]) -> None:
+    def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
         try:
-            one_pass()
+            return bool(one_pass())
         except Exception:
             log.exception("a pass failed", extra={"action": "pass"})
+            return False
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(asyncio.TimeoutError):

@@ -6,7 +6,6 @@ A pass reads rows and processes, moves what has to move, and forgets: a restarte
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from gateway.core import logs
@@ -25,23 +24,23 @@ _MOST_SHORT_LIVES = 6  # counted; 2**6 seconds are more than the longest pause
 
 
 class SessionPass:
-    """Lets sessions follow their drivers, and ends those whose time is over.
+    """Lets sessions follow their drivers, and ends those whose time is over."""
 
-    `wake` has the passes run again: a driver is wanted.
-    """
+    def __init__(self, store: SessionStore, settings: Settings, clock: Clock) -> None:
+        self._store, self._settings, self._clock = store, settings, clock
 
-    def __init__(self, store: SessionStore, settings: Settings, clock: Clock, wake: Callable[[], None]) -> None:
-        self._store, self._settings, self._clock, self._wake = store, settings, clock, wake
-
-    def __call__(self) -> None:
+    def __call__(self) -> bool:
+        """Whether a new driver is wanted, so that the passes should run again."""
         now = self._clock()
         for session in self._store.become_idle(now):
             log.info("idle", extra={"session": session, "action": "idle"})
         for session, reason in self._store.without_driver():
             self._store.end(session, reason, now)
             log.info("dead: %s", reason, extra={"session": session, "action": "dead"})
-        for permanent, driver in self._store.to_restart():
+        lost = self._store.to_restart()
+        for permanent, driver in lost:
             self._restart(permanent, driver, now)
+        return bool(lost)
 
     def _restart(self, session: Session, lost: Driver, now: datetime) -> None:
         """At once, unless its drivers keep dying young: then each restart waits twice as long, up to a minute."""
@@ -53,7 +52,6 @@ class SessionPass:
         lives = min(session.short_lives + 1, _MOST_SHORT_LIVES) if young else 0
         if self._store.restart(session, driver, reason, lives, now):
             logs.succeed(driver.log, lost.log, reason)
-            self._wake()
             log.warning("restarting: %s", reason, extra={"session": session.id, "action": "restart"})
 
     def expire(self) -> None:

@@ -82,7 +82,7 @@ class Supervisor:
         self.place = LocalPlace("here", self.settings.data_dir / "removed", self._wake)
         self.launcher.place = self.place
         self.driver_pass = DriverPass(self.drivers, self.launcher, self.settings, self.clock, self.place)  # type: ignore[arg-type]
-        self.session_pass = SessionPass(self.sessions, self.settings, self.clock, self._wake)
+        self.session_pass = SessionPass(self.sessions, self.settings, self.clock)
         self.run(self.place.begin)
         self.run(self.driver_pass.adopt)
 
@@ -159,7 +159,8 @@ def test_drivers_start_in_order_and_only_some_at_a_time(supervisor: Supervisor, 
     for _ in range(5):
         sessions.append(add_session())
         supervisor.clock.advance(milliseconds=1)
-    supervisor.step(), supervisor.step()
+    for _ in range(2):
+        supervisor.step()
     assert supervisor.launcher.launched == [session.driver for session in sessions[:2]]
     supervisor.sessions.remove(0, "", supervisor.clock())
     supervisor.until(lambda: len(supervisor.launcher.launched) == 3)
