@@ -9,7 +9,7 @@ import uuid
 from batches.models import Batch, BatchRequest
 from batches.states import BatchState
 from batches.store import BatchStore
-from gateway.core import checks, clusters, logs, names, packages, pythons
+from gateway.core import checks, clusters, names, packages, pythons
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.core.identity import Principal
@@ -67,11 +67,6 @@ class BatchService:
     ) -> tuple[int, list[Batch]]:
         """Newest first, and of those in these states whose UUID or request holds `text`, whatever its case."""
         return self._store.search(principal, list(BatchState) if states is None else states, text, start, size)
-
-    def log(self, principal: Principal, ref: str, start: int, size: int) -> tuple[Batch, logs.Page]:
-        """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
-        batch = self.find(principal, ref)
-        return batch, logs.page(batch.log, start, size)
 
     def delete(self, principal: Principal, ref: str) -> None:
         """Kill the batch if it runs and forget it. Returns when its processes have ended."""

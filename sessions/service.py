@@ -10,7 +10,7 @@ import time
 import uuid
 from datetime import timedelta
 
-from gateway.core import checks, clusters, logs, names, packages, pythons, sparkr
+from gateway.core import checks, clusters, names, packages, pythons, sparkr
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
@@ -103,11 +103,6 @@ class SessionService:
         session = self.look(principal, ref)
         driver = self._store.remove(session.id, "deleted by its user", self._clock())
         self._wait_until_gone(driver or session.driver)
-
-    def log(self, principal: Principal, ref: str, start: int, size: int) -> tuple[Session, logs.Page]:
-        """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
-        session = self.find(principal, ref)
-        return session, logs.page(session.log, start, size)
 
     # ------------------------------------------------------------ rules
 

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, request
 
 from batches.models import Batch, BatchRequest
-from gateway.core import logs
+from compat.livy import logs
 from gateway.core.clock import to_milliseconds
 from gateway.core.errors import DuplicateName, GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.options import SparkOptions, redact
@@ -113,8 +113,10 @@ def batch_document(batch: Batch) -> dict[str, Any]:
     }
 
 
-def log_document(number: int, page: logs.Page) -> dict[str, Any]:
-    return {"id": number, "start": page.start, "total": page.total, "log": page.lines}
+def log_document(record: Session | Batch, start: int, size: int) -> dict[str, Any]:
+    """A page of its log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
+    page = logs.page(record.log, start, size)
+    return {"id": record.id, "start": page.start, "total": page.total, "log": page.lines}
 
 
 def job_document(job: SessionJob) -> dict[str, Any]:

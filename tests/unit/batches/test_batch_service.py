@@ -10,7 +10,6 @@ from batches import service as service_module
 from batches.models import BatchRequest
 from batches.service import BatchService
 from batches.store import BatchStore
-from gateway.core import logs
 from gateway.core.errors import DuplicateName, InvalidRequest, LimitReached, NotFound
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.options import SparkOptions
@@ -91,8 +90,3 @@ def test_a_delete_does_not_wait_for_ever(batch_store, settings, clock, monkeypat
     service.submit(ANONYMOUS, REQUEST)
     service.delete(ANONYMOUS, "0")
     assert service.page(ANONYMOUS, 0, 9) == (0, [])
-
-
-def test_the_log_of_a_waiting_batch_is_empty(service: BatchService) -> None:
-    service.submit(ANONYMOUS, REQUEST)
-    assert service.log(ANONYMOUS, "0", 0, 100)[1].lines == [logs.STDOUT, logs.STDERR]
