@@ -53,7 +53,8 @@ def examine(settings: Settings) -> list[Finding]:
 
 def require_startable(settings: Settings) -> None:
     """Raises Misconfigured with the fix if serving cannot work."""
-    for check in (_java, _spark, *_clusters(settings).values(), _permanent_sessions, _free_port, _data_folder):
+    checks = [_java, _spark, *_clusters(settings).values(), _permanent_sessions, _free_port, _data_folder]
+    for check in [*checks, _store] if settings.store else checks:
         check(settings)
 
 
@@ -153,7 +154,7 @@ def _supervisor(settings: Settings) -> str:
 def _is_supervised(settings: Settings) -> bool:
     from gateway import stores
 
-    return stores.open_store(settings).is_leased(stores.SUPERVISOR)
+    return stores.open_store(settings).is_leased(stores.supervisor_lease(settings))
 
 
 def _memory(settings: Settings) -> str:

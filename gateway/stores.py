@@ -5,6 +5,7 @@ from __future__ import annotations
 from batches.store import BatchStore
 from batches.store import migrations as batches
 from gateway.core.events import migrations as events
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database
 from gateway.core.store.database import migrations as core
@@ -18,13 +19,16 @@ from sessions.statements.store import migrations as statements
 from sessions.store import SessionStore
 from sessions.store import migrations as sessions
 
-SUPERVISOR = "supervisor"  # the lease of the one process that supervises
 MIGRATIONS = (core, events, drivers, sessions, statements, jobs, batches)
 
 
 def open_store(settings: Settings) -> Database:
-    """The store that the settings name, as it is."""
-    return SqliteDatabase(settings.store_path)
+    """The store that the settings name, as it is. Raises Misconfigured when the setting is no address of one."""
+    if not settings.store:
+        return SqliteDatabase(settings.store_path)
+    from gateway.core.store.postgres import PostgresDatabase  # its library costs a start on SQLite nothing
+
+    return PostgresDatabase(settings.store)
 
 
 def open_and_migrate(settings: Settings) -> Database:
@@ -32,6 +36,11 @@ def open_and_migrate(settings: Settings) -> Database:
     db = open_store(settings)
     db.migrate(MIGRATIONS)
     return db
+
+
+def supervisor_lease(settings: Settings) -> str:
+    """The lease of the one process that supervises this host."""
+    return f"supervisor@{host_name(settings)}" if settings.store else "supervisor"
 
 
 class Stores:

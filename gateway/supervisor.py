@@ -1,4 +1,4 @@
-"""The supervisor: one process per store that launches, runs, watches and ends. A composition root.
+"""The supervisor: one process per host of a store that launches, runs, watches and ends. A composition root.
 
 It sleeps until a nudge, the end of a process or a timer, then runs every pass. All it knows is in rows and
 folders: killed at any moment, its successor goes on from there.
@@ -18,6 +18,7 @@ from gateway import stores
 from gateway.core import events, processes, wakeup
 from gateway.core.clock import utc_now
 from gateway.core.clusters import Clusters
+from gateway.core.errors import Unavailable
 from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
@@ -96,9 +97,11 @@ class Supervisor:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
         try:
             return bool(one_pass())
+        except Unavailable as error:
+            log.warning("%s", error, extra={"action": "pass"})
         except Exception:
             log.exception("a pass failed", extra={"action": "pass"})
-            return False
+        return False
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(asyncio.TimeoutError):
@@ -141,9 +144,9 @@ class Supervisor:
 
 
 def run(settings: Settings) -> None:
-    """Be the supervisor of this store, once it has no other. Returns after SIGTERM or SIGINT."""
+    """Be the supervisor of this host, once it has no other. Returns after SIGTERM or SIGINT."""
     db = stores.open_and_migrate(settings)
-    with db.lease(stores.SUPERVISOR):
+    with db.lease(stores.supervisor_lease(settings)):
         asyncio.run(_supervise(settings, db))
 
 

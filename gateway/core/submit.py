@@ -91,7 +91,8 @@ def environ(
 
     `driver_python` is the driver's where it differs from the executors' `python`.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith((PREFIX, "PYSPARK_", "SPARK_"))}
+    ours = (PREFIX, "PYSPARK_", "SPARK_", "PGPASSWORD")  # the last is the store's
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return {
         **kept,
         "SPARK_HOME": str(installation.spark_home(here)),

@@ -36,6 +36,16 @@ def owners(db: Database) -> None:
     db.run("ALTER TABLE drivers ADD COLUMN project TEXT NOT NULL DEFAULT 'default'")
 
 
+@migrations()
+def hosts(db: Database) -> None:
+    db.run("ALTER TABLE drivers ADD COLUMN host TEXT")
+
+
+# What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the one
+# host that such a store has.
+HERE = "(drivers.host IS NULL OR drivers.host = :host)"
+
+
 class DriverStore:
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -64,12 +74,15 @@ class DriverStore:
         self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
         self._db.ring_on_commit()
 
-    def moving(self) -> list[Driver]:
-        """Drivers that are not where they are wanted yet, oldest first."""
-        return self._select("state <> 'gone' AND NOT (state = 'ready' AND target = 'ready') ORDER BY created, id")
+    def moving(self, host: str) -> list[Driver]:
+        """Drivers of the host, or of none yet, that are not where they are wanted yet, oldest first."""
+        return self._select(
+            f"state <> 'gone' AND NOT (state = 'ready' AND target = 'ready') AND {HERE} ORDER BY created, id",
+            {"host": host},
+        )
 
-    def ready_ones(self) -> list[Driver]:
-        return self._select("state = 'ready' AND target = 'ready'")
+    def ready_ones(self, host: str) -> list[Driver]:
+        return self._select(f"state = 'ready' AND target = 'ready' AND {HERE}", {"host": host})
 
     def find_all(self, ids: Iterable[str]) -> list[Driver]:
         """Those of these drivers that are not gone."""
@@ -89,8 +102,14 @@ class DriverStore:
         state = self._db.value("SELECT state FROM drivers WHERE id = :id", {"id": driver})
         return state in (None, "gone")
 
-    def launch(self, driver: str, now: datetime) -> bool:
-        return self._move(driver, "requested", "launching", now, "launched")
+    def place(self, driver: str, host: str) -> bool:
+        """Have the driver run on this host; False when it is on another one, or forgotten."""
+        return bool(self._db.run(f"UPDATE drivers SET host = :host WHERE id = :id AND {HERE}", {"id": driver, "host": host}))
+
+    def launch(self, driver: str, host: str, now: datetime) -> bool:
+        """Take it to this host. False: it is on another one, was taken, or is not wanted any more."""
+        with self._db.transaction():
+            return self.place(driver, host) and self._move(driver, "requested", "launching", now, "launched")
 
     def ready(self, driver: str, app_id: str | None, ui_url: str | None, now: datetime) -> bool:
         with self._db.transaction():
@@ -120,9 +139,13 @@ class DriverStore:
                 events.record(self._db, now, Belonging.of(row), "driver", driver, "gone", reason=row["reason"])
         return row is not None
 
-    def unclaimed(self) -> list[Driver]:
-        """Gone drivers that no session refers to any more."""
-        return self._select("state = 'gone' AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id)")
+    def unclaimed(self, host: str) -> list[Driver]:
+        """Gone drivers of the host, or of none, that no session refers to any more."""
+        return self._select(
+            "state = 'gone' AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id)"
+            f" AND {HERE}",
+            {"host": host},
+        )
 
     def remove(self, driver: str) -> None:
         self._db.run("DELETE FROM drivers WHERE id = :id AND state = 'gone'", {"id": driver})

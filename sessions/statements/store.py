@@ -23,6 +23,7 @@ migrations = Migrations("statements")
 # The words of an index's own condition: a query has to repeat them to be served by the index.
 _UNFINISHED = "('waiting', 'running', 'cancelling')"
 _RUNNING = "('running', 'cancelling')"
+_ALL = 2**62  # as a limit: PostgreSQL refuses one below 0
 
 
 @migrations(was="sessions.first_tables")
@@ -89,7 +90,7 @@ class StatementStore:
         rows = self._db.rows(
             f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed FROM statements"
             f" WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
-            {"session": session, "size": size, "start": start, "output_limit": output_limit},
+            {"session": session, "size": size if size >= 0 else _ALL, "start": start, "output_limit": output_limit},
         )
         total = self._db.value("SELECT count(*) FROM statements WHERE session = :session", {"session": session})
         return int(total), [Statement.of(row) for row in rows]

@@ -80,6 +80,12 @@ class Settings(_OfCluster):
         Path.home() / ".local/share/spark-gateway", "Folder of the store, logs and drivers' work folders."
     )
     cache_dir: Path = _setting(Path.home() / ".cache/spark-gateway", "Folder of what can be made again.")
+    store: str = _setting(
+        "",
+        "Address of a PostgreSQL database for the store, such as postgresql://gateway@db:5432/gateway, which several"
+        " gateways may share; its password may also come from PGPASSWORD or ~/.pgpass. Empty: a SQLite file in"
+        " `data_dir`.",
+    )
     host_name: str = _setting(
         "",
         "Name of this host in the store, another one for each gateway of a store; empty: what the host was called when"
@@ -211,12 +217,23 @@ def _check(settings: Settings) -> None:
         raise Misconfigured(f"setting livy_jars is '{settings.livy_jars}': give a folder from the root, as /opt/livy")
     if settings.url_prefix and (not settings.url_prefix.startswith("/") or settings.url_prefix.endswith("/")):
         raise Misconfigured(f"setting url_prefix is '{settings.url_prefix}': give a path like /livy, or nothing")
+    if settings.store and not settings.store.startswith(("postgresql://", "postgres://")):
+        raise Misconfigured(
+            f"setting store is '{without_password(settings.store)}': give the address of a PostgreSQL database, such as"
+            " postgresql://gateway@db:5432/gateway, or nothing"
+        )
     _check_clusters(settings)
     if not is_loopback(settings.host) and not settings.allow_remote_without_authentication:
         raise Misconfigured(
             f"setting host is {settings.host}, not a loopback address, and there is no authentication yet: whoever"
             " reaches it could run code as you; listen on 127.0.0.1, or set allow_remote_without_authentication = true"
         )
+
+
+def without_password(address: str) -> str:
+    """The address of a store as it may be shown."""
+    address = re.sub(r"//([^:/@]*):.*@", r"//\1:***@", address)
+    return re.sub(r"(password=)[^&]*", r"\1***", address, flags=re.IGNORECASE)
 
 
 def _check_clusters(settings: Settings) -> None:

@@ -109,12 +109,10 @@ class Database(ABC):
         try:
             yield
             with self._told():
-                self._commit()
+                self._commit(ring=self._rings.wanted)
         except BaseException:
             self._roll_back()
             raise
-        if self._rings.wanted:
-            self.ring()
 
     # ------------------------------------------------------------ the bell
 
@@ -197,7 +195,8 @@ class Database(ABC):
     def _begin(self) -> None: ...
 
     @abstractmethod
-    def _commit(self) -> None: ...
+    def _commit(self, *, ring: bool) -> None:
+        """Commit, and ring the bell if told so."""
 
     @abstractmethod
     def _roll_back(self) -> None: ...

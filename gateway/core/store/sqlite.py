@@ -129,8 +129,10 @@ class SqliteDatabase(Database):
     def _begin(self) -> None:
         self._execute("BEGIN IMMEDIATE", {})
 
-    def _commit(self) -> None:
+    def _commit(self, *, ring: bool) -> None:
         self._execute("COMMIT", {})
+        if ring:
+            self.ring()
 
     def _roll_back(self) -> None:
         if self._connection().in_transaction:  # SQLite itself rolls back when its disk is full

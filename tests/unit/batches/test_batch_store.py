@@ -16,6 +16,8 @@ from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.identity import ANONYMOUS
 from gateway.core.store.database import Database
 
+pytestmark = pytest.mark.both_stores
+
 
 def verbs(store: BatchStore, clock: Any) -> dict[str, Callable[[], object]]:
     return {

@@ -12,6 +12,8 @@ from gateway.core.clock import from_text
 from gateway.core.events import Belonging
 from gateway.core.store.database import Database
 
+pytestmark = pytest.mark.both_stores
+
 MINE = Belonging("alice", "default")
 
 

@@ -16,6 +16,8 @@ from sessions.jobs.store import JobStore
 from sessions.models import Kind, Session
 from sessions.store import SessionStore
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def store(db: Database) -> JobStore:

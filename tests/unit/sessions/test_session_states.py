@@ -18,6 +18,8 @@ from sessions.statements.store import StatementStore
 from sessions.states import SESSION_MOVES, SessionState
 from sessions.store import SessionStore
 
+pytestmark = pytest.mark.both_stores
+
 STORED = [state for state in SessionState if state is not SessionState.BUSY]
 
 

@@ -18,6 +18,8 @@ from sessions.statements.store import StatementStore
 from sessions.states import SessionState
 from sessions.store import SessionStore
 
+pytestmark = pytest.mark.both_stores
+
 
 def test_a_session_comes_back_as_it_was_asked_for(session_store: SessionStore, add_session, clock) -> None:
     options = SparkOptions(name="n", jars=["/a.jar"], conf={"k": "v"}, driver_cores=2)

@@ -16,6 +16,8 @@ from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
 from sessions.statements.store import StatementStore
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def submit(statement_store: StatementStore, clock):
