@@ -52,11 +52,11 @@ def supervise(settings: Settings) -> None:
 @click.pass_obj
 def migrate(settings: Settings) -> None:
     """Bring the store up to date (every start does so itself)."""
-    from gateway.core.database import Database
-    from gateway.stores import MIGRATIONS
+    from gateway import stores
 
-    applied = Database(settings.store_path).migrate(MIGRATIONS)
-    click.echo(f"{settings.store_path}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
+    db = stores.open_store(settings)
+    applied = db.migrate(stores.MIGRATIONS)
+    click.echo(f"{db.where}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
 
 
 @main.command(name="settings")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -11,13 +10,11 @@ from flask import Flask, Response, abort, request, send_from_directory
 
 import gateway
 from batches.service import BatchService
-from batches.store import BatchStore
 from compat.lighter.dialect import lighter
 from compat.livy.dialect import livy
 from gateway import stores
 from gateway.console.routes import console
 from gateway.core import settings as settings_module
-from gateway.core import wakeup
 from gateway.core.clock import utc_now
 from gateway.core.settings import Settings
 from gateway.web import headers, scopes
@@ -25,12 +22,9 @@ from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
 from gateway.web.middleware import Front
 from sessions import permanent
-from sessions.drivers.store import DriverStore
 from sessions.jobs.service import JobService
-from sessions.jobs.store import JobStore
 from sessions.service import SessionService
-from sessions.statements.store import StatementStore
-from sessions.store import SessionStore
+from sessions.statements.service import StatementService
 
 # The OpenAPI pages bring inline styles and images of their own; no other page is let off the strict policy.
 _DOCS_POLICY = (
@@ -50,16 +44,16 @@ _DOCS_ASSETS = {
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
     settings = settings or settings_module.load(os.environ)
-    db = stores.open_and_migrate(settings)
-    wake = partial(wakeup.nudge, settings.wakeup_path)
-    sessions = SessionService(SessionStore(db), StatementStore(db), DriverStore(db), settings, utc_now, wake)
-    jobs = JobService(JobStore(db), sessions, settings, utc_now, wake)
-    batches = BatchService(BatchStore(db), settings, utc_now, wake)
+    store = stores.Stores(stores.open_and_migrate(settings))
+    sessions = SessionService(store.sessions, store.drivers, settings, utc_now)
+    statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now)
+    jobs = JobService(store.jobs, sessions, settings, utc_now)
+    batches = BatchService(store.batches, settings, utc_now)
 
     dialects = [
-        livy(sessions, jobs, batches, settings),
-        lighter(sessions, batches, settings, permanent.declared(settings)),
-        console(sessions, batches),
+        livy(sessions, statements, jobs, batches, settings),
+        lighter(sessions, statements, batches, settings, permanent.declared(settings)),
+        console(sessions, statements, batches),
     ]
     return _assemble(settings, dialects)
 

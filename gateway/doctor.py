@@ -11,7 +11,7 @@ from functools import partial
 
 import psutil
 
-from gateway.core import clusters, java, lease, spark, sparkr
+from gateway.core import clusters, java, spark, sparkr
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.settings import Settings
 
@@ -103,11 +103,7 @@ def _permanent_sessions(settings: Settings) -> str:
 
 
 def _address(settings: Settings) -> str:
-    return (
-        f"{settings.host}:{settings.port} is served already"
-        if lease.is_held(settings.lease_path)
-        else _free_port(settings)
-    )
+    return f"{settings.host}:{settings.port} is served already" if _is_supervised(settings) else _free_port(settings)
 
 
 def _free_port(settings: Settings) -> str:
@@ -139,20 +135,22 @@ def _data_folder(settings: Settings) -> str:
 
 def _store(settings: Settings) -> str:
     # Here, because a `serve` that only checks the port should not carry the store's modules for the rest of its life.
-    from gateway.core.database import Database
-    from gateway.stores import MIGRATIONS
+    from gateway import stores
 
-    if not settings.store_path.exists():
-        return f"{settings.store_path} will be made"
-    db = Database(settings.store_path)
-    if db.value("PRAGMA quick_check") != "ok":
-        raise Misconfigured(f"{settings.store_path} is damaged: move it away, and put back a copy if there is one")
-    pending = db.pending(MIGRATIONS)
-    return f"{settings.store_path}, {len(pending)} migrations to apply" if pending else f"{settings.store_path}"
+    db = stores.open_store(settings)
+    db.check()
+    pending = db.pending(stores.MIGRATIONS)
+    return f"{db.where}, {len(pending)} migrations to apply" if pending else db.where
 
 
 def _supervisor(settings: Settings) -> str:
-    return "runs" if lease.is_held(settings.lease_path) else "does not run (`serve` starts it)"
+    return "runs" if _is_supervised(settings) else "does not run (`serve` starts it)"
+
+
+def _is_supervised(settings: Settings) -> bool:
+    from gateway import stores
+
+    return stores.open_store(settings).is_leased(stores.SUPERVISOR)
 
 
 def _memory(settings: Settings) -> str:

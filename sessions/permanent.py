@@ -38,7 +38,7 @@ class DeclaredPass:
     def __call__(self) -> None:
         self._store.forget_ended_but(self._declared)
         for chosen, request in self._declared.items():
-            number = self._store.number_of(chosen)
+            number = self._store.number_of(ANONYMOUS, chosen)
             if number is not None:
                 self._compare(chosen, number, request)
             elif not self._store.was_ended(chosen):
@@ -46,7 +46,7 @@ class DeclaredPass:
 
     def _compare(self, chosen: str, number: int, request: SessionRequest) -> None:
         """Say once per start that a session is not as it is declared now: it keeps what it was opened with."""
-        if chosen in self._compared or (session := self._store.find(number)) is None:
+        if chosen in self._compared or (session := self._store.find(ANONYMOUS, number)) is None:
             return
         self._compared.add(chosen)
         asked = clusters.record(request.options, self._settings)
@@ -61,7 +61,7 @@ class DeclaredPass:
 
     def _open(self, chosen: str, request: SessionRequest) -> None:
         try:
-            session = self._service.open(request, ANONYMOUS, chosen)
+            session = self._service.open(ANONYMOUS, request, chosen)
         except GatewayError as error:
             if self._said.get(chosen) != str(error):
                 log.error("permanent session %s cannot be opened: %s", chosen, error, extra={"action": "open"})

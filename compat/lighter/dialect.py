@@ -18,6 +18,7 @@ from gateway.web.api import json_response
 from gateway.web.dialects import Dialect
 from sessions.models import SessionRequest
 from sessions.service import SessionService
+from sessions.statements.service import StatementService
 
 Document = dict[str, Any]
 
@@ -33,13 +34,20 @@ _ERROR_SCHEMA: Document = {
 
 
 def lighter(
-    sessions: SessionService, batches: BatchService, settings: Settings, declared: Mapping[str, SessionRequest]
+    sessions: SessionService,
+    statements: StatementService,
+    batches: BatchService,
+    settings: Settings,
+    declared: Mapping[str, SessionRequest],
 ) -> Dialect:
     """Lighter's API over these services; `declared` are the settings' permanent sessions."""
     return Dialect(
         name="lighter",
         paths=(PREFIX, HEALTH),
-        blueprints=(*lighter_blueprints(sessions, batches, settings, declared), lighter_pages(sessions, batches)),
+        blueprints=(
+            *lighter_blueprints(sessions, statements, batches, settings, declared),
+            lighter_pages(sessions, batches),
+        ),
         answer=_answer,
         refuse=_refuse,
         error_schema=_ERROR_SCHEMA,

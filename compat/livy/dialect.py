@@ -19,6 +19,7 @@ from gateway.web.bodies import Unreadable
 from gateway.web.dialects import Dialect
 from sessions.jobs.service import JobService
 from sessions.service import SessionService
+from sessions.statements.service import StatementService
 
 # a message, or for some a bare string (contract §0.5, shapes A and B)
 _ERROR_SCHEMA: dict[str, Any] = {
@@ -45,12 +46,18 @@ _MISSING = {"file": "requirement failed: File is required.", "job": "requirement
 _TOO_MANY_SESSIONS = "too many sessions are being created!"
 
 
-def livy(sessions: SessionService, jobs: JobService, batches: BatchService, settings: Settings) -> Dialect:
+def livy(
+    sessions: SessionService,
+    statements: StatementService,
+    jobs: JobService,
+    batches: BatchService,
+    settings: Settings,
+) -> Dialect:
     """Livy's API over these services. It has the root: what no other dialect owns is Livy's to refuse."""
     of_jobs = job_blueprints(jobs, settings.upload_limit)
     for blueprint in of_jobs:
         blueprint.register_error_handler(SessionEnded, _not_active)
-    of_records = [*record_blueprints(sessions, batches), *of_jobs]
+    of_records = [*record_blueprints(sessions, statements, batches), *of_jobs]
     for blueprint in of_records:
         blueprint.before_request(_negotiate)
     return Dialect(

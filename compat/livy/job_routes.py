@@ -12,6 +12,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.core.faults import Code, Fault
 from gateway.web.api import Blueprint, json_response
 from gateway.web.fields import whole_in_url
+from gateway.web.identity import principal
 from gateway.web.scopes import JOBS_EXECUTE, JOBS_READ, JOBS_TERMINATE
 from sessions.jobs.service import JobService
 
@@ -46,13 +47,13 @@ def _job_routes(service: JobService) -> Blueprint:
     @bp.response(200, schemas.JobAnswer)
     def get_job(ref: str, number: str) -> Document:
         """One job, with its result or error once it has ended"""
-        return livy.job_document(service.find(ref, whole_in_url(number)))
+        return livy.job_document(service.find(principal(), ref, whole_in_url(number)))
 
     @bp.post("/sessions/<ref>/jobs/<number>/cancel", scope=JOBS_TERMINATE)
     @bp.response(200)
     def cancel_job(ref: str, number: str) -> Response:
         """Stop a job; nothing happens when there is none or it has ended"""
-        service.cancel(ref, whole_in_url(number))
+        service.cancel(principal(), ref, whole_in_url(number))
         return json_response("")
 
     return bp
@@ -67,7 +68,7 @@ def _addition_routes(service: JobService) -> Blueprint:
         @bp.response(200)
         @bp.doc(summary=f"Add a {kind} by its path or URL")
         def add(asked: Document, ref: str) -> Response:
-            service.add(ref, kind, asked["uri"])
+            service.add(principal(), ref, kind, asked["uri"])
             return json_response("")
 
     for kind in ("jar", "pyfile", "file"):
@@ -91,7 +92,7 @@ def _upload_routes(service: JobService, limit: int) -> Blueprint:
             if part not in sent:
                 said = f"No {part} sent! Send multipart/form-data with the file in a part named {part}."
                 raise InvalidRequest(Fault(part, Code.UNREADABLE, said))
-            service.upload(ref, kind, sent[part].filename or "", sent[part].stream)
+            service.upload(principal(), ref, kind, sent[part].filename or "", sent[part].stream)
             return json_response("")
 
     route("jar", "jar", schemas.JarUpload)
@@ -102,4 +103,4 @@ def _upload_routes(service: JobService, limit: int) -> Blueprint:
 
 def _sent(service: JobService, ref: str, asked: Document) -> Document:
     """Livy's word for a job that was just taken, whatever has become of it since."""
-    return {**livy.job_document(service.submit(ref, asked["jobType"], asked["job"])), "state": "SENT"}
+    return {**livy.job_document(service.submit(principal(), ref, asked["jobType"], asked["job"])), "state": "SENT"}

@@ -192,10 +192,6 @@ class Settings:
         return self.data_dir / "gateway.db"
 
     @property
-    def lease_path(self) -> Path:
-        return self.data_dir / "supervisor.lock"
-
-    @property
     def wakeup_path(self) -> Path:
         return self.data_dir / "run" / "wakeup"
 

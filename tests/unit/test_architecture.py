@@ -37,8 +37,9 @@ ARROWS = {
 PUBLIC_FILES = ("service", "models", "states")
 
 HTTP_LIBRARIES = ("flask", "flask_smorest", "marshmallow", "webargs", "werkzeug", "gunicorn")
-STORE_LIBRARIES = ("sqlite3", "sqlite_utils")
+STORE_LIBRARIES = ("sqlite3", "sqlite_utils", "psycopg", "psycopg_pool")
 KERNEL_LIBRARIES = ("jupyter_client", "zmq")
+KERNEL_FILES = ("sessions.drivers.launch", "sessions.drivers.kernel_client")
 SPARK_LIBRARIES = ("pyspark", "py4j", "ipykernel", "IPython")
 
 
@@ -71,7 +72,7 @@ def _may_import(module: str, name: str) -> bool:
     if top in HTTP_LIBRARIES:
         return _speaks_http(module)
     if top in STORE_LIBRARIES:
-        return module == "gateway.core.database" or module.rpartition(".")[2] in ("store",)
+        return _inside(module, "gateway.core.store")
     if top in KERNEL_LIBRARIES:
         return module in ("sessions.drivers.launch", "sessions.drivers.kernel_client") or _inside(
             module, "sessions.repl"
@@ -165,7 +166,7 @@ def test_the_drivers_side_imports_its_own_files_relatively(path: Path) -> None:
         ("sessions.service", "import flask"),
         ("sessions.models", "from marshmallow import Schema"),
         ("gateway.core.translate", "import flask"),
-        ("sessions.service", "import sqlite3"),
+        ("sessions.store", "import sqlite3"),
         ("gateway.core.events", "from sqlite_utils import Database"),
         ("sessions.statements.runner", "from jupyter_client import KernelClient"),
         ("gateway.app", "import pyspark"),
@@ -186,7 +187,7 @@ def test_the_checker_refuses_a_wrong_arrow(module: str, source: str) -> None:
         ("compat.livy.translate", "from batches.models import Batch"),
         ("compat.livy.dialect", "from flask import request\nfrom compat.livy.routes import version_blueprint"),
         ("sessions.service", "from gateway.core import logs, names\nfrom sessions.store import SessionStore"),
-        ("sessions.store", "import sqlite3"),
+        ("gateway.core.store.sqlite", "import sqlite3"),
         ("sessions.repl.sql", "from pyspark.sql import Row\nfrom .rows import rows"),
         ("sessions.drivers.launch", "from jupyter_client.connect import write_connection_file"),
         ("gateway.supervisor", "from batches.reconcile import BatchPass"),

@@ -21,6 +21,7 @@ from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.service import SessionService
 from sessions.statements.models import Statement
+from sessions.statements.service import StatementService
 from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
@@ -39,8 +40,9 @@ def console(
     app.url_map.merge_slashes = False
     headers.register(app, settings)
     scopes.register(app)
-    sessions = SessionService(session_store, statement_store, driver_store, settings, clock, lambda: None)
-    Api(app).mount(console_dialect(sessions, BatchService(batch_store, settings, clock, lambda: None)))
+    sessions = SessionService(session_store, driver_store, settings, clock)
+    statements = StatementService(statement_store, sessions, driver_store, settings, clock)
+    Api(app).mount(console_dialect(sessions, statements, BatchService(batch_store, settings, clock)))
     return app.test_client()
 
 
