@@ -9,7 +9,7 @@ import uuid
 from batches.models import Batch, BatchRequest
 from batches.states import BatchState
 from batches.store import BatchStore
-from gateway.core import clusters, logs, names, packages, pythons, spark
+from gateway.core import checks, clusters, logs, names, packages, pythons
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.core.identity import Principal
@@ -29,7 +29,7 @@ class BatchService:
         names.check("session", request.options.name)
         here = clusters.chosen(request.options.conf, self._settings)
         packages.check(request.options.conf)
-        spark.check(request.options, here, request.file)
+        checks.check(request.options, self._settings, here, request.file)
         if here.deploy_mode == "client":
             pythons.check(request.options, here)
         options = clusters.record(request.options, self._settings)

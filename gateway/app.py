@@ -14,9 +14,8 @@ from compat.lighter.dialect import lighter
 from compat.livy.dialect import livy
 from gateway import stores
 from gateway.console.routes import console
-from gateway.core import settings as settings_module
 from gateway.core.clock import utc_now
-from gateway.core.settings import Settings
+from gateway.core.settings import Settings, reading
 from gateway.web import headers, scopes
 from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
@@ -43,7 +42,7 @@ _DOCS_ASSETS = {
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
-    settings = settings or settings_module.load(os.environ)
+    settings = settings or reading.load(os.environ)
     store = stores.Stores(stores.open_and_migrate(settings))
     sessions = SessionService(store.sessions, store.drivers, settings, utc_now)
     statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now)

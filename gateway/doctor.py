@@ -11,9 +11,10 @@ from functools import partial
 
 import psutil
 
-from gateway.core import clusters, java, spark, sparkr
+from gateway.core import clusters, installation, java, sparkr
 from gateway.core.errors import GatewayError, Misconfigured
-from gateway.core.settings import Settings
+from gateway.core.options import SparkOptions
+from gateway.core.settings import DEFAULT_CLUSTER, ClusterSettings, Settings
 
 Check = Callable[[Settings], str]
 
@@ -58,11 +59,10 @@ def require_startable(settings: Settings) -> None:
 
 def where(settings: Settings) -> str:
     """The line that a start greets with."""
-    home = spark.spark_home(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     more = f"; further clusters: {', '.join(settings.clusters)}" if settings.clusters else ""
     return (
-        f"Spark Gateway on http://{host}:{settings.port} (Spark {spark.spark_version(home)} of {home},"
+        f"Spark Gateway on http://{host}:{settings.port} ({_spark(settings)},"
         f" {_java(settings)}, master {settings.master}{more})"
     )
 
@@ -73,8 +73,12 @@ def _java(settings: Settings) -> str:
 
 
 def _spark(settings: Settings) -> str:
-    home = spark.spark_home(settings)
-    return f"Spark {spark.spark_version(home)} of {home}"
+    return _installation(settings.on(DEFAULT_CLUSTER))
+
+
+def _installation(here: ClusterSettings) -> str:
+    home = installation.spark_home(here)
+    return f"Spark {installation.spark_version(home)} of {home}"
 
 
 def _clusters(settings: Settings) -> dict[str, Check]:
@@ -84,13 +88,12 @@ def _clusters(settings: Settings) -> dict[str, Check]:
 
 def _cluster(name: str, settings: Settings) -> str:
     here, found = clusters.examine(name, settings)
-    home = spark.spark_home(here)
-    return f"Spark {spark.spark_version(home)} of {home}, Java {found.version} of {found.home}, master {here.master}"
+    return f"{_installation(here)}, Java {found.version} of {found.home}, master {here.master}"
 
 
 def _r(settings: Settings) -> str:
     # Nobody has to have R: its absence is a fact, not a fault.
-    lack = sparkr.missing(spark.SparkOptions(), settings)
+    lack = sparkr.missing(SparkOptions(), settings.on(DEFAULT_CLUSTER))
     return f"no R sessions: {lack}" if lack else "R and SparkR are there"
 
 

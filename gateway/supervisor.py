@@ -52,8 +52,8 @@ class Supervisor:
         self._sessions = SessionPass(store.sessions, settings, utc_now)
         service = SessionService(store.sessions, store.drivers, settings, utc_now)
         self._declared = DeclaredPass(store.sessions, service, settings)
-        self._drivers = DriverPass(store.drivers, Launcher(clusters), settings, utc_now, watcher)
-        self._batches = BatchPass(store.batches, Submitter(clusters), settings, utc_now, watcher)
+        self._drivers = DriverPass(store.drivers, Launcher(clusters, settings), settings, utc_now, watcher)
+        self._batches = BatchPass(store.batches, Submitter(clusters, settings), settings, utc_now, watcher)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""

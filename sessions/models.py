@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from gateway.core.clock import from_text, from_text_or_none
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
 from gateway.core.store.database import Row
 from sessions.states import SessionState
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 from gateway.core import clusters, names
 from gateway.core.errors import GatewayError, InvalidRequest, Misconfigured
 from gateway.core.identity import ANONYMOUS
-from gateway.core.settings import Settings, as_text
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.settings import Settings
+from gateway.core.settings.printing import as_text
 from sessions.models import Kind, SessionRequest
 from sessions.service import SessionService
 from sessions.store import SessionStore
@@ -83,7 +84,7 @@ def _request(chosen: str, table: dict[str, Any]) -> SessionRequest:
 
 
 def _options(asked: dict[str, Any]) -> SparkOptions:
-    types = {field.name: str(field.type) for field in dataclasses.fields(SparkOptions)}
+    types = get_type_hints(SparkOptions)
     for name, value in asked.items():
         if name not in types:
             raise InvalidRequest(f"there is no field {name}; the fields are kind, {', '.join(types)}")
@@ -95,14 +96,14 @@ def _options(asked: dict[str, Any]) -> SparkOptions:
 
 
 # by the type of the field: what to give, and whether a value is that
-_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "str | None": ("text", lambda value: isinstance(value, str)),
-    "int | None": ("a whole number", lambda value: type(value) is int),
-    "list[str]": (
+_FORMS: dict[object, tuple[str, Callable[[Any], bool]]] = {
+    str | None: ("text", lambda value: isinstance(value, str)),
+    int | None: ("a whole number", lambda value: type(value) is int),
+    list[str]: (
         "an array of texts",
         lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
     ),
-    "dict[str, str]": (
+    dict[str, str]: (
         'a table of single values, its keys in quotes, such as {"spark.ui.enabled" = false}',
         lambda value: isinstance(value, dict) and not any(isinstance(item, (dict, list)) for item in value.values()),
     ),

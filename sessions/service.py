@@ -10,7 +10,7 @@ import time
 import uuid
 from datetime import timedelta
 
-from gateway.core import clusters, logs, names, packages, pythons, spark, sparkr
+from gateway.core import checks, clusters, logs, names, packages, pythons, sparkr
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
@@ -122,7 +122,7 @@ class SessionService:
         names.check("session", request.options.name)
         here = clusters.chosen(request.options.conf, self._settings)
         packages.check(request.options.conf)
-        spark.check(request.options, here)
+        checks.check(request.options, self._settings, here)
         pythons.check(request.options, here)
         if request.kind is Kind.SPARKR and (lack := sparkr.missing(request.options, here)):
             raise InvalidRequest(lack)

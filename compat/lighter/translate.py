@@ -17,8 +17,8 @@ from batches.states import BATCH_MOVES, BatchState
 from gateway.core import logs
 from gateway.core.clock import utc_now
 from gateway.core.errors import NotFound
+from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions, redact, redact_args
 from sessions.models import Kind, Session, SessionRequest
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState

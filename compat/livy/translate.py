@@ -10,7 +10,7 @@ from typing import Any
 from batches.models import Batch, BatchRequest
 from gateway.core import logs
 from gateway.core.clock import to_milliseconds
-from gateway.core.spark import SparkOptions, redact
+from gateway.core.options import SparkOptions, redact
 from sessions.jobs.models import SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Session, SessionRequest

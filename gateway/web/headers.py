@@ -9,7 +9,8 @@ from flask import Flask, Request, Response, request
 
 from gateway.core.errors import Forbidden
 from gateway.core.faults import Code, Fault
-from gateway.core.settings import Settings, is_loopback
+from gateway.core.settings import Settings
+from gateway.core.settings.fields import is_loopback
 from gateway.web.bodies import Unreadable
 
 SECURITY_HEADERS = {

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.core.clock import from_text, from_text_or_none
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
 from gateway.core.store.database import Row
 from sessions.drivers.states import DriverState
 

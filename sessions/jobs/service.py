@@ -11,7 +11,7 @@ import binascii
 import time
 from typing import BinaryIO
 
-from gateway.core import names, spark
+from gateway.core import names, paths
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded
 from gateway.core.identity import Principal
@@ -73,7 +73,7 @@ class JobService:
         """
         if not uri:
             raise InvalidRequest("uri is empty: give the path or URL of what is to be added")
-        spark.check_path("uri", uri, self._settings)
+        paths.check("uri", uri, self._settings, self._settings.on(self._settings.default_cluster))
         self._add(self._live(principal, ref), kind, uri, uri)
 
     def upload(self, principal: Principal, ref: str, kind: str, name: str, sent: BinaryIO) -> None:

@@ -14,8 +14,8 @@ from gateway import stores
 from gateway.core import processes
 from gateway.core.clock import utc_now
 from gateway.core.identity import ANONYMOUS
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
 from sessions.drivers.models import Driver
 from sessions.models import Kind, SessionRequest
 from tests.integration.running_gateway import SOON, Gateway, wait_until

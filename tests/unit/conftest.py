@@ -18,9 +18,9 @@ from batches.models import Batch, BatchRequest
 from batches.store import BatchStore
 from gateway import stores
 from gateway.core.identity import ANONYMOUS
+from gateway.core.options import SparkOptions
 from gateway.core.processes import OWNER_VARIABLE
-from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
+from gateway.core.settings import ClusterSettings, Settings
 from gateway.core.store.database import Database
 from gateway.core.store.sqlite import SqliteDatabase
 from gateway.stores import Stores
@@ -53,6 +53,11 @@ def clock() -> FixedClock:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def here() -> ClusterSettings:
+    return ClusterSettings()
 
 
 @pytest.fixture(scope="session")

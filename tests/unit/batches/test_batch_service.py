@@ -13,8 +13,8 @@ from batches.store import BatchStore
 from gateway.core import logs
 from gateway.core.errors import DuplicateName, InvalidRequest, LimitReached, NotFound
 from gateway.core.identity import ANONYMOUS, Principal
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
 from gateway.core.store.database import Database
 from tests.unit.conftest import Bell
 

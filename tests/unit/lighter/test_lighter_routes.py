@@ -11,7 +11,7 @@ import pytest
 
 from gateway.core.clock import utc_now
 from gateway.core.identity import ANONYMOUS
-from gateway.core.spark import conf_of
+from gateway.core.submit import conf_of
 from sessions.reconcile import SessionPass
 
 APPLICATION_KEYS = {
@@ -56,7 +56,7 @@ def test_lighter_what_is_asked_reaches_spark(lighter, gateway) -> None:
     lighter.submit(**{**SEED_BATCH, "mainClass": "a.Main", "jars": "hdfs:///one.jar"})
     request = gateway.batches.find(ANONYMOUS, 0).request
     assert (request.class_name, request.args) == ("a.Main", ["arg1", "arg2"])
-    conf = conf_of(request.options, gateway.settings, gateway.settings.data_dir, {})
+    conf = conf_of(request.options, gateway.settings.on("default"), gateway.settings.data_dir, {})
     assert conf["spark.app.name"] == "App name"
     assert (conf["spark.executor.instances"], conf["spark.executor.cores"], conf["spark.executor.memory"]) == (
         "4", "2", "2G",
@@ -390,7 +390,9 @@ def test_lighter_conf_wins_over_sizes_and_the_settings_conf_over_defaults(make_g
     gateway = make_gateway(spark_conf={"spark.driver.memory": "4g", "spark.executor.cores": "7"})
     conf = {"spark.executor.instances": "9", "spark.executor.memory": "3g"}
     gateway.send("POST", "/lighter/api/sessions", {"executorMemory": "1g", "executorCores": 2, "conf": conf})
-    whole = conf_of(gateway.sessions.find(ANONYMOUS, 0).options, gateway.settings, gateway.settings.data_dir, {})
+    whole = conf_of(
+        gateway.sessions.find(ANONYMOUS, 0).options, gateway.settings.on("default"), gateway.settings.data_dir, {}
+    )
     assert whole["spark.executor.instances"] == "9" and whole["spark.executor.memory"] == "3g"
     assert whole["spark.executor.cores"] == "2", "what a request asks for wins over the settings"
     assert whole["spark.driver.memory"] == "4g", "the settings win over Lighter's default"

@@ -10,8 +10,8 @@ import pytest
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidName, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.identity import ANONYMOUS, Principal
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
 from gateway.core.store.database import Database
 from sessions import service as service_module
 from sessions.drivers.store import DriverStore

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.identity import ANONYMOUS
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
 from gateway.core.store.database import Database
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session

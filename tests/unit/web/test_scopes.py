@@ -65,7 +65,9 @@ def test_what_is_public_needs_no_scope(path: str, gateway, monkeypatch: pytest.M
 
 def test_one_scope_opens_what_declares_it_and_nothing_else(gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway.open()
-    monkeypatch.setattr(identity, "ANONYMOUS", Principal(user="eve", scopes=frozenset({JOBS_READ})))
+    monkeypatch.setattr(
+        identity, "ANONYMOUS", Principal(user="eve", projects=frozenset({"default"}), scopes=frozenset({JOBS_READ}))
+    )
     statuses = [gateway.send(method, "/sessions/0").status_code for method in ("GET", "DELETE")]
     assert statuses == [200, 403]
 
