@@ -55,7 +55,7 @@ def test_fields_of_a_batch_reach_spark(gateway: Gateway, script: Path) -> None:
     batch = gateway.new_batch(
         script,
         name="fields of a batch",
-        driverMemory="600m",
+        driverMemory="600MB",
         pyFiles=[str(script.with_name("beside.py"))],
         files=[str(script.with_name("data.txt"))],
         conf={"spark.my.key": "a = b"},

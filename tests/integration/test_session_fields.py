@@ -27,7 +27,7 @@ def opened(gateway: Gateway, jar: Path, inputs: Path) -> Session:
     return gateway.new_session(
         kind="pyspark",
         name="every field ä",
-        driverMemory="700m",
+        driverMemory="700mb",
         driverCores=1,
         executorMemory="600m",
         executorCores=2,
@@ -53,7 +53,7 @@ def test_every_field_comes_back_as_it_was_asked(opened: Session, jar: Path, inpu
     asked = {
         "name": "every field ä",
         "kind": "pyspark",
-        "driverMemory": "700m",
+        "driverMemory": "700mb",
         "driverCores": 1,
         "executorMemory": "600m",
         "executorCores": 2,

@@ -39,7 +39,7 @@ REQUEST = BatchRequest("/bin/true")
         (BatchRequest(""), "requirement failed: File is required."),
         (BatchRequest("rel.py"), "requirement failed: Path 'rel.py' is not absolute."),
         (BatchRequest("/none.py"), "file: there is no file /none.py on the gateway's host"),
-        (BatchRequest("/bin/true", options=SparkOptions(name="")), "Invalid session name: "),
+        (BatchRequest("/bin/true", options=SparkOptions(name="")), "the session name '' cannot be asked for"),
         (BatchRequest("/bin/true", options=SparkOptions(jars=["a.jar"])), "requirement failed: Path 'a.jar'"),
         (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is -1"),
     ],

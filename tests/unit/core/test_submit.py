@@ -109,6 +109,30 @@ def test_the_master_is_the_gateways(here: ClusterSettings) -> None:
     assert conf_of(SparkOptions(conf={"spark.master": "spark://elsewhere:7077"}), here)["spark.master"] == here.master
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ("2g", "2g"),
+        ("2G", "2g"),
+        ("1gb", "1g"),
+        ("1gib", "1g"),
+        ("1024", "1024m"),
+        (" 2g\n", "2g"),
+        ("1073741824b", "1024m"),
+    ],
+)
+def test_the_drivers_memory_is_spelt_as_java_reads_it_too(size: str, expected: str, here: ClusterSettings) -> None:
+    """Spark hands it to Java as it is: there `1gb` is no size, and 1024 is bytes."""
+    assert conf_of(SparkOptions(driver_memory=size), here)["spark.driver.memory"] == expected
+    assert conf_of(SparkOptions(conf={"spark.driver.memory": size}), here)["spark.driver.memory"] == expected
+
+
+def test_other_sizes_keep_their_meaning(here: ClusterSettings) -> None:
+    conf = {"spark.driver.maxResultSize": "1024", "spark.executor.memoryOverhead": "384", "spark.mine": "1gb"}
+    found = conf_of(SparkOptions(conf=conf), here)
+    assert [found[key] for key in conf] == ["1024b", "384m", "1gb"]
+
+
 # ---------------------------------------------------------------- the command line
 
 
