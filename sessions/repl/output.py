@@ -54,6 +54,13 @@ def shortened(text: str, limit: int) -> str:
     return f"{_head(text, limit)}\n{_notice(limit)}"
 
 
+def all_shortened(lines: list[str], limit: int) -> list[str]:
+    """The lines, cut as one text would be."""
+    if sum(map(byte_length, lines)) <= limit:
+        return lines
+    return shortened("".join(lines), limit).splitlines(keepends=True)
+
+
 def _head(text: str, limit: int) -> str:
     if text.isascii():
         return text[:limit]
