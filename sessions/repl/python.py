@@ -17,6 +17,7 @@ from . import magics
 from .cells import Cells
 from .interpreter import Interpreter
 from .interrupts import interruptible
+from .magic_lines import PYTHON, split
 from .output import TEXT, Capture, Envelope, Stream, all_shortened, error, ok, shortened
 from .python_errors import frame_lines, traceback_lines
 
@@ -73,13 +74,10 @@ class PythonInterpreter(Interpreter):
 
     def _steps(self, code: str, file: str) -> list[Step]:
         """The text as runnable steps; all of it is parsed before any of it runs."""
-        try:
-            return [self._compiled(code, file)]
-        except SyntaxError:
-            chunks = magics.split(code)
-            if not any(magics.is_magic(chunk) for chunk in chunks):
-                raise
-        return [magics.step(chunk) if magics.is_magic(chunk) else self._compiled(chunk, file) for chunk in chunks]
+        return [
+            magics.step(chunk, file) if chunk.is_magic else self._compiled(chunk.placed, file)
+            for chunk in split(code, PYTHON)
+        ]
 
     def _compiled(self, source: str, file: str) -> Step:
         tree = compile(source, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)

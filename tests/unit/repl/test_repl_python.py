@@ -340,6 +340,8 @@ def test_last_value_is_underscore(run: Run) -> None:
         ),
         ("x = [1]\n%json x  ", {"application/json": [1]}),
         ("x = 1\n%json [x, x + 1]", {"application/json": [1, 2]}),
+        ('q = """\n%late%\n"""\nfound = [q]\n%json found', {"application/json": ["\n%late%\n"]}),
+        ("x = (10\n% 4)\n%json x\ny = [10\n% 3]\n%json y", {"application/json": [1]}),
     ],
 )
 def test_magics(run: Run, code: str, data: dict[str, Any]) -> None:
@@ -365,6 +367,15 @@ def test_magics_do_not_end_the_interpreter(run: Run, magic: str) -> None:
 def test_line_numbers_survive_magics(run: Run) -> None:
     lines = without_carets(run("x = 1\n%json x\ndef f():\n  1/0\nf()"))["traceback"]
     assert lines[1:3] == [frame(5, "f()"), frame(4, "1/0", "f")]
+
+
+@pytest.mark.parametrize("magic", ["json", "table", "matplot"])
+def test_a_failing_magic_is_told_by_its_line(run: Run, magic: str) -> None:
+    envelope = without_carets(run(f"x = 1\n%{magic} x + nothing"))
+    assert envelope["traceback"] == [
+        HEADER, frame(2, f"%{magic} x + nothing"), "NameError: name 'nothing' is not defined\n"
+    ]  # fmt: skip
+    assert run(f"1\n%{magic}  x[")["traceback"][:2] == ['  File "<cell 7>", line 2\n', "    x[\n"]
 
 
 def test_matplot_sends_the_figure_once(run: Run) -> None:
