@@ -8,6 +8,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import contextlib
 import sys
 from collections.abc import Callable
 from types import CodeType, ModuleType
@@ -42,6 +43,7 @@ class PythonInterpreter(Interpreter):
         self._direct(capture)
         try:
             data = interruptible(self._run, code, self._cells.add(statement, code)) or {}
+            self._collect()
             text = capture.text()
             if text or not data:
                 data[TEXT] = text
@@ -62,7 +64,15 @@ class PythonInterpreter(Interpreter):
         # Code may have put streams of its own in their place, and closed them; they are not for the next statement.
         sys.stdout, sys.stderr = self._streams
         for stream in self._streams:
-            stream.capture = capture
+            stream.direct(capture)
+
+    def _collect(self) -> None:
+        """Get what streams of the code's own, in the place of ours, still hold back."""
+        for name in ("stdout", "stderr"):
+            with contextlib.suppress(BaseException):
+                interruptible(lambda: getattr(sys, name).flush())  # noqa: B023 - called at once
+        for stream in self._streams:
+            stream.settle()
 
     def _run(self, code: str, file: str) -> dict[str, Any] | None:
         data: dict[str, Any] | None = None
@@ -99,6 +109,7 @@ class PythonInterpreter(Interpreter):
 
     def _failure(self, exc: BaseException, statement: int, capture: Capture) -> Envelope:
         name = type(exc).__name__
+        self._collect()
         try:
             # The text of an exception is the user's code too: it may fail, hang or be interrupted.
             evalue, lines = interruptible(lambda: (str(exc), traceback_lines(exc)))

@@ -232,6 +232,16 @@ def test_child_output_goes_to_the_log(client: Client, driver: DriverProcess) -> 
     wait_until(lambda: "from-a-child" in driver.log() and "another-child" in driver.log(), 5)
 
 
+def test_the_streams_are_those_of_a_script(client: Client) -> None:
+    code = (
+        "import faulthandler, sys\nfaulthandler.enable()\nfaulthandler.disable()\n"
+        "sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)\n"
+        "print('first', file=sys.__stdout__)\nprint('last', file=sys.__stderr__)\n"
+        "sys.__stdout__ is sys.stdout, sys.stdout.fileno() > 0"
+    )
+    assert text(client, code) == "first\n(True, True)\nlast"
+
+
 def test_a_forked_child_prints_to_the_log(client: Client, driver: DriverProcess) -> None:
     code = (
         "import os\npid = os.fork()\nif pid == 0:\n  print('forked', flush=True)\n  os._exit(0)\n_ = os.waitpid(pid, 0)"

@@ -307,6 +307,63 @@ def test_printing_after_the_statement_goes_to_the_log(run: Run, log: io.StringIO
     assert run("1")["data"] == {"text/plain": "1"}
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)\nprint('ö')", "ö"),
+        ("sys.stderr.reconfigure(errors='replace', newline='\\r\\n')\nprint('ö', 'ü', sep='\\n', file=sys.stderr)",
+         "ö\r\nü"),
+        ("sys.stdout.reconfigure(encoding='ascii', errors='replace')\nprint('ö')", "?"),
+        ("sys.stdout.reconfigure(encoding='latin-1')\n_ = sys.stdout.buffer.write(b'\\xf6')\nsys.stdout.encoding",
+         "ö'latin-1'"),
+        ("for byte in 'ö€\U0001f600'.encode(): _ = sys.stdout.buffer.write(bytes([byte]))", "ö€\U0001f600"),
+        ("_ = sys.stdout.buffer.write(b'half \\xc3')", "half \\xc3"),
+        ("_ = sys.stdout.buffer.write(memoryview(b'view'))\nsys.stdout.buffer.writelines([b'1', b'2'])", "view12"),
+        ("sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nprint('wrapped ö')", "wrapped ö"),
+        ("sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding='utf-8')\nprint('detached')", "detached"),
+        ("sys.stdout = codecs.getwriter('utf-8')(sys.stdout.buffer)\nprint('written')", "written"),
+        ("sys.stdout.writelines(['a', 'b'])\nprint('c', flush=True)", "abc"),
+        ("with sys.stdout as out: print('in', file=out)\nprint(out.closed)", "in\nFalse"),
+        ("with contextlib.redirect_stdout(sys.stderr): print('err')\nprint('out')", "out\nerr"),
+        ("out = sys.stdout\nout.isatty(), out.readable(), out.writable(), out.seekable(), out.line_buffering",
+         "(False, False, True, False, False)"),
+        ("out = sys.stdout\nout.encoding, out.errors, out.name, out.mode, out.buffer.name, out.newlines",
+         "('utf-8', 'backslashreplace', '<stdout>', 'w', '<stdout>', None)"),
+        ("isinstance(sys.stderr, io.TextIOWrapper), hasattr(sys.stderr.buffer, 'readinto')", "(True, True)"),
+        ("del sys.stdout, sys.stderr", ""),
+        ("class Stuck:\n  def flush(self): raise SystemExit\nsys.stdout = Stuck()", ""),
+    ],
+)  # fmt: skip
+def test_a_stream_is_what_it_is_in_a_script(run: Run, code: str, text: str) -> None:
+    run("import codecs, contextlib, io, sys")
+    assert run(code) == {"status": "ok", "execution_count": 7, "data": {"text/plain": text}}
+    run("for stream in (sys.stdout, sys.stderr): stream.reconfigure(encoding='utf-8', newline='\\n')")
+    assert run("print('on', file=sys.stderr)\nprint('and')")["data"] == {"text/plain": "and\non"}
+
+
+@pytest.mark.parametrize(
+    ("code", "ename"),
+    [
+        ("sys.stdout.read()", "UnsupportedOperation"),
+        ("sys.stdout.seek(0)", "UnsupportedOperation"),
+        ("sys.stdout.truncate(0)", "UnsupportedOperation"),
+        ("sys.stdout.write(b'bytes')", "TypeError"),
+        ("sys.stdout.buffer.write('text')", "TypeError"),
+        ("sys.stdout.buffer.write(5)", "TypeError"),
+        ("sys.stdout.reconfigure(encoding='nothing')", "LookupError"),
+        ("sys.stdout.reconfigure(colour='red')", "TypeError"),
+        ("sys.stdout.reconfigure(encoding='ascii')\nprint('ö')", "UnicodeEncodeError"),
+    ],
+)
+def test_a_stream_refuses_what_it_refuses_in_a_script(run: Run, code: str, ename: str) -> None:
+    assert run(f"import sys\n{code}")["ename"] == ename
+
+
+def test_what_a_wrapper_holds_back_is_in_the_answer_of_a_failure(run: Run) -> None:
+    code = "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\nprint('held')\n1/0"
+    assert run(code)["data"] == {"text/plain": "held"}
+
+
 def test_a_logger_keeps_working_in_later_statements(run: Run) -> None:
     run("import logging, sys\nlog = logging.Logger('l')\nlog.addHandler(logging.StreamHandler(sys.stdout))")
     assert run("log.error('seen')")["data"] == {"text/plain": "seen"}
