@@ -106,7 +106,7 @@ def _fault(key: str, text: str) -> str | None:
     if key in _TIMES and not _TIME.fullmatch(text):
         return f"'{text}' is not a time: give a whole number and a unit, such as 90s or 10min"
     if key in _NUMBERS and not (_NUMBER.fullmatch(text) and _NUMBERS[key] <= int(text) < 2**31):
-        return f"is '{text}': give a whole number from {_NUMBERS[key]} up"
+        return f"is {text or 'empty'}: give a whole number from {_NUMBERS[key]} up"
     if key in _SWITCHES and text.strip().lower() not in ("true", "false"):
         return f"is '{text}': give true or false"
     if "-Xmx" in text and (size := _JAVA_OPTIONS.get(key)):

@@ -149,6 +149,19 @@ def test_class_and_deploy_mode_are_on_the_command_line(here: ClusterSettings) ->
     assert command[3:] == ["--deploy-mode", "cluster", "--class", "org.Main", "/a.jar"]
 
 
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("/d/a#b.py", "file:///d/a%23b.py"),
+        ("/d/a\rb.py", "file:///d/a%0Db.py"),
+        ("/d/a b%20.py", "/d/a b%20.py"),
+        ("s3a://b/a.py#c", "s3a://b/a.py#c"),
+    ],
+)
+def test_an_application_is_named_so_that_spark_finds_it(file: str, expected: str, here: ClusterSettings) -> None:
+    assert submit.command(here, Path("/c"), file)[-1] == expected
+
+
 def test_a_proxy_user_is_passed_on(here: ClusterSettings) -> None:
     command = submit.command(here, Path("/c"), "/a.py", proxy_user="bob")
     assert command[-3:] == ["--proxy-user", "bob", "/a.py"]
