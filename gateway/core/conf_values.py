@@ -83,6 +83,7 @@ _JAVA_OPTIONS = {
 
 # Java's trim cuts off what is no greater than a space
 _SIZE = re.compile(r"[\0-\x20]*([0-9]{1,18})(?:([kmgtp])i?b?|(b))?[\0-\x20]*", re.IGNORECASE)
+_PLAIN = re.compile(r"[0-9]+[kmgt]", re.IGNORECASE)  # what Java reads as well
 _TIME = re.compile(r"[\0-\x20]*-?[0-9]{1,18}(us|ms|s|m|min|h|d)?[\0-\x20]*", re.IGNORECASE)
 _NUMBER = re.compile(r"[\0-\x20]*[+-]?[0-9]{1,10}[\0-\x20]*")
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
@@ -141,7 +142,7 @@ def spelt(conf: Mapping[str, str]) -> dict[str, str]:
 
 def _spelt(key: str, text: str) -> str:
     parsed = _parsed(key, text)
-    if parsed is None:
+    if parsed is None or _PLAIN.fullmatch(text):
         return text
     number, unit = parsed
     if key == DRIVER_MEMORY and unit not in "kmgt":

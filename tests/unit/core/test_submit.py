@@ -113,7 +113,7 @@ def test_the_master_is_the_gateways(here: ClusterSettings) -> None:
     ("size", "expected"),
     [
         ("2g", "2g"),
-        ("2G", "2g"),
+        ("2G", "2G"),
         ("1gb", "1g"),
         ("1gib", "1g"),
         ("1024", "1024m"),
