@@ -24,6 +24,7 @@ from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
+from sessions.jobs.reconcile import UploadPass
 from sessions.jobs.runner import JobRunner
 from sessions.permanent import DeclaredPass
 from sessions.reconcile import SessionPass
@@ -54,6 +55,7 @@ class Supervisor:
         service = SessionService(store.sessions, store.drivers, settings, utc_now)
         self._declared = DeclaredPass(store.sessions, service, settings)
         self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
+        self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
 
     async def run(self) -> None:
@@ -123,6 +125,7 @@ class Supervisor:
     def _expire(self) -> None:
         self._sessions.expire()
         self._declared()
+        self._uploads()
         self._batches.expire()
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
         self._awake.set()
