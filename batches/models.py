@@ -25,7 +25,10 @@ class BatchRequest:
 
 @dataclass(frozen=True)
 class Batch:
-    """`reason` says why it ended otherwise than well, in a sentence; None while it lives, and when it succeeded."""
+    """`host` is where it runs or ran, in `folder`; None: not decided yet.
+
+    `reason` says why it ended otherwise than well, in a sentence; None while it lives, and when it succeeded.
+    """
 
     id: int
     uuid: str
@@ -36,6 +39,7 @@ class Batch:
     state: BatchState
     target: Target
     request: BatchRequest
+    host: str | None
     folder: Path
     app_id: str | None
     ui_url: str | None
@@ -62,6 +66,7 @@ class Batch:
             state=BatchState(row["state"]),
             target=Target(row["target"]),
             request=BatchRequest(**{**asked, "options": SparkOptions(**asked["options"])}),
+            host=row["host"],
             folder=Path(row["folder"]),
             app_id=row["app_id"],
             ui_url=row["ui_url"],

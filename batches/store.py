@@ -45,9 +45,21 @@ def reasons(db: Database) -> None:
     db.run("UPDATE batches SET project = 'default' WHERE project IS NULL")
 
 
+@migrations()
+def hosts(db: Database) -> None:
+    db.run("ALTER TABLE batches ADD COLUMN host TEXT")
+
+
+# What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
+# one host that such a store has.
+_HERE = "(host IS NULL OR host = :host)"
+
+
 class BatchStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it, which gets none to act on that are on others."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self._host = db, host
 
     def add(
         self, principal: Principal, request: BatchRequest, folder: Path, uuid: str, now: datetime, most_waiting: int
@@ -122,14 +134,18 @@ class BatchStore:
         self._db.ring_on_commit()
 
     def next(self, most_running: int) -> list[Batch]:
-        """The waiting batches that may start now, in order, when `most_running` may run at the same time."""
-        free = most_running - int(self._db.value("SELECT count(*) FROM batches WHERE state = 'running'"))
+        """The waiting batches that may start now, in order, when `most_running` may run on this host at a time."""
+        here = {"host": self._host}
+        free = most_running - int(
+            self._db.value(f"SELECT count(*) FROM batches WHERE state = 'running' AND {_HERE}", here)
+        )
         return self._select(
             "state = 'starting' AND target = 'finished' ORDER BY id LIMIT :free", {"free": max(0, free)}
         )
 
     def running(self) -> list[Batch]:
-        return self._select("state = 'running' ORDER BY id")
+        """On this host."""
+        return self._select(f"state = 'running' AND {_HERE} ORDER BY id")
 
     def with_folders(self, names: Iterable[str]) -> list[Batch]:
         """The running batches with these folder names."""
@@ -140,19 +156,20 @@ class BatchStore:
         ]
 
     def without_app(self) -> list[Batch]:
-        """Running batches whose Spark application is not known yet."""
-        return self._select("state = 'running' AND app_id IS NULL")
+        """Running batches of this host whose Spark application is not known yet."""
+        return self._select(f"state = 'running' AND app_id IS NULL AND {_HERE}")
 
     def unwanted(self) -> list[Batch]:
-        """Deleted batches, to be killed and forgotten."""
-        return self._select("target = 'deleted'")
+        """Deleted batches of this host, or of none, to be killed and forgotten."""
+        return self._select(f"target = 'deleted' AND {_HERE}")
 
-    def start(self, batch: int, now: datetime) -> bool:
+    def start(self, batch: int, folder: Path, now: datetime) -> bool:
+        """Take it to this host, to run in `folder`. False: it was taken, or is not wanted any more."""
         with self._db.transaction():
             row = self._db.row(
-                "UPDATE batches SET state = 'running', started = :now"
+                "UPDATE batches SET state = 'running', host = :host, folder = :folder, started = :now"
                 " WHERE id = :id AND state = 'starting' AND target = 'finished' RETURNING owner, project",
-                {"id": batch, "now": to_text(now)},
+                {"id": batch, "host": self._host, "folder": str(folder), "now": to_text(now)},
             )
             if row is not None:
                 events.record(self._db, now, Belonging.of(row), "batch", batch, "running")
@@ -194,7 +211,8 @@ class BatchStore:
         )
 
     def _select(self, where: str, values: dict[str, object] | None = None) -> list[Batch]:
-        return [Batch.of(row) for row in self._db.rows(f"SELECT * FROM batches WHERE {where}", values or {})]
+        rows = self._db.rows(f"SELECT * FROM batches WHERE {where}", {"host": self._host, **(values or {})})
+        return [Batch.of(row) for row in rows]
 
 
 def _in_json(text: str) -> str:

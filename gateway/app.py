@@ -15,6 +15,7 @@ from compat.livy.dialect import livy
 from gateway import stores
 from gateway.console.routes import console
 from gateway.core.clock import utc_now
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings, reading
 from gateway.web import headers, scopes
 from gateway.web.api import Api, JsonProvider
@@ -43,7 +44,7 @@ _DOCS_ASSETS = {
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
     settings = settings or reading.load(os.environ)
-    store = stores.Stores(stores.open_and_migrate(settings))
+    store = stores.Stores(stores.open_and_migrate(settings), host_name(settings))
     sessions = SessionService(store.sessions, store.drivers, settings, utc_now)
     statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now)
     jobs = JobService(store.jobs, sessions, settings, utc_now)

@@ -44,9 +44,9 @@ def supervisor_lease(settings: Settings) -> str:
 
 
 class Stores:
-    """Every store over one database."""
+    """Every store over one database, as the host of this name sees it."""
 
-    def __init__(self, db: Database) -> None:
-        self.drivers, self.statements, self.jobs = DriverStore(db), StatementStore(db), JobStore(db)
+    def __init__(self, db: Database, host: str) -> None:
+        self.drivers, self.statements, self.jobs = DriverStore(db, host), StatementStore(db, host), JobStore(db, host)
         self.sessions = SessionStore(db, self.drivers, (self.statements, self.jobs))
-        self.batches = BatchStore(db)
+        self.batches = BatchStore(db, host)

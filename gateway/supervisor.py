@@ -47,8 +47,8 @@ class Supervisor:
         self._awake = asyncio.Event()
         self._stopped = False
         clusters = Clusters(settings, _DRIVER_JVM)
-        store = stores.Stores(db)
         self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
+        store = stores.Stores(db, place.name)
         self._runner = Runner(store.statements, utc_now)
         self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running)
         self._sessions = SessionPass(store.sessions, settings, utc_now)

@@ -43,7 +43,8 @@ class SessionRequest:
 class Session:
     """`uuid` is a UUID, or the id that its client chose. `short_lives`: how often in a row its driver died young.
 
-    `driver` and `seat` are its claim: which interpreter of which Spark application is its own.
+    `driver` and `seat` are its claim: which interpreter of which Spark application is its own. `host` is where that
+    runs, in `folder`; None: not decided yet.
     """
 
     id: int
@@ -60,6 +61,7 @@ class Session:
     idle_timeout: str | None
     driver: str
     seat: int
+    host: str | None
     folder: Path
     app_id: str | None
     ui_url: str | None
@@ -92,6 +94,7 @@ class Session:
             idle_timeout=row["idle_timeout"],
             driver=row["driver"],
             seat=row["seat"],
+            host=row["host"],
             folder=Path(row["folder"]),
             app_id=row["app_id"],
             ui_url=row["ui_url"],

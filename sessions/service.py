@@ -104,6 +104,16 @@ class SessionService:
         driver = self._store.remove(session.id, "deleted by its user", self._clock())
         self._wait_until_gone(driver or session.driver)
 
+    def keep_here(self, session: Session) -> None:
+        """Have its driver run on this host, where what is sent to it is kept. Raises InvalidRequest if it cannot."""
+        self._drivers.place(session.driver, self._settings.data_dir / "drivers" / session.driver)
+        driver = self._drivers.find(session.driver)
+        if driver is not None and not driver.may_be_on(self._drivers.host):
+            raise InvalidRequest(
+                f"the session runs on the host {driver.host}, and this is {self._drivers.host}: send the file to the"
+                " gateway there, or add it by a path or an address from which it can be read there"
+            )
+
     # ------------------------------------------------------------ rules
 
     def _check(self, request: SessionRequest) -> None:

@@ -18,7 +18,7 @@ from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
 from gateway.core.store.database import Conflict, Database, Migrations, next_id
 from sessions.drivers.models import Driver
-from sessions.drivers.store import DriverStore
+from sessions.drivers.store import HERE, DriverStore
 from sessions.models import Session, SessionRequest
 from sessions.parts import Part
 
@@ -34,8 +34,8 @@ _HAS_JOBS = (
     " AND session_jobs.state IN ('queued', 'started', 'cancelling'))"
 )
 _SESSION = (
-    f"SELECT sessions.*, (sessions.state = 'idle' AND {_HAS_STATEMENTS}) AS busy, drivers.folder, drivers.app_id,"
-    " drivers.ui_url FROM sessions JOIN drivers ON drivers.id = sessions.driver"
+    f"SELECT sessions.*, (sessions.state = 'idle' AND {_HAS_STATEMENTS}) AS busy, drivers.host, drivers.folder,"
+    " drivers.app_id, drivers.ui_url FROM sessions JOIN drivers ON drivers.id = sessions.driver"
 )
 
 
@@ -202,9 +202,11 @@ class SessionStore:
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
 
     def to_restart(self) -> list[tuple[Session, Driver]]:
-        """Every permanent session whose driver is gone, with that driver."""
+        """Every permanent session whose driver is gone from this host, or was on none, with that driver."""
         rows = self._db.rows(
-            f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1 AND drivers.state = 'gone'"
+            f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1"
+            f" AND drivers.state = 'gone' AND {HERE}",
+            {"host": self._drivers.host},
         )
         pairs = [(session, self._drivers.find(session.driver)) for session in map(Session.of, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]

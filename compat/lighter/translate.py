@@ -143,7 +143,7 @@ def _application(record: Session | Batch, *, contacted: bool, live: bool) -> Doc
     return {
         "appId": record.app_id,
         "appInfo": {"sparkUiUrl": record.ui_url, "driverLogUrl": None} if record.ui_url else None,
-        "log": logs.tail(record.log, _FEW_LINES),
+        "log": _last_lines(record, _FEW_LINES),
         "createdAt": _time(record.created),
         "contactedAt": _time(utc_now() if live else record.ended) if contacted else None,
         "finishedAt": _time(record.ended),
@@ -178,12 +178,16 @@ def _size(options: SparkOptions, field: str, key: str, default: Any) -> Any:
 
 def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:
     """Raises NotFound when nothing was written yet, but for sparkmagic, which needs the list."""
-    lines = logs.tail(record.log, LOG_LINES)
+    lines = _last_lines(record, LOG_LINES)
     if sparkmagic:
         return {"id": record.id, "log": lines}
     if not lines:
         raise NotFound("log of", record.uuid)
     return {"id": record.uuid, "log": "\n".join(lines)}
+
+
+def _last_lines(record: Session | Batch, size: int) -> list[str]:
+    return logs.elsewhere(record.log, record.host) or logs.tail(record.log, size)
 
 
 def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) -> str:

@@ -270,8 +270,10 @@ class LogView:
         return self.stop >= self.total
 
 
-def log_view(path: Path, asked: int | None) -> LogView:
-    """A page of a log from line `asked` (from 0) on; None: the last lines."""
+def log_view(path: Path, asked: int | None, host: str | None = None) -> LogView:
+    """A page of a log, which is on `host`, from line `asked` (from 0) on; None: the last lines."""
+    if instead := logs.elsewhere(path, host):
+        return LogView(_chunks(instead, 0), 0, 1, 1)
     total = logs.count(path)
     last = max(0, total - LOG_LINES)
     start = last if asked is None else min(max(0, asked), max(0, total - 1))

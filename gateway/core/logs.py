@@ -114,6 +114,13 @@ def own_tail(path: Path, size: int) -> list[str]:
     return lines[begins:]
 
 
+def elsewhere(path: Path, host: str | None) -> list[str]:
+    """The line to show instead of a log that is on another host; none for one that is here, or nowhere yet."""
+    if host is None or path.exists():
+        return []
+    return [f"{_MARK}this log is on the host {host}: ask the gateway there"]
+
+
 def note(path: Path, text: str) -> None:
     """Append a line of the gateway's own, marked as such."""
     _append(path, f"{_MARK}{text}\n")

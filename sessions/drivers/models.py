@@ -42,7 +42,14 @@ class Driver:
         return self.folder / "connection.json"
 
     @classmethod
-    def wanted(cls, data_dir: Path, options: SparkOptions, now: datetime, not_before: datetime | None = None) -> Driver:
+    def wanted(
+        cls,
+        data_dir: Path,
+        options: SparkOptions,
+        now: datetime,
+        not_before: datetime | None = None,
+        host: str | None = None,
+    ) -> Driver:
         """A new one, still to be stored and launched."""
         name = uuid.uuid4().hex
         return cls(
@@ -55,7 +62,11 @@ class Driver:
             created=now,
             launched=None,
             not_before=not_before,
+            host=host,
         )
+
+    def may_be_on(self, host: str) -> bool:
+        return self.host in (None, host)
 
     @classmethod
     def of(cls, row: Row) -> Driver:

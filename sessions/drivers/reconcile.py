@@ -5,6 +5,7 @@ A pass reads rows and a place, moves what has to move, and forgets: a restarted 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -65,10 +66,11 @@ class DriverPass:
         self._forget_unclaimed()
 
     def _launch(self, driver: Driver, now: datetime) -> bool:
-        if not self._store.launch(driver.id, now):
+        folder = driver.folder if driver.host else self._drivers / driver.id
+        if not self._store.launch(driver.id, folder, now):
             return False
         log.info("launching", extra={"driver": driver.id, "action": "launch"})
-        return self._start(driver, now)
+        return self._start(dataclasses.replace(driver, folder=folder), now)
 
     def _start(self, driver: Driver, now: datetime) -> bool:
         try:

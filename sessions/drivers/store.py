@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from gateway.core import events
 from gateway.core.clock import to_text
@@ -41,24 +42,27 @@ def hosts(db: Database) -> None:
     db.run("ALTER TABLE drivers ADD COLUMN host TEXT")
 
 
-# What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the one
-# host that such a store has.
+# What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
+# one host that such a store has.
 HERE = "(drivers.host IS NULL OR drivers.host = :host)"
 
 
 class DriverStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it, which gets none to act on that are on others."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self.host = db, host
 
     def add(self, driver: Driver, whose: Belonging) -> None:
         """Ask for a driver. Call it in the transaction of the claim on it."""
         self._db.run(
-            "INSERT INTO drivers (id, state, target, folder, options, created, not_before, owner, project)"
-            " VALUES (:id, :state, :target, :folder, :options, :created, :not_before, :owner, :project)",
+            "INSERT INTO drivers (id, state, target, host, folder, options, created, not_before, owner, project)"
+            " VALUES (:id, :state, :target, :host, :folder, :options, :created, :not_before, :owner, :project)",
             {
                 "id": driver.id,
                 "state": driver.state.value,
                 "target": driver.target.value,
+                "host": driver.host,
                 "folder": str(driver.folder),
                 "options": json.dumps(driver.options.as_dict()),
                 "created": to_text(driver.created),
@@ -74,19 +78,20 @@ class DriverStore:
         self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
         self._db.ring_on_commit()
 
-    def moving(self, host: str) -> list[Driver]:
-        """Drivers of the host, or of none yet, that are not where they are wanted yet, oldest first."""
+    def moving(self) -> list[Driver]:
+        """Drivers of this host, or of none yet, that are not where they are wanted yet, oldest first."""
         return self._select(
-            f"state <> 'gone' AND NOT (state = 'ready' AND target = 'ready') AND {HERE} ORDER BY created, id",
-            {"host": host},
+            f"state <> 'gone' AND NOT (state = 'ready' AND target = 'ready') AND {HERE} ORDER BY created, id"
         )
 
-    def ready_ones(self, host: str) -> list[Driver]:
-        return self._select(f"state = 'ready' AND target = 'ready' AND {HERE}", {"host": host})
+    def ready_ones(self) -> list[Driver]:
+        """Of this host."""
+        return self._select(f"state = 'ready' AND target = 'ready' AND {HERE}")
 
     def find_all(self, ids: Iterable[str]) -> list[Driver]:
-        """Those of these drivers that are not gone."""
-        return [driver for one in ids for driver in self._select("state <> 'gone' AND id = :id", {"id": one})]
+        """Those of these drivers that are on this host, or on none yet, and not gone."""
+        wanted = f"state <> 'gone' AND id = :id AND {HERE}"
+        return [driver for one in ids for driver in self._select(wanted, {"id": one})]
 
     def find(self, driver: str) -> Driver | None:
         """The driver, gone or not; None when it is forgotten."""
@@ -102,14 +107,21 @@ class DriverStore:
         state = self._db.value("SELECT state FROM drivers WHERE id = :id", {"id": driver})
         return state in (None, "gone")
 
-    def place(self, driver: str, host: str) -> bool:
-        """Have the driver run on this host; False when it is on another one, or forgotten."""
-        return bool(self._db.run(f"UPDATE drivers SET host = :host WHERE id = :id AND {HERE}", {"id": driver, "host": host}))
-
-    def launch(self, driver: str, host: str, now: datetime) -> bool:
-        """Take it to this host. False: it is on another one, was taken, or is not wanted any more."""
+    def place(self, driver: str, folder: Path) -> bool:
+        """Have it run on this host, in `folder` unless that was said before. False: it is on another host, or gone."""
         with self._db.transaction():
-            return self.place(driver, host) and self._move(driver, "requested", "launching", now, "launched")
+            self._db.run(
+                "UPDATE drivers SET host = :host, folder = :folder"
+                " WHERE id = :id AND host IS NULL AND state = 'requested'",
+                {"id": driver, "host": self.host, "folder": str(folder)},
+            )
+            return bool(self.find_all([driver]))
+
+    def launch(self, driver: str, folder: Path, now: datetime) -> bool:
+        """Place it and have it launched. False: it is on another host, was launched, or is not wanted any more."""
+        with self._db.transaction():
+            placed = self.place(driver, folder)
+            return placed and self._move(driver, "requested", "launching", now, "launched")
 
     def ready(self, driver: str, app_id: str | None, ui_url: str | None, now: datetime) -> bool:
         with self._db.transaction():
@@ -139,19 +151,18 @@ class DriverStore:
                 events.record(self._db, now, Belonging.of(row), "driver", driver, "gone", reason=row["reason"])
         return row is not None
 
-    def unclaimed(self, host: str) -> list[Driver]:
-        """Gone drivers of the host, or of none, that no session refers to any more."""
+    def unclaimed(self) -> list[Driver]:
+        """Gone drivers of this host, or of none, that no session refers to any more."""
         return self._select(
-            "state = 'gone' AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id)"
-            f" AND {HERE}",
-            {"host": host},
+            f"state = 'gone' AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id) AND {HERE}"
         )
 
     def remove(self, driver: str) -> None:
         self._db.run("DELETE FROM drivers WHERE id = :id AND state = 'gone'", {"id": driver})
 
     def _select(self, where: str, values: Mapping[str, str] | None = None) -> list[Driver]:
-        return [Driver.of(row) for row in self._db.rows(f"SELECT * FROM drivers WHERE {where}", values or {})]
+        rows = self._db.rows(f"SELECT * FROM drivers WHERE {where}", {"host": self.host, **(values or {})})
+        return [Driver.of(row) for row in rows]
 
     def _move(self, driver: str, before: str, after: str, now: datetime, stamp: str | None = None) -> bool:
         also = f", {stamp} = :now" if stamp else ""

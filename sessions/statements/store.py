@@ -14,6 +14,7 @@ from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
 from gateway.core.store.database import Database, Migrations, Row
 from sessions.drivers.claims import Claim, claim_of
+from sessions.drivers.store import HERE
 from sessions.statements.models import Statement, error_output
 from sessions.statements.states import StatementState
 from sessions.store import belonging_of
@@ -38,8 +39,10 @@ def first_table(db: Database) -> None:
 
 
 class StatementStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it, which runs those of sessions whose driver is there."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self._host = db, host
 
     def submit(
         self, session: int, code: str, kind: str, now: datetime, *, most_unfinished: int, retained: int
@@ -112,7 +115,7 @@ class StatementStore:
         return StatementState(row["state"])
 
     def claim(self, now: datetime) -> list[Statement]:
-        """Move the first waiting statement of every idle session in which none runs to running; those."""
+        """Move the first waiting statement of every idle session here in which none runs to running; those."""
         with self._db.transaction():
             rows = self._claim(now)
             for row in rows:
@@ -124,11 +127,12 @@ class StatementStore:
             "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
             " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
             " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
+            f" JOIN drivers ON drivers.id = sessions.driver AND {HERE}"
             f" WHERE waiting.state IN {_UNFINISHED} AND waiting.state = 'waiting'"
             " AND NOT EXISTS (SELECT 1 FROM statements AS other"
             " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"
             " GROUP BY waiting.session) RETURNING *",
-            {"now": to_text(now)},
+            {"now": to_text(now), "host": self._host},
         )
 
     def has_waiting(self) -> bool:
@@ -139,10 +143,10 @@ class StatementStore:
         )
 
     def running(self) -> list[tuple[Statement, Claim]]:
-        """Every statement that runs or is being cancelled, with the claim of its session."""
+        """Every statement that runs or is being cancelled here, with the claim of its session."""
         rows = self._db.rows("SELECT * FROM statements WHERE state IN ('running', 'cancelling')")
         pairs = [(Statement.of(row), claim_of(self._db, row["session"])) for row in rows]
-        return [(statement, claim) for statement, claim in pairs if claim is not None]
+        return [(statement, claim) for statement, claim in pairs if claim and claim.driver.may_be_on(self._host)]
 
     def set_progress(self, session: int, number: int, progress: float) -> None:
         self._db.run(

@@ -139,7 +139,7 @@ def postgres_db(settings: Settings, migrated: tuple[str, str]) -> Iterator[Datab
 
 @pytest.fixture
 def all_stores(db: Database) -> Stores:
-    return Stores(db)
+    return Stores(db, "here")
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def make_ready(driver_store: DriverStore, session_store: SessionStore, clock: Fi
     """Has the session's driver launched and ready, and the session idle."""
 
     def ready(session: Session) -> None:
-        assert driver_store.launch(session.driver, clock())
+        assert driver_store.launch(session.driver, session.folder, clock())
         assert driver_store.ready(session.driver, "local-1", "http://127.0.0.1:4040", clock())
         assert session_store.become_idle(clock()) == [session.id]
 

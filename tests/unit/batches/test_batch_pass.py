@@ -265,7 +265,7 @@ def test_a_batch_that_ended_while_nobody_watched_tells_its_code(supervisor: Supe
 def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_batch) -> None:
     """The supervisor was killed between the two."""
     batch = add_batch(SUCCEEDS)
-    assert supervisor.store.start(batch.id, supervisor.clock())
+    assert supervisor.store.start(batch.id, batch.folder, supervisor.clock())
     supervisor.again()
     supervisor.until_state(batch, "success")
     assert supervisor.submitter.started == [batch.id]
@@ -275,7 +275,7 @@ def test_a_row_whose_process_was_never_started_and_that_was_deleted_is_not_start
     supervisor: Supervisor, add_batch
 ) -> None:
     batch = add_batch(RUNS_ON)
-    supervisor.store.start(batch.id, supervisor.clock())
+    supervisor.store.start(batch.id, batch.folder, supervisor.clock())
     supervisor.store.delete(batch.id)
     supervisor.again()
     supervisor.until_state(batch, "forgotten", advance=0.1)

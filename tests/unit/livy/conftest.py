@@ -16,6 +16,7 @@ from gateway import stores
 from gateway.app import create_app
 from gateway.core.clock import utc_now
 from gateway.core.identity import ANONYMOUS
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings
 from gateway.stores import Stores
 from tests.unit.conftest import Bell
@@ -27,7 +28,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.db = stores.open_store(settings)
-        store = Stores(self.db)
+        store = Stores(self.db, host_name(settings))
         self.sessions, self.drivers, self.batches = store.sessions, store.drivers, store.batches
         self.jobs, self.statements = store.jobs, store.statements
         self.addition_error: str | None = None  # why what is added to a session cannot be
@@ -78,7 +79,7 @@ class Gateway:
 
     def make_idle(self) -> None:
         for driver in self.drivers.moving():
-            self.drivers.launch(driver.id, utc_now())
+            self.drivers.launch(driver.id, driver.folder, utc_now())
             self.drivers.ready(driver.id, "local-1795225518313", "http://127.0.0.1:4040", utc_now())
         self.sessions.become_idle(utc_now())
 
@@ -104,7 +105,7 @@ class Gateway:
         found.log.write_text(text)
 
     def end_batch(self, batch: int, state: str) -> None:
-        self.batches.start(batch, utc_now())
+        self.batches.start(batch, self.settings.data_dir / "batches" / str(batch), utc_now())
         self.batches.end(batch, BatchState(state), 0, None, utc_now())
 
 

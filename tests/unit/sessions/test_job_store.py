@@ -21,7 +21,7 @@ pytestmark = pytest.mark.both_stores
 
 @pytest.fixture
 def store(db: Database) -> JobStore:
-    return JobStore(db)
+    return JobStore(db, "here")
 
 
 @pytest.fixture

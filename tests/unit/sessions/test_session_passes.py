@@ -72,7 +72,7 @@ class Supervisor:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, db: Database, settings: Settings, clock) -> None:
         self.launcher, self.clock, self.settings = FakeLauncher(), clock, settings
-        store = Stores(db)
+        store = Stores(db, "here")
         self.drivers, self.sessions, self.statements = store.drivers, store.sessions, store.statements
         self._loop = loop
         self.again()
@@ -350,7 +350,7 @@ def test_a_driver_whose_folder_is_gone_is_noticed(supervisor: Supervisor, runnin
 def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_session) -> None:
     """The supervisor was killed between the two."""
     session = add_session()
-    assert supervisor.drivers.launch(session.driver, supervisor.clock())
+    assert supervisor.drivers.launch(session.driver, session.folder, supervisor.clock())
     supervisor.again()
     supervisor.until(lambda: supervisor.state(session) == "idle")
     assert supervisor.launcher.launched == [session.driver]
@@ -380,7 +380,7 @@ def test_a_row_whose_process_was_never_started_and_is_not_wanted_is_not_started(
     supervisor: Supervisor, add_session
 ) -> None:
     session = add_session()
-    supervisor.drivers.launch(session.driver, supervisor.clock())
+    supervisor.drivers.launch(session.driver, session.folder, supervisor.clock())
     supervisor.sessions.remove(session.id, "", supervisor.clock())
     supervisor.again()
     supervisor.until(lambda: supervisor.driver_state(session) == "forgotten")

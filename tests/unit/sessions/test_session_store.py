@@ -108,7 +108,7 @@ def test_a_session_becomes_idle_when_its_driver_is_ready(
     add_session, session_store: SessionStore, driver_store: DriverStore, clock
 ) -> None:
     slow, quick = add_session(), add_session()
-    driver_store.launch(quick.driver, clock())
+    driver_store.launch(quick.driver, quick.folder, clock())
     driver_store.ready(quick.driver, "local-7", "http://h:4040", clock())
     assert session_store.become_idle(clock()) == [quick.id]
     assert session_store.become_idle(clock()) == []
@@ -123,7 +123,7 @@ def test_a_session_whose_driver_is_unwanted_never_becomes_idle(
     add_session, session_store: SessionStore, driver_store: DriverStore, clock
 ) -> None:
     session = add_session()
-    driver_store.launch(session.driver, clock())
+    driver_store.launch(session.driver, session.folder, clock())
     driver_store.ready(session.driver, None, None, clock())
     driver_store.give_up(session.driver, "too slow")
     assert session_store.become_idle(clock()) == []

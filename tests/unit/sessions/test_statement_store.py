@@ -46,7 +46,7 @@ def keys(statements: list[Statement]) -> list[tuple[int, int]]:
 
 def claim_and_finish(settings: Settings) -> list[tuple[int, int]]:
     """What one supervisor of several would do, until nothing is left to do."""
-    store, now = StatementStore(stores.open_store(settings)), datetime.now(timezone.utc)
+    store, now = StatementStore(stores.open_store(settings), "here"), datetime.now(timezone.utc)
     done = []
     while store.has_waiting():
         for statement in store.claim(now):
