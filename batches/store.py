@@ -90,7 +90,7 @@ class BatchStore:
                 raise DuplicateName("session", request.options.name or "") from error
             assert row is not None
             events.record(db, now, whose, "batch", row["id"], "starting")
-        return Batch.of(row)
+        return Batch.of(row, self._host)
 
     def find(self, principal: Principal, ref: int | str) -> Batch | None:
         """By id (int) or name (str); None for one that is being deleted."""
@@ -212,7 +212,7 @@ class BatchStore:
 
     def _select(self, where: str, values: dict[str, object] | None = None) -> list[Batch]:
         rows = self._db.rows(f"SELECT * FROM batches WHERE {where}", {"host": self._host, **(values or {})})
-        return [Batch.of(row) for row in rows]
+        return [Batch.of(row, self._host) for row in rows]
 
 
 def _in_json(text: str) -> str:

@@ -43,8 +43,8 @@ class SessionRequest:
 class Session:
     """`uuid` is a UUID, or the id that its client chose. `short_lives`: how often in a row its driver died young.
 
-    `driver` and `seat` are its claim: which interpreter of which Spark application is its own. `host` is where that
-    runs, in `folder`; None: not decided yet.
+    `driver` and `seat` are its claim: which interpreter of which Spark application is its own. `elsewhere` is
+    the other host on which that runs; None: it runs here, or nowhere yet.
     """
 
     id: int
@@ -61,7 +61,7 @@ class Session:
     idle_timeout: str | None
     driver: str
     seat: int
-    host: str | None
+    elsewhere: str | None
     folder: Path
     app_id: str | None
     ui_url: str | None
@@ -76,8 +76,8 @@ class Session:
         return self.folder / "log"
 
     @classmethod
-    def of(cls, row: Row) -> Session:
-        """From a row of the store's `_SESSION` query."""
+    def of(cls, row: Row, here: str) -> Session:
+        """From a row of the store's `_SESSION` query, as the host `here` sees it."""
         seconds = row["heartbeat_seconds"]
         return cls(
             id=row["id"],
@@ -94,7 +94,7 @@ class Session:
             idle_timeout=row["idle_timeout"],
             driver=row["driver"],
             seat=row["seat"],
-            host=row["host"],
+            elsewhere=row["host"] if row["host"] not in (None, here) else None,
             folder=Path(row["folder"]),
             app_id=row["app_id"],
             ui_url=row["ui_url"],

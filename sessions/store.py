@@ -16,7 +16,7 @@ from gateway.core.clock import from_text, to_text
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
-from gateway.core.store.database import Conflict, Database, Migrations, next_id
+from gateway.core.store.database import Conflict, Database, Migrations, Row, next_id
 from sessions.drivers.models import Driver
 from sessions.drivers.store import HERE, DriverStore
 from sessions.models import Session, SessionRequest
@@ -143,7 +143,7 @@ class SessionStore:
         visible, values = visible_to(principal, "sessions")
         column = "id" if isinstance(ref, int) else "name"
         row = self._db.row(f"{_SESSION} WHERE sessions.{column} = :ref AND {visible}", {"ref": ref, **values})
-        return None if row is None else Session.of(row)
+        return None if row is None else self._session(row)
 
     def number_of(self, principal: Principal, uuid: str) -> int | None:
         visible, values = visible_to(principal, "sessions")
@@ -161,7 +161,7 @@ class SessionStore:
             {"size": size, "start": start, **values},
         )
         total = self._db.value(f"SELECT count(*) FROM sessions WHERE {visible}", values)
-        return int(total), [Session.of(row) for row in rows]
+        return int(total), [self._session(row) for row in rows]
 
     def live(self) -> list[Lifetime]:
         """The live sessions that may expire."""
@@ -169,7 +169,7 @@ class SessionStore:
             f"{_SESSION.replace('sessions.*', f'sessions.*, {_HAS_JOBS} AS has_jobs')}"
             " WHERE sessions.state <> 'dead' AND sessions.permanent = 0"
         )
-        return [Lifetime(Session.of(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
+        return [Lifetime(self._session(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
 
     def is_live(self, session: int) -> bool:
         """Whether there is such a session and it has not ended."""
@@ -208,7 +208,7 @@ class SessionStore:
             f" AND drivers.state = 'gone' AND {HERE}",
             {"host": self._drivers.host},
         )
-        pairs = [(session, self._drivers.find(session.driver)) for session in map(Session.of, rows)]
+        pairs = [(session, self._drivers.find(session.driver)) for session in map(self._session, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
     def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
@@ -261,6 +261,9 @@ class SessionStore:
             self._drivers.release(row["driver"])
             events.record(self._db, now, Belonging.of(row), "session", session, "deleted", reason=reason)
         return str(row["driver"])
+
+    def _session(self, row: Row) -> Session:
+        return Session.of(row, self._drivers.host)
 
     def ended_before(self, moment: datetime) -> list[int]:
         rows = self._db.rows(

@@ -93,6 +93,9 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name}")
         return name
 
+    def drop(self, name: str) -> None:
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
     def execute(self, sql: str, database: str = "postgres") -> None:
         with closing(psycopg.connect(self.url(database), autocommit=True)) as connection:
             connection.execute(sql.encode())

@@ -187,7 +187,7 @@ def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:
 
 
 def _last_lines(record: Session | Batch, size: int) -> list[str]:
-    return logs.elsewhere(record.log, record.host) or logs.tail(record.log, size)
+    return logs.elsewhere(record.elsewhere) or logs.tail(record.log, size)
 
 
 def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) -> str:

@@ -23,9 +23,9 @@ class Page:
     lines: list[str]
 
 
-def page(path: Path, start: int, size: int, host: str | None = None) -> Page:
-    """A page of the log, which is on `host`; `start` below 0: the last `size` lines; `size` below 0: all lines."""
-    instead = logs.elsewhere(path, host)
+def page(path: Path, start: int, size: int, elsewhere: str | None = None) -> Page:
+    """A page of the log, which may be `elsewhere`, on another host; `start` below 0: the last `size` lines; `size` below 0: all lines."""
+    instead = logs.elsewhere(elsewhere)
     in_file = len(instead) or logs.count(path)
     total = in_file + 2
     size = total if size < 0 else size
@@ -39,7 +39,7 @@ def page(path: Path, start: int, size: int, host: str | None = None) -> Page:
     return Page(start, total, lines)
 
 
-def newest(path: Path, size: int, host: str | None = None) -> list[str]:
-    """The last `size` lines of the log, which is on `host`, without counting the rest."""
-    lines = logs.elsewhere(path, host) or logs.tail(path, size)
+def newest(path: Path, size: int, elsewhere: str | None = None) -> list[str]:
+    """The last `size` lines of the log, which may be on another host, without counting the rest."""
+    lines = logs.elsewhere(elsewhere) or logs.tail(path, size)
     return [*([STDOUT] if len(lines) < size else []), *lines, STDERR][-size:]

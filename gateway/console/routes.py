@@ -138,7 +138,7 @@ def _statements(service: StatementService, session: Session, asked: int) -> tupl
 
 def _log_page(noun: str, record: Any) -> str:
     asked = _number("from")
-    log = views.log_view(record.log, asked, record.host)
+    log = views.log_view(record.log, asked, record.elsewhere)
     live = views.is_live(record) and log.at_end
     return _page("log", live=live, follow=live and asked is None, noun=noun, record=record, log=log)
 

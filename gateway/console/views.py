@@ -270,9 +270,9 @@ class LogView:
         return self.stop >= self.total
 
 
-def log_view(path: Path, asked: int | None, host: str | None = None) -> LogView:
-    """A page of a log, which is on `host`, from line `asked` (from 0) on; None: the last lines."""
-    if instead := logs.elsewhere(path, host):
+def log_view(path: Path, asked: int | None, elsewhere: str | None = None) -> LogView:
+    """A page of a log, which may be `elsewhere`, on another host, from line `asked` (from 0) on; None: the last lines."""
+    if instead := logs.elsewhere(elsewhere):
         return LogView(_chunks(instead, 0), 0, 1, 1)
     total = logs.count(path)
     last = max(0, total - LOG_LINES)

@@ -114,11 +114,9 @@ def own_tail(path: Path, size: int) -> list[str]:
     return lines[begins:]
 
 
-def elsewhere(path: Path, host: str | None) -> list[str]:
-    """The line to show instead of a log that is on another host; none for one that is here, or nowhere yet."""
-    if host is None or path.exists():
-        return []
-    return [f"{_MARK}this log is on the host {host}: ask the gateway there"]
+def elsewhere(host: str | None) -> list[str]:
+    """What to show instead of a log that is on another host; nothing for one that is here (None)."""
+    return [] if host is None else [f"{_MARK}this log is on the host {host}: ask the gateway there"]
 
 
 def note(path: Path, text: str) -> None:

@@ -174,6 +174,10 @@ class Database(ABC):
         """Raises Misconfigured, with the fix, when the store is damaged or cannot be used."""
 
     @abstractmethod
+    def close(self) -> None:
+        """Give up the connections of this thread, or of all its process; the next use opens others."""
+
+    @abstractmethod
     def _alone(self) -> AbstractContextManager[None]:
         """While inside, no other process migrates."""
 

@@ -70,7 +70,6 @@ class PostgresDatabase(Database):
             )
 
     def close(self) -> None:
-        """Close the connections of this process; the next use opens others."""
         if (connections := self._of_process.pop(os.getpid(), None)) is not None:
             connections.close()
 

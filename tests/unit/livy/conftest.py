@@ -104,8 +104,11 @@ class Gateway:
         found.log.parent.mkdir(parents=True, exist_ok=True)
         found.log.write_text(text)
 
-    def end_batch(self, batch: int, state: str) -> None:
+    def start_batch(self, batch: int) -> None:
         self.batches.start(batch, self.settings.data_dir / "batches" / str(batch), utc_now())
+
+    def end_batch(self, batch: int, state: str) -> None:
+        self.start_batch(batch)
         self.batches.end(batch, BatchState(state), 0, None, utc_now())
 
 
