@@ -7,6 +7,7 @@ import json
 import math
 from collections import OrderedDict, namedtuple
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,23 @@ class Row(tuple):  # type: ignore[type-arg]
         return {"a": self[0], "b": self[1]}
 
 
+class Point:
+    """A value of a user-defined type of Spark's, stored as a struct."""
+
+    __UDT__ = SimpleNamespace(
+        serialize=lambda point: (point.x, [point.y]), sqlType=lambda: SimpleNamespace(names=["x", "ys"])
+    )
+
+    def __init__(self, x: int, y: int) -> None:
+        self.x, self.y = x, y
+
+
+class Bag(Point):
+    """One that is stored as a list."""
+
+    __UDT__ = SimpleNamespace(serialize=lambda bag: [bag.x, bag.y], sqlType=lambda: "array<int>")
+
+
 @pytest.mark.parametrize(
     ("value", "headers", "data"),
     [
@@ -40,6 +58,8 @@ class Row(tuple):  # type: ignore[type-arg]
         ([Decimal("1.50")], [("0", "DECIMAL_TYPE")], [["1.50"]]),
         ([[[1, 2]]], [("0", "ARRAY_TYPE")], [[[1, 2]]]),
         ([{"m": {"k": 1}}], [("m", "MAP_TYPE")], [[{"k": 1}]]),
+        ([Point(1, 2)], [("0", "MAP_TYPE")], [[{"x": 1, "ys": [2]}]]),
+        ([[[Bag(1, 2)]]], [("0", "ARRAY_TYPE")], [[[[1, 2]]]]),
         ([object], [("0", "STRING_TYPE")], [["<class 'object'>"]]),
         ([Row((1, "x"))], [("a", "INT_TYPE"), ("b", "STRING_TYPE")], [[1, "x"]]),
         (Row((1, "x")), [("a", "INT_TYPE"), ("b", "STRING_TYPE")], [[1, "x"]]),
@@ -118,3 +138,7 @@ def test_a_float_of_json_stays_one(digits: str) -> None:
 def test_a_number_that_could_not_be_written_out_is_refused(digits: str) -> None:
     with pytest.raises(ValueError, match="more than 4000 digits: give it as text"):
         json_float(digits)
+
+
+def test_json_of_user_defined_values() -> None:
+    assert jsonable({"a": [Point(1, 2), Bag(3, 4)]}) == {"a": [{"x": 1, "ys": [2]}, [3, 4]]}
