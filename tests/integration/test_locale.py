@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.running_gateway import START, Gateway
+from tests.integration.running_gateway import Gateway
 
 TEXT = "größe 😀"
+_FIRST_SCALA = 240.0  # seconds that its compiler may take to start on a busy machine
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_text_is_utf_8_whatever_the_hosts_locale(gateway: Gateway, tmp_path: Pat
     session = gateway.new_session(kind="shared", name=TEXT, files=[str(script)]).wait_for("idle")
     assert session.text(f"print('{TEXT}')") == TEXT
     assert session.value(f"open('{TEXT}.py').read()[-1]") == "ö"
-    assert session.run(f'println("{TEXT}")', "spark", START)["data"]["text/plain"] == TEXT
+    assert session.run(f'println("{TEXT}")', "spark", _FIRST_SCALA)["data"]["text/plain"] == TEXT
     assert "true" in session.text(f'new java.io.File("{TEXT}.py").exists', "spark")
     assert session.value("sc._jvm.java.nio.charset.Charset.defaultCharset().name()") == "UTF-8"
     upload = {"file": ("übung.txt", "größe".encode())}
