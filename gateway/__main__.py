@@ -97,8 +97,16 @@ def _log_to_terminal() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
+def _in_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another encoding: paths and arguments are UTF-8."""
+    if sys.getfilesystemencoding() != "utf-8":
+        words = [sys.executable, "-m", "gateway", *sys.argv[1:]]
+        os.execve(sys.executable, words, {**os.environ, "PYTHONUTF8": "1"})  # noqa: S606 (no shell is wanted)
+
+
 def run() -> None:
     """The entry point: errors on purpose are one sentence on the terminal, without a trace."""
+    _in_utf8()
     try:
         main(standalone_mode=True)
     except GatewayError as error:

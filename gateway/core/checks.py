@@ -32,6 +32,10 @@ def check(options: SparkOptions, settings: Settings, here: ClusterSettings, file
     forbidden = sorted(set(options.conf) & set(settings.conf_blacklist))
     if forbidden:
         raise InvalidRequest(f"Blacklisted configuration values in session config: {', '.join(forbidden)}")
+    for name in ("driver_cores", "executor_cores", "num_executors"):
+        number = getattr(options, name)
+        if number is not None and not 0 <= number < 2**31:
+            raise InvalidRequest(f"{_wire(name)} is {number}: give a whole number from 1 up")
     fields = options.fields_as_conf()
     named = {key: _wire(FIELDS[key]) for key in fields}
     conf_values.check({**options.conf, **fields}, named)

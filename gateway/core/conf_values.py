@@ -42,7 +42,6 @@ _TIMES = (
 _NUMBERS = {
     "spark.driver.cores": 1,
     "spark.executor.cores": 1,
-    "spark.executor.instances": 0,
     "spark.cores.max": 1,
     "spark.task.cpus": 1,
     "spark.task.maxFailures": 1,

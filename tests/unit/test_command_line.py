@@ -20,7 +20,7 @@ def gateway(tmp_path: Path, *words: str, **variables: str) -> subprocess.Complet
         cwd=ROOT,
         env=environ | folders | variables,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
     )
 
@@ -32,6 +32,13 @@ def test_settings_are_shown_with_their_values(tmp_path: Path) -> None:
 def test_a_file_of_settings_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("port = 9124\n")
     assert "port = 9124\n" in gateway(tmp_path, "--config", str(tmp_path / "mine.toml"), "settings").stdout
+
+
+def test_in_a_locale_of_another_encoding_text_is_utf_8_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "größe.toml").write_text('python = "/größe/😀"\n', "utf-8")
+    elsewhere = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    shown = gateway(tmp_path, "--config", str(tmp_path / "größe.toml"), "settings", **elsewhere)
+    assert "python = /größe/😀\n" in shown.stdout, shown.stderr
 
 
 def test_migrate_makes_the_store_and_is_done_then(tmp_path: Path) -> None:

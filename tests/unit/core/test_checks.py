@@ -87,7 +87,7 @@ WRONG = {
     "spark.network.timeout": "2 minutes",
     "spark.driver.cores": "two",
     "spark.executor.cores": "0",
-    "spark.executor.instances": "1.5",
+    "spark.default.parallelism": "1.5",
     "spark.cores.max": "-1",
     "spark.ui.port": "http",
     "spark.ui.enabled": "no",
