@@ -66,7 +66,7 @@ def test_lines_are_text_without_colours_and_not_endless(console: FlaskClient, id
     page = console.get("/ui/session/0/log").text
     assert "<script>alert" not in page
     assert shown(page)[:2] == ["<script>alert(1)</script>", "red"]
-    assert shown(page)[2].endswith("(the first 4000 of 1000000 characters)")
+    assert shown(page)[2].endswith("(the first 4000 of 1000000 bytes of this line)")
     assert len(page) < 10_000
 
 
