@@ -43,7 +43,7 @@ bench: setup $(CHECKS) ## measure
 
 setup: $(RUNTIME) ## install what `make run` needs, once
 	@$(RUN) -m gateway.core.java --install
-	@$(RUN) -m gateway.core.class_archive
+	@$(RUN) -m gateway.core.prepare
 
 lint: $(CHECKS) ## format check, lint, types
 	@$(RUN) -m ruff format --check .

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from batches.states import BatchState, Target
 from gateway.core.clock import from_text, from_text_or_none
-from gateway.core.database import Row
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.store.database import Row
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,13 @@ class BatchRequest:
 
 @dataclass(frozen=True)
 class Batch:
+    """`reason` says why it ended otherwise than well, in a sentence; None while it lives, and when it succeeded."""
+
     id: int
     uuid: str
     name: str | None
     owner: str | None
+    project: str
     proxy_user: str | None
     state: BatchState
     target: Target
@@ -37,6 +40,7 @@ class Batch:
     app_id: str | None
     ui_url: str | None
     exit_code: int | None
+    reason: str | None
     created: datetime
     started: datetime | None
     ended: datetime | None
@@ -53,6 +57,7 @@ class Batch:
             uuid=row["uuid"],
             name=row["name"],
             owner=row["owner"],
+            project=row["project"],
             proxy_user=row["proxy_user"],
             state=BatchState(row["state"]),
             target=Target(row["target"]),
@@ -61,6 +66,7 @@ class Batch:
             app_id=row["app_id"],
             ui_url=row["ui_url"],
             exit_code=row["exit_code"],
+            reason=row["reason"],
             created=from_text(row["created"]),
             started=from_text_or_none(row["started"]),
             ended=from_text_or_none(row["ended"]),

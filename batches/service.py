@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable
 
 from batches.models import Batch, BatchRequest
 from batches.states import BatchState
 from batches.store import BatchStore
-from gateway.core import clusters, names, packages, pythons, spark
+from gateway.core import checks, clusters, names, packages, pythons
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.core.identity import Principal
@@ -20,60 +19,59 @@ _DELETE_PATIENCE = 8.0  # seconds that a delete waits for the batch's processes 
 
 
 class BatchService:
-    def __init__(self, store: BatchStore, settings: Settings, clock: Clock, wake: Callable[[], None]) -> None:
-        self._store, self._settings, self._clock, self._wake = (store, settings, clock, wake)
+    def __init__(self, store: BatchStore, settings: Settings, clock: Clock) -> None:
+        self._store, self._settings, self._clock = store, settings, clock
 
-    def submit(self, request: BatchRequest, principal: Principal) -> Batch:
+    def submit(self, principal: Principal, request: BatchRequest) -> Batch:
         """Queue a batch. Raises InvalidRequest and its kinds; then nothing is left behind."""
         if not request.file:
             raise InvalidRequest("requirement failed: File is required.")
         names.check("session", request.options.name)
         here = clusters.chosen(request.options.conf, self._settings)
         packages.check(request.options.conf)
-        spark.check(request.options, here, request.file)
+        checks.check(request.options, self._settings, here, request.file)
         if here.deploy_mode == "client":
             pythons.check(request.options, here)
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)
         name = uuid.uuid4()
-        batch = self._store.add(
+        return self._store.add(
+            principal,
             dataclasses.replace(request, options=options),
             self._settings.data_dir / "batches" / name.hex,
             str(name),
-            principal.user,
             self._clock(),
             self._settings.max_batches_waiting,
         )
-        self._wake()
-        return batch
 
-    def find(self, ref: str) -> Batch:
+    def find(self, principal: Principal, ref: str) -> Batch:
         """By id (digits) or name. Raises NotFound."""
-        batch = self._store.find(names.as_reference(ref))
+        batch = self._store.find(principal, names.as_reference(ref))
         if batch is None:
             raise NotFound("batch", ref)
         return batch
 
-    def reference(self, uuid: str) -> str:
+    def reference(self, principal: Principal, uuid: str) -> str:
         """What the other verbs take for the batch with this UUID. Raises NotFound."""
-        number = self._store.number_of(uuid)
+        number = self._store.number_of(principal, uuid)
         if number is None:
             raise NotFound("batch", uuid)
         return str(number)
 
-    def page(self, start: int, size: int) -> tuple[int, list[Batch]]:
-        return self._store.page(start, size)
+    def page(self, principal: Principal, start: int, size: int) -> tuple[int, list[Batch]]:
+        return self._store.page(principal, start, size)
 
-    def search(self, states: list[BatchState] | None, text: str, start: int, size: int) -> tuple[int, list[Batch]]:
+    def search(
+        self, principal: Principal, states: list[BatchState] | None, text: str, start: int, size: int
+    ) -> tuple[int, list[Batch]]:
         """Newest first, and of those in these states whose UUID or request holds `text`, whatever its case."""
-        return self._store.search(list(BatchState) if states is None else states, text, start, size)
+        return self._store.search(principal, list(BatchState) if states is None else states, text, start, size)
 
-    def delete(self, ref: str) -> None:
+    def delete(self, principal: Principal, ref: str) -> None:
         """Kill the batch if it runs and forget it. Returns when its processes have ended."""
-        batch = self.find(ref)
+        batch = self.find(principal, ref)
         self._store.delete(batch.id)
-        self._wake()
         end = time.monotonic() + _DELETE_PATIENCE
         while self._store.exists(batch.id) and time.monotonic() < end:
             time.sleep(0.010)

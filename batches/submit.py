@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from http.client import HTTPException
 
 from batches.models import Batch
-from gateway.core import logs, packages, pythons, spark
+from gateway.core import logs, packages, private_files, pythons, submit
 from gateway.core.clusters import Clusters
 from gateway.core.places.place import Place
+from gateway.core.settings import Settings
 
 _LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
 _APPLICATION = re.compile(r"(?:app ID|Submitted application) (app-\d+-\d+|application_\d+_\d+)")
@@ -30,8 +31,8 @@ class Application:
 class Submitter:
     """Starts batches at a place, each on its cluster."""
 
-    def __init__(self, clusters: Clusters, place: Place) -> None:
-        self._clusters, self._place = clusters, place
+    def __init__(self, clusters: Clusters, place: Place, settings: Settings) -> None:
+        self._clusters, self._place, self._settings = clusters, place, settings
 
     def start(self, batch: Batch) -> None:
         """Start the batch, unless it was started already. Raises OSError, Misconfigured."""
@@ -39,30 +40,30 @@ class Submitter:
             return
         request, folder = batch.request, batch.folder
         cluster = self._clusters.of(request.options)
-        settings = cluster.settings
+        settings, here = self._settings, cluster.settings
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
         # A port of its own, so that the application's UI is known from other servers in its processes.
-        conf = spark.conf_of(request.options, settings, folder, {"spark.ui.port": str(_free_port())})
-        if settings.deploy_mode == "client":
-            conf = packages.settle(conf, settings, folder)
-        spark.write_properties(properties, conf)
-        spark.write_private(folder / _UI_ADDRESS, f"{settings.driver_host} {conf['spark.ui.port']}")
-        command = spark.submit_command(
-            settings,
-            request.options,
+        conf = submit.conf_of(request.options, here, folder, {"spark.ui.port": str(_free_port())})
+        if here.deploy_mode == "client":
+            conf = packages.settle(conf, here, settings.cache_dir, folder)
+        private_files.write_properties(properties, conf)
+        private_files.write_private(folder / _UI_ADDRESS, f"{here.driver_host} {conf['spark.ui.port']}")
+        command = submit.command(
+            here,
             properties,
             request.file,
             request.args,
             class_name=request.class_name,
-            deploy_mode=settings.deploy_mode,
+            deploy_mode=here.deploy_mode,
+            proxy_user=request.options.proxy_user if settings.impersonation else None,
         )
-        options = [*cluster.jvm_options, spark.temporary_folder(folder / "tmp")]
-        chosen = pythons.choose(conf, settings, of_archives=False)
-        if settings.deploy_mode == "client":
-            command = [*chosen.command(settings), *command]
-        environ = spark.submit_environ(settings, cluster.java.home, options, chosen.executors, chosen.driver)
+        options = [*cluster.jvm_options, submit.temporary_folder(folder / "tmp")]
+        chosen = pythons.choose(conf, here, of_archives=False)
+        if here.deploy_mode == "client":
+            command = [*chosen.command(settings.archive_limit), *command]
+        environ = submit.environ(here, cluster.java.home, options, chosen.executors, chosen.driver)
         self._place.start(folder, command, environ)
 
 

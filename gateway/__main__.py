@@ -10,9 +10,8 @@ from pathlib import Path
 import click
 
 import gateway
-from gateway.core import settings as settings_module
 from gateway.core.errors import GatewayError
-from gateway.core.settings import FILE_VARIABLE, Settings
+from gateway.core.settings import Settings, printing, reading
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,8 +21,8 @@ from gateway.core.settings import FILE_VARIABLE, Settings
 def main(context: click.Context, config: Path | None) -> None:
     """One HTTP door to Apache Spark."""
     if config is not None:
-        os.environ[FILE_VARIABLE] = str(config.absolute())  # for the processes that we start, too
-    context.obj = settings_module.load(os.environ)
+        os.environ[reading.FILE_VARIABLE] = str(config.absolute())  # for the processes that we start, too
+    context.obj = reading.load(os.environ)
     _log_to_terminal()
 
 
@@ -52,11 +51,11 @@ def supervise(settings: Settings) -> None:
 @click.pass_obj
 def migrate(settings: Settings) -> None:
     """Bring the store up to date (every start does so itself)."""
-    from gateway.core.database import Database
-    from gateway.stores import MIGRATIONS
+    from gateway import stores
 
-    applied = Database(settings.store_path).migrate(MIGRATIONS)
-    click.echo(f"{settings.store_path}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
+    db = stores.open_store(settings)
+    applied = db.migrate(stores.MIGRATIONS)
+    click.echo(f"{db.where}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
 
 
 @main.command(name="settings")
@@ -65,9 +64,9 @@ def migrate(settings: Settings) -> None:
 def show_settings(settings: Settings, markdown: bool) -> None:
     """Show every setting: its value here and what it means."""
     if markdown:
-        click.echo(settings_module.page())
+        click.echo(printing.page())
         return
-    for name, value, meaning in settings_module.describe(settings):
+    for name, value, meaning in printing.describe(settings):
         click.echo(f"{name} = {value}\n    {meaning}")
 
 

@@ -15,28 +15,22 @@ from werkzeug.exceptions import HTTPException
 
 import gateway
 from batches.service import BatchService
-from batches.store import BatchStore
 from compat.lighter.routes import PREFIX as LIGHTER
 from compat.lighter.routes import lighter_blueprints, lighter_pages
 from compat.lighter.translate import refusal as lighter_refusal
 from compat.livy.routes import livy_blueprints
 from gateway import stores
 from gateway.console.routes import console_blueprint
-from gateway.core import settings as settings_module
-from gateway.core import wakeup
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError
-from gateway.core.settings import Settings
+from gateway.core.settings import Settings, reading
 from gateway.web import headers
 from gateway.web.api import Api, JsonProvider, Unreadable, json_response
 from gateway.web.middleware import Front
 from sessions import permanent
-from sessions.drivers.store import DriverStore
 from sessions.jobs.service import JobService
-from sessions.jobs.store import JobStore
 from sessions.service import SessionService
-from sessions.statements.store import StatementStore
-from sessions.store import SessionStore
+from sessions.statements.service import StatementService
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +51,12 @@ _DOCS_ASSETS = {
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
-    settings = settings or settings_module.load(os.environ)
-    db = stores.open_and_migrate(settings)
-    wake = partial(wakeup.nudge, settings.wakeup_path)
-    sessions = SessionService(SessionStore(db), StatementStore(db), DriverStore(db), settings, utc_now, wake)
-    jobs = JobService(JobStore(db), sessions, settings, utc_now, wake)
-    batches = BatchService(BatchStore(db), settings, utc_now, wake)
+    settings = settings or reading.load(os.environ)
+    store = stores.Stores(stores.open_and_migrate(settings))
+    sessions = SessionService(store.sessions, store.drivers, settings, utc_now)
+    statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now)
+    jobs = JobService(store.jobs, sessions, settings, utc_now)
+    batches = BatchService(store.batches, settings, utc_now)
 
     app = Flask(__name__, static_folder=None)
     app.json = JsonProvider(app)
@@ -74,12 +68,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(ParseException, partial(_broken_off, api))
     app.register_error_handler(Exception, partial(_unexpected, api))
     declared = permanent.declared(settings)
-    blueprints = livy_blueprints(sessions, jobs, batches, settings.upload_limit)
-    for blueprint in blueprints + lighter_blueprints(sessions, batches, settings, declared):
+    blueprints = livy_blueprints(sessions, statements, jobs, batches, settings.upload_limit)
+    for blueprint in blueprints + lighter_blueprints(sessions, statements, batches, settings, declared):
         api.register_blueprint(blueprint)
     api.shape_errors(LIGHTER, lighter_refusal)
     app.register_blueprint(lighter_pages(sessions, batches))
-    app.register_blueprint(console_blueprint(sessions, batches))
+    app.register_blueprint(console_blueprint(sessions, statements, batches))
     _serve_api_docs(app)
     app.wsgi_app = Front(app.wsgi_app, settings.url_prefix)  # type: ignore[method-assign]
     return app

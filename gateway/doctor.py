@@ -11,9 +11,10 @@ from functools import partial
 
 import psutil
 
-from gateway.core import clusters, java, lease, spark, sparkr
+from gateway.core import clusters, installation, java, sparkr
 from gateway.core.errors import GatewayError, Misconfigured
-from gateway.core.settings import Settings
+from gateway.core.options import SparkOptions
+from gateway.core.settings import DEFAULT_CLUSTER, ClusterSettings, Settings
 
 Check = Callable[[Settings], str]
 
@@ -58,11 +59,10 @@ def require_startable(settings: Settings) -> None:
 
 def where(settings: Settings) -> str:
     """The line that a start greets with."""
-    home = spark.spark_home(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     more = f"; further clusters: {', '.join(settings.clusters)}" if settings.clusters else ""
     return (
-        f"Spark Gateway on http://{host}:{settings.port} (Spark {spark.spark_version(home)} of {home},"
+        f"Spark Gateway on http://{host}:{settings.port} ({_spark(settings)},"
         f" {_java(settings)}, master {settings.master}{more})"
     )
 
@@ -73,8 +73,12 @@ def _java(settings: Settings) -> str:
 
 
 def _spark(settings: Settings) -> str:
-    home = spark.spark_home(settings)
-    return f"Spark {spark.spark_version(home)} of {home}"
+    return _installation(settings.on(DEFAULT_CLUSTER))
+
+
+def _installation(here: ClusterSettings) -> str:
+    home = installation.spark_home(here)
+    return f"Spark {installation.spark_version(home)} of {home}"
 
 
 def _clusters(settings: Settings) -> dict[str, Check]:
@@ -84,13 +88,12 @@ def _clusters(settings: Settings) -> dict[str, Check]:
 
 def _cluster(name: str, settings: Settings) -> str:
     here, found = clusters.examine(name, settings)
-    home = spark.spark_home(here)
-    return f"Spark {spark.spark_version(home)} of {home}, Java {found.version} of {found.home}, master {here.master}"
+    return f"{_installation(here)}, Java {found.version} of {found.home}, master {here.master}"
 
 
 def _r(settings: Settings) -> str:
     # Nobody has to have R: its absence is a fact, not a fault.
-    lack = sparkr.missing(spark.SparkOptions(), settings)
+    lack = sparkr.missing(SparkOptions(), settings.on(DEFAULT_CLUSTER))
     return f"no R sessions: {lack}" if lack else "R and SparkR are there"
 
 
@@ -103,11 +106,7 @@ def _permanent_sessions(settings: Settings) -> str:
 
 
 def _address(settings: Settings) -> str:
-    return (
-        f"{settings.host}:{settings.port} is served already"
-        if lease.is_held(settings.lease_path)
-        else _free_port(settings)
-    )
+    return f"{settings.host}:{settings.port} is served already" if _is_supervised(settings) else _free_port(settings)
 
 
 def _free_port(settings: Settings) -> str:
@@ -139,20 +138,22 @@ def _data_folder(settings: Settings) -> str:
 
 def _store(settings: Settings) -> str:
     # Here, because a `serve` that only checks the port should not carry the store's modules for the rest of its life.
-    from gateway.core.database import Database
-    from gateway.stores import MIGRATIONS
+    from gateway import stores
 
-    if not settings.store_path.exists():
-        return f"{settings.store_path} will be made"
-    db = Database(settings.store_path)
-    if db.value("PRAGMA quick_check") != "ok":
-        raise Misconfigured(f"{settings.store_path} is damaged: move it away, and put back a copy if there is one")
-    pending = db.pending(MIGRATIONS)
-    return f"{settings.store_path}, {len(pending)} migrations to apply" if pending else f"{settings.store_path}"
+    db = stores.open_store(settings)
+    db.check()
+    pending = db.pending(stores.MIGRATIONS)
+    return f"{db.where}, {len(pending)} migrations to apply" if pending else db.where
 
 
 def _supervisor(settings: Settings) -> str:
-    return "runs" if lease.is_held(settings.lease_path) else "does not run (`serve` starts it)"
+    return "runs" if _is_supervised(settings) else "does not run (`serve` starts it)"
+
+
+def _is_supervised(settings: Settings) -> bool:
+    from gateway import stores
+
+    return stores.open_store(settings).is_leased(stores.SUPERVISOR)
 
 
 def _memory(settings: Settings) -> str:

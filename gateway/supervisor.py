@@ -13,26 +13,21 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from batches.reconcile import BatchPass
-from batches.store import BatchStore
 from batches.submit import Submitter
 from gateway import stores
-from gateway.core import events, lease, processes, wakeup
+from gateway.core import events, processes, wakeup
 from gateway.core.clock import utc_now
 from gateway.core.clusters import Clusters
-from gateway.core.database import Database
 from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
+from gateway.core.store.database import Database, Listener
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
-from sessions.drivers.store import DriverStore
 from sessions.jobs.runner import JobRunner
-from sessions.jobs.store import JobStore
 from sessions.permanent import DeclaredPass
 from sessions.reconcile import SessionPass
 from sessions.service import SessionService
 from sessions.statements.runner import Runner
-from sessions.statements.store import StatementStore
-from sessions.store import SessionStore
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +45,15 @@ class Supervisor:
         self._awake = asyncio.Event()
         self._stopped = False
         clusters = Clusters(settings, _DRIVER_JVM)
-        sessions, statements = SessionStore(db), StatementStore(db)
+        store = stores.Stores(db)
         self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
-        self._runner = Runner(statements, utc_now)
-        self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running)
-        self._sessions = SessionPass(sessions, settings, utc_now)
-        service = SessionService(sessions, statements, DriverStore(db), settings, utc_now, self._awake.set)
-        self._declared = DeclaredPass(sessions, service, settings)
-        self._drivers = DriverPass(DriverStore(db), Launcher(clusters, place), settings, utc_now, place)
-        self._batches = BatchPass(BatchStore(db), Submitter(clusters, place), settings, utc_now, place)
+        self._runner = Runner(store.statements, utc_now)
+        self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running)
+        self._sessions = SessionPass(store.sessions, settings, utc_now)
+        service = SessionService(store.sessions, store.drivers, settings, utc_now)
+        self._declared = DeclaredPass(store.sessions, service, settings)
+        self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
+        self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""
@@ -66,8 +61,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGCHLD, processes.reap)
-        fifo = wakeup.create(self._settings.wakeup_path)
+        fifo, bell = wakeup.create(self._settings.wakeup_path), self._db.listen()
         loop.add_reader(fifo, self._on_nudge, fifo)
+        loop.add_reader(bell.fileno(), self._on_ring, bell)
         self._place.begin()
         self._drivers.adopt()
         self._batches.adopt()
@@ -76,13 +72,14 @@ class Supervisor:
             asyncio.create_task(self._every(_EXPIRE_EVERY, self._cut_logs)),
             asyncio.create_task(self._find_applications()),
         ]
-        log.info("supervising %s", self._db.path, extra={"action": "supervise"})
+        log.info("supervising %s", self._db.where, extra={"action": "supervise"})
         while not self._stopped:
             self._awake.clear()
             self._run_passes()
             await self._sleep(_TICK)
         for timer in timers:
             timer.cancel()
+        bell.close()
 
     def _run_passes(self) -> None:
         """Statements and jobs first: somebody waits for them."""
@@ -134,6 +131,10 @@ class Supervisor:
         wakeup.drain(fifo)
         self._awake.set()
 
+    def _on_ring(self, bell: Listener) -> None:
+        bell.drain()
+        self._awake.set()
+
     def _stop(self) -> None:
         self._stopped = True
         self._awake.set()
@@ -141,8 +142,9 @@ class Supervisor:
 
 def run(settings: Settings) -> None:
     """Be the supervisor of this store, once it has no other. Returns after SIGTERM or SIGINT."""
-    with lease.held(settings.lease_path):
-        asyncio.run(_supervise(settings, stores.open_and_migrate(settings)))
+    db = stores.open_and_migrate(settings)
+    with db.lease(stores.SUPERVISOR):
+        asyncio.run(_supervise(settings, db))
 
 
 async def _supervise(settings: Settings, db: Database) -> None:

@@ -9,8 +9,8 @@ from enum import Enum
 from pathlib import Path
 
 from gateway.core.clock import from_text, from_text_or_none
-from gateway.core.database import Row
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.store.database import Row
 from sessions.states import SessionState
 
 
@@ -41,12 +41,16 @@ class SessionRequest:
 
 @dataclass(frozen=True)
 class Session:
-    """`uuid` is a UUID, or the id that its client chose. `short_lives`: how often in a row its driver died young."""
+    """`uuid` is a UUID, or the id that its client chose. `short_lives`: how often in a row its driver died young.
+
+    `driver` and `seat` are its claim: which interpreter of which Spark application is its own.
+    """
 
     id: int
     uuid: str
     name: str | None
     owner: str | None
+    project: str
     proxy_user: str | None
     kind: Kind
     state: SessionState
@@ -55,6 +59,7 @@ class Session:
     ttl: str | None
     idle_timeout: str | None
     driver: str
+    seat: int
     folder: Path
     app_id: str | None
     ui_url: str | None
@@ -77,6 +82,7 @@ class Session:
             uuid=row["uuid"],
             name=row["name"],
             owner=row["owner"],
+            project=row["project"],
             proxy_user=row["proxy_user"],
             kind=Kind(row["kind"]),
             state=SessionState.BUSY if row["busy"] else SessionState(row["state"]),
@@ -85,6 +91,7 @@ class Session:
             ttl=row["ttl"],
             idle_timeout=row["idle_timeout"],
             driver=row["driver"],
+            seat=row["seat"],
             folder=Path(row["folder"]),
             app_id=row["app_id"],
             ui_url=row["ui_url"],

@@ -8,13 +8,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 from gateway.core import clusters, names
 from gateway.core.errors import GatewayError, InvalidRequest, Misconfigured
 from gateway.core.identity import ANONYMOUS
-from gateway.core.settings import Settings, as_text
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.settings import Settings
+from gateway.core.settings.printing import as_text
 from sessions.models import Kind, SessionRequest
 from sessions.service import SessionService
 from sessions.store import SessionStore
@@ -38,7 +39,7 @@ class DeclaredPass:
     def __call__(self) -> None:
         self._store.forget_ended_but(self._declared)
         for chosen, request in self._declared.items():
-            number = self._store.number_of(chosen)
+            number = self._store.number_of(ANONYMOUS, chosen)
             if number is not None:
                 self._compare(chosen, number, request)
             elif not self._store.was_ended(chosen):
@@ -46,7 +47,7 @@ class DeclaredPass:
 
     def _compare(self, chosen: str, number: int, request: SessionRequest) -> None:
         """Say once per start that a session is not as it is declared now: it keeps what it was opened with."""
-        if chosen in self._compared or (session := self._store.find(number)) is None:
+        if chosen in self._compared or (session := self._store.find(ANONYMOUS, number)) is None:
             return
         self._compared.add(chosen)
         asked = clusters.record(request.options, self._settings)
@@ -61,7 +62,7 @@ class DeclaredPass:
 
     def _open(self, chosen: str, request: SessionRequest) -> None:
         try:
-            session = self._service.open(request, ANONYMOUS, chosen)
+            session = self._service.open(ANONYMOUS, request, chosen)
         except GatewayError as error:
             if self._said.get(chosen) != str(error):
                 log.error("permanent session %s cannot be opened: %s", chosen, error, extra={"action": "open"})
@@ -83,7 +84,7 @@ def _request(chosen: str, table: dict[str, Any]) -> SessionRequest:
 
 
 def _options(asked: dict[str, Any]) -> SparkOptions:
-    types = {field.name: str(field.type) for field in dataclasses.fields(SparkOptions)}
+    types = get_type_hints(SparkOptions)
     for name, value in asked.items():
         if name not in types:
             raise InvalidRequest(f"there is no field {name}; the fields are kind, {', '.join(types)}")
@@ -95,14 +96,14 @@ def _options(asked: dict[str, Any]) -> SparkOptions:
 
 
 # by the type of the field: what to give, and whether a value is that
-_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "str | None": ("text", lambda value: isinstance(value, str)),
-    "int | None": ("a whole number", lambda value: type(value) is int),
-    "list[str]": (
+_FORMS: dict[object, tuple[str, Callable[[Any], bool]]] = {
+    str | None: ("text", lambda value: isinstance(value, str)),
+    int | None: ("a whole number", lambda value: type(value) is int),
+    list[str]: (
         "an array of texts",
         lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
     ),
-    "dict[str, str]": (
+    dict[str, str]: (
         'a table of single values, its keys in quotes, such as {"spark.ui.enabled" = false}',
         lambda value: isinstance(value, dict) and not any(isinstance(item, (dict, list)) for item in value.values()),
     ),

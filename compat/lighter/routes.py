@@ -14,11 +14,12 @@ from batches.service import BatchService
 from compat.lighter import schemas
 from compat.lighter import translate as lighter
 from gateway.core.errors import GatewayError
-from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
 from gateway.web.api import Blueprint, json_response
+from gateway.web.identity import principal
 from sessions.models import Kind, Session, SessionRequest
 from sessions.service import SessionService
+from sessions.statements.service import StatementService
 from sessions.statements.states import UNFINISHED
 
 PREFIX = "/lighter"
@@ -28,12 +29,16 @@ Document = dict[str, Any]
 
 
 def lighter_blueprints(
-    sessions: SessionService, batches: BatchService, settings: Settings, declared: Mapping[str, SessionRequest]
+    sessions: SessionService,
+    statements: StatementService,
+    batches: BatchService,
+    settings: Settings,
+    declared: Mapping[str, SessionRequest],
 ) -> list[Blueprint]:
     """The blueprints of Lighter's API over these services; `declared` are the settings' permanent sessions."""
     blueprints = [
         _session_routes(sessions, settings.spark_conf),
-        _statement_routes(sessions),
+        _statement_routes(sessions, statements),
         _batch_routes(batches, settings.spark_conf),
         _configuration_routes(settings, declared),
         _health_routes(sessions),
@@ -57,11 +62,11 @@ def lighter_pages(sessions: SessionService, batches: BatchService) -> flask.Blue
 
     @bp.get("/sessions/<ref>")
     def session(ref: str) -> Redirect:
-        return redirect(url_for("console.session", ref=sessions.reference(ref)))
+        return redirect(url_for("console.session", ref=sessions.reference(principal(), ref)))
 
     @bp.get("/batches/<ref>")
     def batch(ref: str) -> Redirect:
-        return redirect(url_for("console.batch_log", ref=batches.reference(ref)))
+        return redirect(url_for("console.batch_log", ref=batches.reference(principal(), ref)))
 
     return bp
 
@@ -70,7 +75,7 @@ def _session_routes(service: SessionService, default_conf: Mapping[str, str]) ->
     bp = Blueprint("lighter_sessions", __name__, url_prefix=_API, description="Sessions, as Lighter serves them")
 
     def open_session(asked: Document, chosen: str) -> Document:
-        session = service.open(lighter.to_session_request(asked, chosen, default_conf), ANONYMOUS, chosen)
+        session = service.open(principal(), lighter.to_session_request(asked, chosen, default_conf), chosen)
         return lighter.session_document(session, sparkmagic=_for_sparkmagic())
 
     def one_session(ref: str) -> Document:
@@ -82,7 +87,7 @@ def _session_routes(service: SessionService, default_conf: Mapping[str, str]) ->
     def list_sessions(query: Document) -> Document:
         """All sessions, newest first"""
         sparkmagic = _for_sparkmagic()
-        total, found = service.page(*_page(query), newest_first=True)
+        total, found = service.page(principal(), *_page(query), newest_first=True)
         documents = [lighter.session_document(one, sparkmagic=sparkmagic) for one in found]
         return {"start": query["start"], "total": total, "sessions" if sparkmagic else "applications": documents}
 
@@ -122,13 +127,13 @@ def _session_routes(service: SessionService, default_conf: Mapping[str, str]) ->
     @bp.response(200)
     def delete_session(ref: str) -> Response:
         """End a session, a permanent one too, and forget it"""
-        service.delete(_reference(service, ref))
+        service.delete(principal(), _reference(service, ref))
         return json_response("")
 
     return bp
 
 
-def _statement_routes(service: SessionService) -> Blueprint:
+def _statement_routes(sessions: SessionService, service: StatementService) -> Blueprint:
     bp = Blueprint(
         "lighter_statements", __name__, url_prefix=_API, description="Statements of a session, as Lighter serves them"
     )
@@ -138,8 +143,8 @@ def _statement_routes(service: SessionService) -> Blueprint:
     @bp.response(200, schemas.ApplicationStatements)
     def list_statements(query: Document, ref: str) -> Response:
         """The statements kept of a session, newest first"""
-        session = _find(service, ref)
-        _, found = service.statements_of(session.id, *_page(query), newest_first=True)
+        session = _find(sessions, ref)
+        _, found = service.page(principal(), str(session.id), *_page(query), newest_first=True)
         return json_response(lighter.statements_text(session, query["start"], found, sparkmagic=_for_sparkmagic()))
 
     @bp.post("/sessions/<ref>/statements")
@@ -147,17 +152,17 @@ def _statement_routes(service: SessionService) -> Blueprint:
     @bp.response(201, schemas.ApplicationStatement)
     def create_statement(asked: Document, ref: str) -> tuple[Response, int]:
         """Run code in a session, in its language"""
-        session = _find(service, ref)
+        session = _find(sessions, ref)
         language = Kind.PYSPARK if session.kind is Kind.SHARED else session.kind
-        statement = service.submit(str(session.id), asked["code"], language)
+        statement = service.submit(principal(), str(session.id), asked["code"], language)
         return json_response(lighter.statement_text(session, statement, sparkmagic=_for_sparkmagic())), 201
 
     @bp.get("/sessions/<ref>/statements/<number>")
     @bp.response(200, schemas.ApplicationStatement)
     def get_statement(ref: str, number: str) -> Response:
         """One statement, with its output once it has ended"""
-        session = _find(service, ref)
-        statement = service.statement(str(session.id), _number(session, number))
+        session = _find(sessions, ref)
+        statement = service.find(principal(), str(session.id), _number(session, number))
         return json_response(lighter.statement_text(session, statement, sparkmagic=_for_sparkmagic()))
 
     @bp.post("/sessions/<ref>/statements/<number>/cancel")
@@ -165,11 +170,11 @@ def _statement_routes(service: SessionService) -> Blueprint:
     @bp.alt_response(200, schema=schemas.ApplicationStatement, description="For sparkmagic.")
     def cancel_statement(ref: str, number: str) -> tuple[Response, int]:
         """Stop a statement; nothing happens when it has ended"""
-        session = _find(service, ref)
-        statement = service.statement_of(session.id, _number(session, number))
+        session = _find(sessions, ref)
+        statement = service.look(principal(), str(session.id), _number(session, number))
         if statement.state in UNFINISHED:
-            service.cancel(str(session.id), statement.id)
-            statement = service.statement_of(session.id, statement.id)
+            service.cancel(principal(), str(session.id), statement.id)
+            statement = service.look(principal(), str(session.id), statement.id)
         sparkmagic = _for_sparkmagic()
         text = lighter.statement_text(session, statement, sparkmagic=sparkmagic)
         return json_response(text), 200 if sparkmagic else 201
@@ -181,7 +186,7 @@ def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blu
     bp = Blueprint("lighter_batches", __name__, url_prefix=_API, description="Batches, as Lighter serves them")
 
     def one_batch(ref: str) -> Document:
-        return lighter.batch_document(service.find(service.reference(ref)))
+        return lighter.batch_document(service.find(principal(), service.reference(principal(), ref)))
 
     @bp.get("/batches")
     @bp.arguments(schemas.BatchListQuery, location="query")
@@ -189,7 +194,7 @@ def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blu
     def list_batches(query: Document) -> Document:
         """All batches, newest first; those in a state, those that a text is found in"""
         states = lighter.to_batch_states(query["state"])
-        total, found = service.search(states, query["search"].strip(), *_page(query))
+        total, found = service.search(principal(), states, query["search"].strip(), *_page(query))
         return {"start": query["start"], "total": total, "applications": list(map(lighter.batch_document, found))}
 
     @bp.post("/batches")
@@ -197,7 +202,7 @@ def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blu
     @bp.response(200, schemas.Application)
     def create_batch(asked: Document) -> Document:
         """Submit a Spark application"""
-        return lighter.batch_document(service.submit(lighter.to_batch_request(asked, default_conf), ANONYMOUS))
+        return lighter.batch_document(service.submit(principal(), lighter.to_batch_request(asked, default_conf)))
 
     @bp.get("/batches/<ref>")
     @bp.response(200, schemas.Application)
@@ -215,13 +220,13 @@ def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blu
     @bp.response(200, schemas.ApplicationLog)
     def get_batch_log(ref: str) -> Document:
         """The newest lines of the batch's log"""
-        return lighter.log_document(service.find(service.reference(ref)), sparkmagic=False)
+        return lighter.log_document(service.find(principal(), service.reference(principal(), ref)), sparkmagic=False)
 
     @bp.delete("/batches/<ref>")
     @bp.response(200)
     def delete_batch(ref: str) -> Response:
         """Kill a batch if it runs, and forget it"""
-        service.delete(service.reference(ref))
+        service.delete(principal(), service.reference(principal(), ref))
         return json_response("")
 
     return bp
@@ -252,7 +257,7 @@ def _health_routes(sessions: SessionService) -> Blueprint:
     @bp.response(200, schemas.Health)
     def readiness() -> Document:
         """Whether it answers and its store does"""
-        sessions.page(0, 0)
+        sessions.page(principal(), 0, 0)
         return {"status": "UP"}
 
     return bp
@@ -264,11 +269,11 @@ def _for_sparkmagic() -> bool:
 
 def _reference(service: SessionService, ref: str) -> str:
     """What the service takes; sparkmagic was told numbers, and may still come with an id."""
-    return ref if _for_sparkmagic() and _is_number(ref) else service.reference(ref)
+    return ref if _for_sparkmagic() and _is_number(ref) else service.reference(principal(), ref)
 
 
 def _find(service: SessionService, ref: str) -> Session:
-    return service.find(_reference(service, ref))
+    return service.find(principal(), _reference(service, ref))
 
 
 def _number(session: Session, ref: str) -> int:

@@ -20,8 +20,8 @@ from batches.states import BATCH_MOVES, BatchState
 from gateway.core import logs
 from gateway.core.clock import utc_now
 from gateway.core.errors import AlreadyExists, GatewayError, LimitReached, NotFound, SessionEnded
+from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions, redact, redact_args
 from gateway.web.api import json_response
 from sessions.models import Kind, Session, SessionRequest
 from sessions.statements.models import Statement

@@ -10,6 +10,7 @@ from compat.livy import schemas
 from compat.livy import translate as livy
 from gateway.core.errors import InvalidRequest, SessionEnded
 from gateway.web.api import Blueprint, json_response
+from gateway.web.identity import principal
 from sessions.jobs.service import JobService
 
 _FRAME = 64 * 1024  # bytes of a multipart body beside the file itself
@@ -46,13 +47,13 @@ def _job_routes(service: JobService) -> Blueprint:
     @bp.response(200, schemas.JobAnswer)
     def get_job(ref: str, number: str) -> Document:
         """One job, with its result or error once it has ended"""
-        return livy.job_document(service.find(ref, schemas.whole_in_path(number)))
+        return livy.job_document(service.find(principal(), ref, schemas.whole_in_path(number)))
 
     @bp.post("/sessions/<ref>/jobs/<number>/cancel")
     @bp.response(200)
     def cancel_job(ref: str, number: str) -> Response:
         """Stop a job; nothing happens when there is none or it has ended"""
-        service.cancel(ref, schemas.whole_in_path(number))
+        service.cancel(principal(), ref, schemas.whole_in_path(number))
         return json_response("")
 
     return bp
@@ -67,7 +68,7 @@ def _addition_routes(service: JobService) -> Blueprint:
         @bp.response(200)
         @bp.doc(summary=f"Add a {kind} by its path or URL")
         def add(asked: Document, ref: str) -> Response:
-            service.add(ref, kind, asked["uri"])
+            service.add(principal(), ref, kind, asked["uri"])
             return json_response("")
 
     for kind in ("jar", "pyfile", "file"):
@@ -90,7 +91,7 @@ def _upload_routes(service: JobService, limit: int) -> Blueprint:
         def upload(sent: Document, ref: str) -> Response:
             if part not in sent:
                 raise InvalidRequest(f"No {part} sent! Send multipart/form-data with the file in a part named {part}.")
-            service.upload(ref, kind, sent[part].filename or "", sent[part].stream)
+            service.upload(principal(), ref, kind, sent[part].filename or "", sent[part].stream)
             return json_response("")
 
     route("jar", "jar", schemas.JarUpload)
@@ -101,4 +102,4 @@ def _upload_routes(service: JobService, limit: int) -> Blueprint:
 
 def _sent(service: JobService, ref: str, asked: Document) -> Document:
     """Livy's word for a job that was just taken, whatever has become of it since."""
-    return {**livy.job_document(service.submit(ref, asked["jobType"], asked["job"])), "state": "SENT"}
+    return {**livy.job_document(service.submit(principal(), ref, asked["jobType"], asked["job"])), "state": "SENT"}

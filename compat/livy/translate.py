@@ -13,7 +13,7 @@ from batches.models import Batch, BatchRequest
 from compat.livy import logs
 from gateway.core.clock import to_milliseconds
 from gateway.core.errors import DuplicateName, GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
-from gateway.core.spark import SparkOptions, redact
+from gateway.core.options import SparkOptions, redact
 from gateway.web.api import Unreadable, json_response
 from sessions.jobs.models import SessionJob
 from sessions.jobs.states import JobState

@@ -5,6 +5,7 @@ Looking at a page counts as nothing: a session is looked up without the heartbea
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request, url_for
@@ -14,9 +15,11 @@ from batches.service import BatchService
 from gateway.console import outputs, views
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError, InvalidRequest
+from gateway.web.identity import principal
 from sessions.models import Session
 from sessions.service import SessionService
 from sessions.statements.models import Statement
+from sessions.statements.service import StatementService
 
 # Stricter than the rest of the gateway: these pages show what users wrote, and need no inline script.
 _POLICY = (
@@ -25,7 +28,7 @@ _POLICY = (
 )
 
 
-def console_blueprint(sessions: SessionService, batches: BatchService) -> Blueprint:
+def console_blueprint(sessions: SessionService, statements: StatementService, batches: BatchService) -> Blueprint:
     """The pages at and below `/ui`, and the way there from `/`."""
     bp = Blueprint(
         "console", __name__, template_folder="templates", static_folder="static", static_url_path="/ui/static"
@@ -35,7 +38,7 @@ def console_blueprint(sessions: SessionService, batches: BatchService) -> Bluepr
     bp.after_request(_finish)
     bp.add_app_template_filter(views.duration_text, "duration")
     _overview_routes(bp, sessions, batches)
-    _session_routes(bp, sessions)
+    _session_routes(bp, sessions, statements)
     _batch_routes(bp, batches)
 
     @bp.get("/ui/<path:rest>")
@@ -54,8 +57,8 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
     @bp.get("/ui")
     def overview() -> str:
         """Sessions and batches, newest first"""
-        all_sessions = views.newest(sessions.page, _number("page") or 1)
-        all_batches = views.newest(batches.page, _number("batch_page") or 1)
+        all_sessions = views.newest(partial(sessions.page, principal()), _number("page") or 1)
+        all_batches = views.newest(partial(batches.page, principal()), _number("batch_page") or 1)
         nothing = not all_sessions.total and not all_batches.total
         return _page(
             "overview",
@@ -66,12 +69,12 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
         )
 
 
-def _session_routes(bp: Blueprint, sessions: SessionService) -> None:
+def _session_routes(bp: Blueprint, sessions: SessionService, service: StatementService) -> None:
     @bp.get("/ui/session/<ref>")
     def session(ref: str) -> str:
         """One session with its statements, newest first"""
-        found = sessions.look(ref)
-        total, statements, place = _statements(sessions, found, _number("page") or 1)
+        found = sessions.look(principal(), ref)
+        total, statements, place = _statements(service, found, _number("page") or 1)
         now = utc_now()
         return _page(
             "session",
@@ -87,12 +90,12 @@ def _session_routes(bp: Blueprint, sessions: SessionService) -> None:
     @bp.get("/ui/session/<ref>/log")
     def session_log(ref: str) -> str:
         """What the session's driver wrote"""
-        return _log_page("session", sessions.look(ref))
+        return _log_page("session", sessions.look(principal(), ref))
 
     @bp.get("/ui/session/<ref>/statement/<int:number>/image.png")
     def picture(ref: str, number: int) -> Response:
         """The picture a statement drew, which the policy does not let a page carry within itself"""
-        statement = sessions.statement_of(sessions.look(ref).id, number)
+        statement = service.look(principal(), ref, number)
         data = outputs.picture_of(statement.output) if statement.output else None
         if data is None:
             abort(404)
@@ -103,21 +106,16 @@ def _batch_routes(bp: Blueprint, batches: BatchService) -> None:
     @bp.get("/ui/batch/<ref>/log")
     def batch_log(ref: str) -> str:
         """What a batch wrote, below what it is"""
-        return _log_page("batch", batches.find(ref))
+        return _log_page("batch", batches.find(principal(), ref))
 
 
 # ---------------------------------------------------------------- parts of pages
 
 
-def _statements(service: SessionService, session: Session, asked: int) -> tuple[int, list[Statement], views.Pager]:
+def _statements(service: StatementService, session: Session, asked: int) -> tuple[int, list[Statement], views.Pager]:
     """A page of statements, newest first: how many there are, those, and which page it is."""
-    total, found = service.statements_of(
-        session.id,
-        (asked - 1) * views.STATEMENTS,
-        views.STATEMENTS,
-        newest_first=True,
-        output_limit=outputs.LONGEST_PARSED + 1,
-    )
+    first, limit = (asked - 1) * views.STATEMENTS, outputs.LONGEST_PARSED + 1
+    total, found = service.look_at_page(principal(), str(session.id), first, views.STATEMENTS, limit)
     place = views.pager(asked, total, views.STATEMENTS)
     if place.number != asked:
         return _statements(service, session, place.number)

@@ -18,7 +18,7 @@ from batches.models import Batch
 from batches.states import BATCH_MOVES
 from gateway.console.outputs import Failure, Piece, Text, pieces_of, shortened
 from gateway.core import logs
-from gateway.core.spark import SparkOptions, redact, redact_args
+from gateway.core.options import SparkOptions, redact, redact_args
 from sessions.models import Session
 from sessions.statements.models import Statement
 from sessions.statements.states import UNFINISHED, StatementState

@@ -14,7 +14,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import zlib
@@ -24,7 +23,6 @@ from pathlib import Path
 
 from gateway.core.errors import GatewayError
 from gateway.core.java import Java
-from gateway.core.settings import Settings
 
 _PATIENCE = 300.0  # seconds for training and writing; about 20 on two idle cores
 
@@ -268,38 +266,3 @@ def _quoted(path: Path) -> str:
     if not re.search(r"""[\s"'\\]""", text):
         return text
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-
-
-# ---------------------------------------------------------------- the set-up's step
-
-
-def main(arguments: list[str]) -> int:
-    """Build what is missing, for each cluster. Never fails: an archive is a comfort."""
-    from gateway.core import settings
-
-    try:
-        chosen = settings.load(os.environ)
-    except GatewayError as error:
-        print(f"Sessions will start slower, without a class archive: {error}", file=sys.stderr)
-        return 0
-    for name in chosen.cluster_names:
-        _prepare(name, chosen, Path(arguments[0]) if arguments else chosen.cache_dir)
-    return 0
-
-
-def _prepare(cluster: str, settings: Settings, cache_dir: Path) -> None:
-    from gateway.core import clusters, spark
-
-    try:
-        here, found = clusters.examine(cluster, settings)
-        spark_home = spark.spark_home(here)
-        if not java_options(cache_dir, found, spark_home):
-            what = f"the classes of Spark {spark.spark_version(spark_home)}"
-            print(f"Preparing {what} so that sessions start faster (once, about 20 s)", flush=True)
-            build(cache_dir, found, spark_home, here.python or sys.executable)
-    except GatewayError as error:
-        print(f"Sessions will start slower, without a class archive: {error}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -10,20 +10,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.core import class_archive, java, spark
+from gateway.core import class_archive, installation, java
 from gateway.core.errors import InvalidRequest, Misconfigured
 from gateway.core.java import Java
-from gateway.core.settings import DEFAULT_CLUSTER, Settings
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.settings import DEFAULT_CLUSTER, ClusterSettings, Settings
 
 KEY = "spark.gateway.cluster"  # the conf key with which a request chooses
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """`settings` as they are in force there; `jvm_options` are words for SPARK_SUBMIT_OPTS."""
+    """What starting something on it takes; `jvm_options` are words for SPARK_SUBMIT_OPTS."""
 
-    settings: Settings
+    settings: ClusterSettings
     java: Java
     jvm_options: list[str]
 
@@ -45,8 +45,8 @@ class Clusters:
         return self._ready[name]
 
 
-def chosen(conf: Mapping[str, str], settings: Settings) -> Settings:
-    """The settings in force on the cluster that a request's conf chooses. Raises InvalidRequest for an unknown one."""
+def chosen(conf: Mapping[str, str], settings: Settings) -> ClusterSettings:
+    """What is in force on the cluster that a request's conf chooses. Raises InvalidRequest for an unknown one."""
     name = conf.get(KEY, settings.default_cluster)
     if name not in settings.cluster_names:
         raise InvalidRequest(f"{KEY} is '{name}': there is no such cluster; give {_listed(settings.cluster_names)}")
@@ -63,11 +63,11 @@ def record(options: SparkOptions, settings: Settings) -> SparkOptions:
     return dataclasses.replace(options, conf={KEY: settings.default_cluster, **options.conf})
 
 
-def examine(name: str, settings: Settings) -> tuple[Settings, Java]:
-    """The cluster's settings and its Java. Raises Misconfigured, naming the cluster, when it cannot be used."""
+def examine(name: str, settings: Settings) -> tuple[ClusterSettings, Java]:
+    """What is in force on a cluster, and its Java. Raises Misconfigured, naming the cluster, when it cannot be used."""
     here = settings.on(name)
     try:
-        spark.spark_home(here)
+        installation.spark_home(here)
         return here, java.find(here.java_home or None)
     except Misconfigured as error:
         raise error if name == DEFAULT_CLUSTER else Misconfigured(f"cluster {name}: {error}") from error
@@ -75,7 +75,7 @@ def examine(name: str, settings: Settings) -> tuple[Settings, Java]:
 
 def _ready(name: str, settings: Settings, jvm_options: Sequence[str]) -> Cluster:
     here, found = examine(name, settings)
-    archive = class_archive.java_options(here.cache_dir, found, spark.spark_home(here))
+    archive = class_archive.java_options(settings.cache_dir, found, installation.spark_home(here))
     return Cluster(here, found, [*archive, *jvm_options])
 
 

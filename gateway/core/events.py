@@ -1,24 +1,131 @@
 """The outbox: what happened to whom, written in the transaction of the change itself.
 
-Consumers (console, alerts, message brokers) read this table; it is also the answer to "why is my session dead?".
+Who listens (console, alerts, message brokers, a followed session) reads it from a cursor on, and is woken by the
+store's bell. It is also the answer to "why is my session dead?". Order of ids is order of commits.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.core.clock import to_text
-from gateway.core.database import Database
+from gateway.core.clock import from_text, to_text
+from gateway.core.identity import Principal, visible_to
+from gateway.core.store.database import Database, Migrations, Row, next_id
+
+migrations = Migrations("events")
 
 
-def record(db: Database, at: datetime, subject: str, subject_id: object, name: str, **data: Any) -> None:
-    """Write one event. `subject` is a kind of record (session, statement, batch, driver), `name` what happened."""
+@migrations(was="core.ids_and_events")
+def first_table(db: Database) -> None:
     db.run(
-        "INSERT INTO events (at, subject, subject_id, name, data) VALUES (:at, :subject, :subject_id, :name, :data)",
-        {"at": to_text(at), "subject": subject, "subject_id": str(subject_id), "name": name, "data": json.dumps(data)},
+        "CREATE TABLE events (id INTEGER PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL,"
+        " subject_id TEXT NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL)"
     )
+    db.run("CREATE INDEX events_by_subject ON events (subject, subject_id)")
+    db.run("CREATE INDEX events_by_time ON events (at)")
+
+
+@migrations()
+def owners(db: Database) -> None:
+    db.run("ALTER TABLE events ADD COLUMN owner TEXT")
+    db.run("ALTER TABLE events ADD COLUMN project TEXT NOT NULL DEFAULT 'default'")
+    db.run("DROP INDEX events_by_subject")
+    db.run("CREATE INDEX events_of_subject ON events (subject, subject_id, id)")
+    db.run("INSERT INTO ids (kind, next) SELECT 'event', coalesce(max(id), 0) + 1 FROM events")
+
+
+@dataclass(frozen=True)
+class Event:
+    """`name` is what happened to the record `subject_id` of the kind `subject`.
+
+    Kinds: session, statement (`3/0`: session and number), job, addition (likewise), driver, batch.
+    """
+
+    id: int
+    at: datetime
+    subject: str
+    subject_id: str
+    name: str
+    owner: str | None
+    project: str
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: Row) -> Event:
+        return cls(**{**row, "at": from_text(row["at"]), "data": json.loads(row["data"])})
+
+
+@dataclass(frozen=True)
+class Belonging:
+    """Whose record an event is about."""
+
+    owner: str | None
+    project: str
+
+    @classmethod
+    def of(cls, row: Row) -> Belonging:
+        """From a row with the columns `owner` and `project`."""
+        return cls(row["owner"], row["project"])
+
+
+def record(
+    db: Database, at: datetime, whose: Belonging, subject: str, subject_id: object, name: str, **data: Any
+) -> None:
+    """Write one event, and ring the bell once it can be seen. Call it inside the transaction of the change."""
+    db.run(
+        "INSERT INTO events (id, at, subject, subject_id, name, owner, project, data)"
+        " VALUES (:id, :at, :subject, :subject_id, :name, :owner, :project, :data)",
+        {
+            "id": next_id(db, "event"),
+            "at": to_text(at),
+            "subject": subject,
+            "subject_id": str(subject_id),
+            "name": name,
+            "owner": whose.owner,
+            "project": whose.project,
+            "data": json.dumps(data),
+        },
+    )
+    db.ring_on_commit()
+
+
+def after(
+    db: Database,
+    principal: Principal,
+    cursor: int,
+    limit: int,
+    *,
+    subject: str | None = None,
+    subject_ids: Sequence[str] = (),
+) -> list[Event]:
+    """The first `limit` events with an id above `cursor` that the principal sees, oldest first.
+
+    Of this kind of record only, or of these records only.
+    """
+    visible, values = visible_to(principal, "events")
+    where, asked = _filter(subject, subject_ids)
+    rows = db.rows(
+        f"SELECT * FROM events WHERE id > :cursor AND {visible}{where} ORDER BY id LIMIT :limit",
+        {"cursor": cursor, "limit": limit, **values, **asked},
+    )
+    return [Event.of(row) for row in rows]
+
+
+def _filter(subject: str | None, subject_ids: Sequence[str]) -> tuple[str, Mapping[str, str]]:
+    if subject is None:
+        return "", {}
+    asked = {"subject": subject, **{f"subject_{at}": one for at, one in enumerate(subject_ids)}}
+    named = ", ".join(f":subject_{at}" for at in range(len(subject_ids)))
+    return " AND subject = :subject" + (f" AND subject_id IN ({named})" if named else ""), asked
+
+
+def newest(db: Database) -> int:
+    """The id of the newest event: the cursor of who wants to hear only of what is to come. 0: there was none."""
+    return int(db.value("SELECT max(id) FROM events") or 0)
 
 
 def forget_before(db: Database, moment: datetime) -> int:

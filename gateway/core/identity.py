@@ -1,15 +1,37 @@
-"""Who asks. With authentication off every request is the anonymous owner of everything."""
+"""Who asks, and whose records that lets one see. With authentication off everybody is the anonymous administrator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+DEFAULT_PROJECT = "default"
 
 
 @dataclass(frozen=True)
 class Principal:
-    """`user` is None for the anonymous owner."""
+    """`user` is None for the anonymous one. What it makes belongs to it and to `project`.
+
+    It sees what is its own and all of its `projects`; an administrator sees everything, and may do everything.
+    """
 
     user: str | None = None
+    project: str = DEFAULT_PROJECT
+    projects: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    administrator: bool = False
+
+    def may(self, scope: str) -> bool:
+        return self.administrator or scope in self.scopes
 
 
-ANONYMOUS = Principal()
+ANONYMOUS = Principal(administrator=True)
+
+
+def visible_to(principal: Principal, table: str) -> tuple[str, dict[str, Any]]:
+    """A condition of SQL over the columns `owner` and `project` of `table`, and its values; "TRUE" for all rows."""
+    if principal.administrator:
+        return "TRUE", {}
+    values = {f"project_{at}": name for at, name in enumerate(sorted(principal.projects))}
+    of_projects = f" OR {table}.project IN ({', '.join(f':{name}' for name in values)})" if values else ""
+    return f"({table}.owner = :viewer{of_projects})", {"viewer": principal.user, **values}

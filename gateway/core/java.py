@@ -207,11 +207,11 @@ def _sentence(reasons: list[str], java_home: str | None, compiler: bool) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    from gateway.core import settings
+    from gateway.core.settings import reading
 
     look = install if "--install" in arguments else find
     try:
-        chosen = settings.load(os.environ).java_home or None
+        chosen = reading.load(os.environ).java_home or None
         print(look(chosen, compiler="--jdk" in arguments))
     except Misconfigured as error:
         print(error, file=sys.stderr)

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from gateway.core import logs, spark
+from gateway.core import installation, logs, private_files
 from gateway.core.errors import InvalidRequest
-from gateway.core.settings import Settings
+from gateway.core.settings import ClusterSettings
 
 _KEY = "spark.jars.packages"
 _PLACE, _SETTINGS = "spark.jars.ivy", "spark.jars.ivySettings"
@@ -47,7 +47,7 @@ def check(conf: Mapping[str, str]) -> None:
             raise InvalidRequest(f"{_KEY}: '{one}' is not a package: give groupId:artifactId:version")
 
 
-def settle(conf: Mapping[str, str], settings: Settings, folder: Path) -> dict[str, str]:
+def settle(conf: Mapping[str, str], here: ClusterSettings, cache_dir: Path, folder: Path) -> dict[str, str]:
     """The conf of an application in client deploy mode, with the places that Ivy is to use for its packages.
 
     Writes Ivy's settings into the work folder. A conf that has no packages, or names a place itself, stays as it is.
@@ -55,14 +55,14 @@ def settle(conf: Mapping[str, str], settings: Settings, folder: Path) -> dict[st
     if not conf.get(_KEY) or conf.get(_PLACE) or conf.get(_SETTINGS):
         return dict(conf)
     # Versions of Ivy do not read each other's caches.
-    cache = settings.cache_dir / "packages" / f"spark-{spark.spark_version(spark.spark_home(settings))}"
+    cache = cache_dir / "packages" / f"spark-{installation.spark_version(installation.spark_home(here))}"
     file = folder / "ivysettings.xml"
     text = _IVY_SETTINGS.format(
         cache=quoteattr(str(cache)),
         central=quoteattr(os.environ.get("DEFAULT_ARTIFACT_REPOSITORY", "https://repo1.maven.org/maven2/")),
         local=quoteattr((Path.home() / ".m2" / "repository").as_uri()),
     )
-    spark.write_private(file, text)
+    private_files.write_private(file, text)
     return {**conf, _PLACE: str(folder / "tmp" / "ivy"), _SETTINGS: str(file)}
 
 

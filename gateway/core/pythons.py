@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from gateway.core import unpack
 from gateway.core.errors import InvalidRequest
-from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.settings import ClusterSettings
 
 # Spark's own keys, and those with which clients set the variable that Spark reads where its driver runs; first wins.
 _FOR_DRIVER = (
@@ -65,30 +65,30 @@ class Pythons:
     unpack: list[Archive]
     undecided: bool = False
 
-    def command(self, settings: Settings) -> list[str]:
-        """What to put in front of the spark-submit call; nothing when there is nothing to unpack."""
+    def command(self, archive_limit: int) -> list[str]:
+        """What to put in front of the spark-submit call, if something is to be unpacked: at most so many bytes."""
         if not self.unpack:
             return []
         options = {
             "archives": [(str(archive.path), archive.name) for archive in self.unpack],
             "undecided": self.undecided,
-            "limit": settings.archive_limit,
+            "limit": archive_limit,
         }
         return [sys.executable, "-I", unpack.__file__, json.dumps(options)]
 
 
-def choose(conf: Mapping[str, str], settings: Settings, *, of_archives: bool) -> Pythons:
+def choose(conf: Mapping[str, str], here: ClusterSettings, *, of_archives: bool) -> Pythons:
     """The Pythons of an application with this conf, started in client deploy mode.
 
     `of_archives`: a Python in an archive is the application's own even if no conf says so.
     """
-    fallback = settings.python or sys.executable
+    fallback = here.python or sys.executable
     driver, executors = _first(conf, _FOR_DRIVER), _first(conf, _FOR_EXECUTORS)
     archives = [archive for archive in archives_of(conf) if _can_be_unpacked(archive)]
     if driver is None and executors is None:
         return Pythons(fallback, fallback, archives if of_archives else [], undecided=True)
-    here = [driver, executors if _is_local(settings) else None]
-    inside = {_folder(named[1]) for named in here if named}
+    on_this_host = [driver, executors if _is_local(here) else None]
+    inside = {_folder(named[1]) for named in on_this_host if named}
     return Pythons(
         driver[1] if driver else fallback,
         executors[1] if executors else fallback,
@@ -96,14 +96,14 @@ def choose(conf: Mapping[str, str], settings: Settings, *, of_archives: bool) ->
     )
 
 
-def check(options: SparkOptions, settings: Settings) -> None:
+def check(options: SparkOptions, here: ClusterSettings) -> None:
     """Refuse a Python that cannot be started in client deploy mode. Raises InvalidRequest, naming the conf key."""
-    conf = {**settings.spark_conf, **options.conf}
+    conf = {**here.spark_conf, **options.conf}
     archives = [_archive(text) for text in options.archives] + archives_of(conf)
     driver, executors = _first(conf, _FOR_DRIVER), _first(conf, _FOR_EXECUTORS)
     if driver:
         _check(*driver, archives)
-    if executors and _is_local(settings):
+    if executors and _is_local(here):
         _check(*executors, archives)
 
 
@@ -167,6 +167,6 @@ def _first(conf: Mapping[str, str], keys: tuple[str, ...]) -> tuple[str, str] | 
     return next(((key, conf[key]) for key in keys if conf.get(key)), None)
 
 
-def _is_local(settings: Settings) -> bool:
+def _is_local(here: ClusterSettings) -> bool:
     """Whether executors run in the driver's JVM, and so in its folder."""
-    return settings.master.startswith("local")
+    return here.master.startswith("local")

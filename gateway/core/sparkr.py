@@ -10,26 +10,27 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from gateway.core import spark
-from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
+from gateway.core import installation
+from gateway.core.options import SparkOptions
+from gateway.core.settings import ClusterSettings
 
 _PATIENCE = 20.0  # seconds for R to say what is in its library
 _ASK = 'cat(nzchar(system.file(package = "SparkR")))'
 
 
-def missing(options: SparkOptions, settings: Settings) -> str | None:
+def missing(options: SparkOptions, here: ClusterSettings) -> str | None:
     """What an R session with `options` lacks on this host and what to do, in a sentence; None when nothing."""
-    conf = spark.conf_of(options, settings, settings.data_dir, {})
+    home = installation.spark_home(here)
+    conf = {**installation.default_conf(home), **here.spark_conf, **options.conf}
     program = conf.get("spark.r.shell.command") or os.environ.get("SPARKR_DRIVER_R") or "R"
     if shutil.which(program) is None:
         return (
             f"sparkr needs R, and there is no program {program} on the gateway's host: install R (Debian's package is"
             " r-base-core), or name it in spark.r.shell.command"
         )
-    if settings.sparkr_library:
-        return None if _holds(Path(settings.sparkr_library)) else _not_in_setting(settings)
-    library = spark.spark_home(settings) / "R" / "lib"
+    if here.sparkr_library:
+        return None if _holds(Path(here.sparkr_library)) else _not_in_setting(here)
+    library = home / "R" / "lib"
     if _holds(library) or _knows(program):
         return None
     return (
@@ -39,8 +40,8 @@ def missing(options: SparkOptions, settings: Settings) -> str | None:
     )
 
 
-def _not_in_setting(settings: Settings) -> str:
-    return f"setting sparkr_library is '{settings.sparkr_library}': there is no package SparkR in that folder"
+def _not_in_setting(here: ClusterSettings) -> str:
+    return f"setting sparkr_library is '{here.sparkr_library}': there is no package SparkR in that folder"
 
 
 def _holds(library: Path) -> bool:

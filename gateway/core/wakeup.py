@@ -1,4 +1,4 @@
-"""The nudge from a writer of rows to the supervisor: a byte through a FIFO.
+"""A nudge to another process of this host: a byte through a FIFO.
 
 It only shortens a wait. The rows are the message: losing every nudge loses nothing, and a full or unread
 FIFO is no error. A FIFO rather than a socket: its path may be as long as any path.
@@ -28,15 +28,16 @@ def drain(descriptor: int) -> None:
         pass
 
 
-def nudge(path: Path) -> None:
-    """Wake the supervisor if one listens. Returns at once in any case."""
+def nudge(path: Path) -> bool:
+    """Wake who listens here; whether somebody does. Returns at once in any case."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return
+        return False
     try:
         os.write(descriptor, b"!")
     except OSError:
         pass
     finally:
         os.close(descriptor)
+    return True

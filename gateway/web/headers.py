@@ -8,7 +8,8 @@ import re
 from flask import Flask, Request, Response, request
 
 from gateway.core.errors import Forbidden
-from gateway.core.settings import Settings, is_loopback
+from gateway.core.settings import Settings
+from gateway.core.settings.fields import is_loopback
 from gateway.web.api import Unreadable
 
 SECURITY_HEADERS = {

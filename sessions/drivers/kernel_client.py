@@ -11,7 +11,6 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,10 +18,7 @@ import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from gateway.core.clock import from_milliseconds
-from sessions.drivers.models import Driver
-from sessions.jobs.models import Addition, SessionJob
-from sessions.models import Kind
-from sessions.statements.models import Statement
+from sessions.drivers.claims import Claim
 
 _PATIENCE = 5.0  # seconds for an answer on the control channel
 
@@ -47,10 +43,13 @@ class JobReply:
 
 
 class KernelClient:
-    def __init__(self, connection_file: Path) -> None:
+    """Speaks to one seat of one driver: every message names the seat."""
+
+    def __init__(self, claim: Claim) -> None:
         # One context for all: a context has threads of its own.
         self._client = AsyncKernelClient(context=zmq.asyncio.Context.instance())
-        self._client.load_connection_file(str(connection_file))
+        self._client.load_connection_file(str(claim.driver.connection_file))
+        self._seat = claim.seat
 
     async def __aenter__(self) -> KernelClient:
         self._client.start_channels(shell=True, control=True, iopub=False, stdin=False, hb=False)  # noqa: S604
@@ -61,10 +60,10 @@ class KernelClient:
     ) -> None:
         self._client.stop_channels()
 
-    async def execute(self, statement: Statement) -> Reply:
+    async def execute(self, statement: int, code: str, language: str) -> Reply:
         """Run it, however long that takes. Asking again for a statement that runs or has run gives its one result."""
-        content = {"code": statement.code, "silent": False, "store_history": False, "allow_stdin": False}
-        metadata = {"statement": statement.id, "kind": statement.kind.value}
+        content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+        metadata = {"statement": statement, "kind": language}
         answer = await self._ask(self._client.shell_channel, "execute_request", content, metadata, None)
         # Numbers that Python's JSON would round come as text of their own.
         output = answer.get("output_json") or json.dumps(answer["output"], separators=(",", ":"))
@@ -82,14 +81,14 @@ class KernelClient:
         """Its result is stored: the driver need not keep it any longer."""
         await self._control("forget_request", {"statement": statement})
 
-    async def candidates(self, code: str, kind: Kind, cursor: int) -> list[str]:
+    async def candidates(self, code: str, language: str, cursor: int) -> list[str]:
         """What could stand at `cursor` of `code`; asked beside the statements."""
-        content = {"code": code, "kind": kind.value, "cursor": cursor}
+        content = {"code": code, "kind": language, "cursor": cursor}
         return list((await self._control("candidates_request", content))["candidates"])
 
-    async def run_job(self, job: SessionJob, payload: str) -> JobReply:
+    async def run_job(self, job: int, language: str, payload: str) -> JobReply:
         """Run it, however long that takes; asking again gives its one end. Meanwhile ask it nothing else."""
-        content = {"job": job.id, "type": job.type.value, "payload": payload}
+        content = {"job": job, "type": language, "payload": payload}
         said = await self._ask(self._client.control_channel, "job_request", content, {}, None)
         started, ended = from_milliseconds(said["started"]), from_milliseconds(said["ended"])
         return JobReply(said["result"], said["error"], started, ended)
@@ -102,9 +101,12 @@ class KernelClient:
         """Its end is stored: the driver need not keep it any longer."""
         await self._control("forget_job_request", {"job": job})
 
-    async def add(self, addition: Addition) -> str | None:
-        """Add it, however long that takes; why it could not be added, None when it was. Harmless to repeat."""
-        content = {"kind": addition.kind, "path": addition.path}
+    async def add(self, kind: str, path: str) -> str | None:
+        """Add a "jar", "pyfile" or "file", however long that takes; why it could not be added, None when it was.
+
+        Harmless to repeat.
+        """
+        content = {"kind": kind, "path": path}
         said = await self._ask(self._client.control_channel, "add_request", content, {}, None)
         return None if said["error"] is None else str(said["error"])
 
@@ -114,7 +116,7 @@ class KernelClient:
     async def _ask(
         self, channel: Any, kind: str, content: dict[str, Any], metadata: dict[str, Any], patience: float | None
     ) -> dict[str, Any]:
-        message = self._client.session.msg(kind, content=content, metadata=metadata)
+        message = self._client.session.msg(kind, content=content, metadata={**metadata, "seat": self._seat})
         channel.send(message)
         while True:
             answer = await asyncio.wait_for(channel.get_msg(timeout=None), patience)
@@ -123,12 +125,12 @@ class KernelClient:
                 return dict(content)
 
 
-def candidates(driver: Driver, code: str, kind: Kind, cursor: int) -> list[str]:
+def candidates(claim: Claim, code: str, language: str, cursor: int) -> list[str]:
     """As `KernelClient.candidates`, for threads without a loop; empty when the driver does not answer in time."""
 
     async def ask() -> list[str]:
-        async with KernelClient(driver.connection_file) as kernel:
-            return await kernel.candidates(code, kind, cursor)
+        async with KernelClient(claim) as kernel:
+            return await kernel.candidates(code, language, cursor)
 
     try:
         return asyncio.run(ask())

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from jupyter_client.connect import write_connection_file
 
-from gateway.core import ends, packages, pythons, spark
+from gateway.core import ends, packages, private_files, pythons, submit
 from gateway.core.clusters import Clusters
 from gateway.core.places.place import End, Place
-from gateway.core.settings import Settings
+from gateway.core.settings import ClusterSettings, Settings
 from sessions.drivers.models import Driver
 
 _LAUNCH = Path(__file__).parents[1] / "repl" / "launch.py"
@@ -34,35 +34,34 @@ class Ready:
 class Launcher:
     """Starts drivers at a place in client deploy mode, each for its cluster."""
 
-    def __init__(self, clusters: Clusters, place: Place) -> None:
-        self._clusters, self._place = clusters, place
+    def __init__(self, clusters: Clusters, place: Place, settings: Settings) -> None:
+        self._clusters, self._place, self._settings = clusters, place, settings
 
     def launch(self, driver: Driver) -> None:
         """Start the driver, unless it was started already. Raises OSError, Misconfigured."""
         if self._place.find(driver.folder):
             return
         cluster, folder = self._clusters.of(driver.options), driver.folder
-        settings = cluster.settings
+        settings, here = self._settings, cluster.settings
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "tmp").mkdir(exist_ok=True)
         (folder / "repl").mkdir(exist_ok=True)
         properties = folder / "spark.properties"
-        conf = packages.settle(_conf(driver, settings), settings, folder)
-        spark.write_properties(properties, conf)
+        conf = packages.settle(_conf(driver, here), here, settings.cache_dir, folder)
+        private_files.write_properties(properties, conf)
         socket = self._place.socket(folder)
         write_connection_file(str(driver.connection_file), ip=socket.ip, transport=socket.transport)
         driver.connection_file.chmod(0o600)
-        spark.write_private(folder / "options.json", json.dumps(_kernel_options(driver, settings)))
-        chosen = pythons.choose(conf, settings, of_archives=True)
-        command = spark.submit_command(
-            settings, driver.options, properties, str(_LAUNCH), [str(folder / "options.json")]
-        )
-        options = [*cluster.jvm_options, spark.temporary_folder(folder / "tmp")]
-        environ = spark.submit_environ(settings, cluster.java.home, options, chosen.executors, chosen.driver)
-        self._place.start(folder, [*chosen.command(settings), *command], environ)
+        private_files.write_private(folder / "options.json", json.dumps(_kernel_options(driver, settings, here)))
+        chosen = pythons.choose(conf, here, of_archives=True)
+        proxy_user = driver.options.proxy_user if settings.impersonation else None
+        command = submit.command(here, properties, str(_LAUNCH), [str(folder / "options.json")], proxy_user=proxy_user)
+        options = [*cluster.jvm_options, submit.temporary_folder(folder / "tmp")]
+        environ = submit.environ(here, cluster.java.home, options, chosen.executors, chosen.driver)
+        self._place.start(folder, [*chosen.command(settings.archive_limit), *command], environ)
 
 
-def _kernel_options(driver: Driver, settings: Settings) -> dict[str, object]:
+def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -> dict[str, object]:
     asked = driver.options.conf.get("livy.rsc.sql.num-rows", "")
     return {
         "connection_file": str(driver.connection_file),
@@ -73,18 +72,18 @@ def _kernel_options(driver: Driver, settings: Settings) -> dict[str, object]:
         "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
         "kernel_abi": sysconfig.get_config_var("SOABI"),
         "livy_jars": settings.livy_jars,
-        "sparkr_library": settings.sparkr_library,
+        "sparkr_library": here.sparkr_library,
         "scala_cache": str(settings.cache_dir / "scala"),
     }
 
 
-def _conf(driver: Driver, settings: Settings) -> dict[str, str]:
+def _conf(driver: Driver, here: ClusterSettings) -> dict[str, str]:
     defaults = {
         "spark.app.name": "spark-gateway-session",
         "spark.sql.warehouse.dir": str(driver.folder / "warehouse"),
-        "spark.sql.catalogImplementation": "hive" if settings.hive else "in-memory",
+        "spark.sql.catalogImplementation": "hive" if here.hive else "in-memory",
     }
-    conf = spark.conf_of(driver.options, settings, driver.folder, defaults)
+    conf = submit.conf_of(driver.options, here, driver.folder, defaults)
     return {
         # A cancelled task spins on its interrupted thread until its Python worker is gone: by default 2 s longer.
         "spark.python.task.killTimeout": "100ms",

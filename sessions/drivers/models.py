@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.core.clock import from_text, from_text_or_none
-from gateway.core.database import Row
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.store.database import Row
 from sessions.drivers.states import DriverState
 
 

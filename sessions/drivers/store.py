@@ -1,19 +1,68 @@
-"""Drivers in the store: every SQL of theirs but the insert and the release, which belong to a session's own writes."""
+"""Drivers in the store: their table and every SQL of theirs. Decides races by one conditional write each."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from gateway.core import events
 from gateway.core.clock import to_text
-from gateway.core.database import Database
+from gateway.core.events import Belonging
+from gateway.core.store.database import Database, Migrations
 from sessions.drivers.models import Driver
+
+migrations = Migrations("drivers")
+
+
+@migrations(was="sessions.first_tables")
+def first_table(db: Database) -> None:
+    db.run(
+        "CREATE TABLE drivers (id TEXT PRIMARY KEY, state TEXT NOT NULL, target TEXT NOT NULL, folder TEXT NOT NULL,"
+        " options TEXT NOT NULL, app_id TEXT, ui_url TEXT, reason TEXT, created TEXT NOT NULL, launched TEXT,"
+        " ended TEXT)"
+    )
+    db.run("CREATE INDEX drivers_alive ON drivers (state) WHERE state <> 'gone'")
+
+
+@migrations(was="sessions.permanent_sessions")
+def pauses(db: Database) -> None:
+    db.run("ALTER TABLE drivers ADD COLUMN not_before TEXT")
+
+
+@migrations()
+def owners(db: Database) -> None:
+    db.run("ALTER TABLE drivers ADD COLUMN owner TEXT")
+    db.run("ALTER TABLE drivers ADD COLUMN project TEXT NOT NULL DEFAULT 'default'")
 
 
 class DriverStore:
     def __init__(self, db: Database) -> None:
         self._db = db
+
+    def add(self, driver: Driver, whose: Belonging) -> None:
+        """Ask for a driver. Call it in the transaction of the claim on it."""
+        self._db.run(
+            "INSERT INTO drivers (id, state, target, folder, options, created, not_before, owner, project)"
+            " VALUES (:id, :state, :target, :folder, :options, :created, :not_before, :owner, :project)",
+            {
+                "id": driver.id,
+                "state": driver.state.value,
+                "target": driver.target.value,
+                "folder": str(driver.folder),
+                "options": json.dumps(driver.options.as_dict()),
+                "created": to_text(driver.created),
+                "not_before": driver.not_before and to_text(driver.not_before),
+                "owner": whose.owner,
+                "project": whose.project,
+            },
+        )
+        events.record(self._db, driver.created, whose, "driver", driver.id, driver.state.value)
+
+    def release(self, driver: str) -> None:
+        """Want it gone: nobody has a claim on it any more."""
+        self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
+        self._db.ring_on_commit()
 
     def moving(self) -> list[Driver]:
         """Drivers that are not where they are wanted yet, oldest first."""
@@ -25,6 +74,11 @@ class DriverStore:
     def find_all(self, ids: Iterable[str]) -> list[Driver]:
         """Those of these drivers that are not gone."""
         return [driver for one in ids for driver in self._select("state <> 'gone' AND id = :id", {"id": one})]
+
+    def find(self, driver: str) -> Driver | None:
+        """The driver, gone or not; None when it is forgotten."""
+        found = self._select("id = :id", {"id": driver})
+        return found[0] if found else None
 
     def ids(self) -> set[str]:
         """All drivers there are, gone ones too."""
@@ -59,11 +113,11 @@ class DriverStore:
         with self._db.transaction():
             row = self._db.row(
                 "UPDATE drivers SET state = 'gone', target = 'gone', reason = coalesce(reason, :reason), ended = :now"
-                " WHERE id = :id AND state <> 'gone' RETURNING reason",
+                " WHERE id = :id AND state <> 'gone' RETURNING reason, owner, project",
                 {"id": driver, "reason": reason, "now": to_text(now)},
             )
             if row is not None:
-                events.record(self._db, now, "driver", driver, "gone", reason=row["reason"])
+                events.record(self._db, now, Belonging.of(row), "driver", driver, "gone", reason=row["reason"])
         return row is not None
 
     def unclaimed(self) -> list[Driver]:
@@ -79,19 +133,11 @@ class DriverStore:
     def _move(self, driver: str, before: str, after: str, now: datetime, stamp: str | None = None) -> bool:
         also = f", {stamp} = :now" if stamp else ""
         with self._db.transaction():
-            moved = self._db.run(
-                f"UPDATE drivers SET state = :after{also} WHERE id = :id AND state = :before AND target = 'ready'",
+            row = self._db.row(
+                f"UPDATE drivers SET state = :after{also} WHERE id = :id AND state = :before AND target = 'ready'"
+                " RETURNING owner, project",
                 {"id": driver, "before": before, "after": after, "now": to_text(now)},
             )
-            if moved:
-                events.record(self._db, now, "driver", driver, after)
-        return bool(moved)
-
-
-def driver_of(db: Database, session: int) -> Driver | None:
-    """The driver that a session has now; None when the session was deleted a moment ago."""
-    row = db.row(
-        "SELECT drivers.* FROM drivers JOIN sessions ON sessions.driver = drivers.id WHERE sessions.id = :id",
-        {"id": session},
-    )
-    return None if row is None else Driver.of(row)
+            if row is not None:
+                events.record(self._db, now, Belonging.of(row), "driver", driver, after)
+        return row is not None

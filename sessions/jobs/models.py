@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.core.clock import from_text, from_text_or_none
-from gateway.core.database import Row
+from gateway.core.store.database import Row
 from sessions.jobs.states import AdditionState, JobState
 from sessions.models import Kind
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from gateway.core.clock import Clock
+from sessions.drivers.claims import Claim
 from sessions.drivers.kernel_client import KernelClient
-from sessions.drivers.models import Driver
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
 from sessions.jobs.store import JobStore
@@ -38,18 +38,18 @@ class JobRunner:
             return
         self._store.claim(self._clock(), self._most_running)
         wanted: set[Key] = set()
-        for addition, driver in self._store.next_additions():
-            wanted.add(self._begin(("add", addition.session, addition.id), self._add, addition, driver))
-        for job, driver in self._store.running():
-            wanted.add(self._begin(("run", job.session, job.id), self._run, job, driver))
+        for addition, claim in self._store.next_additions():
+            wanted.add(self._begin(("add", addition.session, addition.id), self._add, addition, claim))
+        for job, claim in self._store.running():
+            wanted.add(self._begin(("run", job.session, job.id), self._run, job, claim))
             if job.state is JobState.CANCELLING:
-                wanted.add(self._begin(("cancel", job.session, job.id), self._cancel, job, driver))
+                wanted.add(self._begin(("cancel", job.session, job.id), self._cancel, job, claim))
         for key in self._tasks.keys() - wanted:
             self._tasks[key].cancel()
 
-    def _begin(self, key: Key, work: Any, record: Any, driver: Driver) -> Key:
+    def _begin(self, key: Key, work: Any, record: Any, claim: Claim) -> Key:
         if key not in self._tasks:
-            task = self._tasks[key] = asyncio.create_task(work(record, driver))
+            task = self._tasks[key] = asyncio.create_task(work(record, claim))
             task.add_done_callback(lambda done: self._end(key, done))
         return key
 
@@ -59,25 +59,25 @@ class JobRunner:
         if not task.cancelled() and (error := task.exception()):
             log.error("failed to %s", key[0], exc_info=error, extra={"session": key[1], "job": key[2]})
 
-    async def _run(self, job: SessionJob, driver: Driver) -> None:
-        async with KernelClient(driver.connection_file) as kernel:
-            reply = await kernel.run_job(job, self._store.payload(job.session, job.id))
+    async def _run(self, job: SessionJob, claim: Claim) -> None:
+        async with KernelClient(claim) as kernel:
+            reply = await kernel.run_job(job.id, job.type.value, self._store.payload(job.session, job.id))
             self._store.finish(job, reply.result, reply.error, reply.started, reply.ended)
             self._next(("run", job.session, job.id))
             with suppress(asyncio.TimeoutError):  # the driver is going; what it keeps goes with it
                 await kernel.forget_job(job.id)
 
-    async def _cancel(self, job: SessionJob, driver: Driver) -> None:
-        async with KernelClient(driver.connection_file) as kernel:
+    async def _cancel(self, job: SessionJob, claim: Claim) -> None:
+        async with KernelClient(claim) as kernel:
             while True:
                 with suppress(asyncio.TimeoutError):
                     await kernel.cancel_job(job.id)
                 await asyncio.sleep(_CANCEL_EVERY)
 
-    async def _add(self, addition: Addition, driver: Driver) -> None:
-        async with KernelClient(driver.connection_file) as kernel:
-            error = await kernel.add(addition)
-        self._store.settle(addition, error)
+    async def _add(self, addition: Addition, claim: Claim) -> None:
+        async with KernelClient(claim) as kernel:
+            error = await kernel.add(addition.kind, addition.path)
+        self._store.settle(addition, error, self._clock())
         self._next(("add", addition.session, addition.id))
 
     def _next(self, done: Key) -> None:

@@ -1,6 +1,6 @@
 """What one may do with the jobs of a session, and with what they need. Decides the rules; knows no protocol, no SQL.
 
-As everywhere, a request becomes a row and a nudge. A session's state is of its statements: jobs do not make it busy,
+As everywhere, a request becomes a row. A session's state is of its statements: jobs do not make it busy,
 but while some are unfinished it counts as used.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable
 from typing import BinaryIO
 
-from gateway.core import names, spark
+from gateway.core import names, paths
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded
+from gateway.core.identity import Principal
 from gateway.core.settings import Settings
 from sessions.jobs import uploads
 from sessions.jobs.models import JOB_TYPES, Addition, SessionJob
@@ -28,18 +28,16 @@ _ADD_PATIENCE = 8.0  # seconds that a request waits for an addition: Livy's Pyth
 
 
 class JobService:
-    def __init__(
-        self, store: JobStore, sessions: SessionService, settings: Settings, clock: Clock, wake: Callable[[], None]
-    ) -> None:
-        self._store, self._sessions, self._settings, self._clock, self._wake = (store, sessions, settings, clock, wake)
+    def __init__(self, store: JobStore, sessions: SessionService, settings: Settings, clock: Clock) -> None:
+        self._store, self._sessions, self._settings, self._clock = store, sessions, settings, clock
 
     # ------------------------------------------------------------ jobs
 
-    def submit(self, ref: str, kind: Kind, payload: str) -> SessionJob:
+    def submit(self, principal: Principal, ref: str, kind: Kind, payload: str) -> SessionJob:
         """Queue a job; `payload` is base64 text. Raises InvalidRequest, SessionEnded, LimitReached, NotFound."""
         _check_payload(payload)
         _check_type(kind)
-        session = self._live(ref)
+        session = self._live(principal, ref)
         job = self._store.submit(
             session.id,
             kind,
@@ -50,26 +48,24 @@ class JobService:
         )
         if job is None:
             raise SessionEnded(SessionState.DEAD.value)
-        self._wake()
         return job
 
-    def find(self, ref: str, number: int) -> SessionJob:
+    def find(self, principal: Principal, ref: str, number: int) -> SessionJob:
         """One job, also of a session that has ended; counts as activity. Raises NotFound."""
-        session = self._sessions.connect(ref)
+        session = self._sessions.connect(principal, ref)
         job = self._store.find(session.id, number) if number <= names.LARGEST_ID else None
         if job is None:
             raise NotFound("job", number)
         return job
 
-    def cancel(self, ref: str, number: int) -> None:
+    def cancel(self, principal: Principal, ref: str, number: int) -> None:
         """Cancel a job; nothing happens when there is none or it has ended. Raises SessionEnded, NotFound."""
-        session = self._live(ref)
-        if self._store.cancel(session.id, number, self._clock()) is not None:
-            self._wake()
+        session = self._live(principal, ref)
+        self._store.cancel(session.id, number, self._clock())
 
     # ------------------------------------------------------------ additions
 
-    def add(self, ref: str, kind: str, uri: str) -> None:
+    def add(self, principal: Principal, ref: str, kind: str, uri: str) -> None:
         """Add a "jar", "pyfile" or "file" to the session, for jobs and statements from now on.
 
         Returns when it is there; at once while the driver starts: then a failure is told in the session's log.
@@ -77,13 +73,13 @@ class JobService:
         """
         if not uri:
             raise InvalidRequest("uri is empty: give the path or URL of what is to be added")
-        spark.check_path("uri", uri, self._settings)
-        self._add(self._live(ref), kind, uri, uri)
+        paths.check("uri", uri, self._settings, self._settings.on(self._settings.default_cluster))
+        self._add(self._live(principal, ref), kind, uri, uri)
 
-    def upload(self, ref: str, kind: str, name: str, sent: BinaryIO) -> None:
+    def upload(self, principal: Principal, ref: str, kind: str, name: str, sent: BinaryIO) -> None:
         """As `add`, of a file that is sent; `name` is the client's. Raises TooLarge too."""
         safe = uploads.safe_name(name)
-        session = self._live(ref)
+        session = self._live(principal, ref)
         kept = uploads.keep(sent, safe, session.folder, self._settings)
         try:
             self._add(session, kind, str(kept.path), safe)
@@ -103,7 +99,6 @@ class JobService:
         )
         if addition is None:
             raise SessionEnded(SessionState.DEAD.value)
-        self._wake()
         if session.state is not SessionState.STARTING:
             self._wait_for(addition, name)
 
@@ -118,8 +113,8 @@ class JobService:
         if found.state is AdditionState.FAILED:
             raise InvalidRequest(f"{found.kind} {name} could not be added: {found.error}")
 
-    def _live(self, ref: str) -> Session:
-        session = self._sessions.connect(ref)
+    def _live(self, principal: Principal, ref: str) -> Session:
+        session = self._sessions.connect(principal, ref)
         if session.state is SessionState.DEAD:
             raise SessionEnded(session.state.value)
         return session

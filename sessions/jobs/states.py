@@ -30,8 +30,9 @@ JOB_MOVES = {
     JobState.CANCELLED: set(),
 }
 
+# waiting from added: the session was given another driver, which has nothing yet
 ADDITION_MOVES = {
     AdditionState.WAITING: {AdditionState.ADDED, AdditionState.FAILED},
-    AdditionState.ADDED: set(),
+    AdditionState.ADDED: {AdditionState.WAITING},
     AdditionState.FAILED: set(),
 }

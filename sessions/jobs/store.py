@@ -1,4 +1,4 @@
-"""A session's jobs and additions in the store: every SQL of theirs but the tables (see `sessions.store`).
+"""A session's jobs and additions in the store: their tables and every SQL of theirs.
 
 Additions of a session are made one after another. A job waits for the additions that were asked for before it, and
 for nothing else but a free place.
@@ -7,22 +7,39 @@ for nothing else but a free place.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from gateway.core import events
 from gateway.core.clock import to_text
-from gateway.core.database import Database
 from gateway.core.errors import LimitReached
-from sessions.drivers.models import Driver
-from sessions.drivers.store import driver_of
+from gateway.core.events import Belonging
+from gateway.core.store.database import Database, Migrations, Row
+from sessions.drivers.claims import Claim, claim_of
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Kind
+from sessions.store import belonging_of
+
+migrations = Migrations("jobs")
 
 # The words of an index's own condition: a query has to repeat them to be served by the index.
-UNFINISHED = "('queued', 'started', 'cancelling')"
+_UNFINISHED = "('queued', 'started', 'cancelling')"
 _RUNNING = "('started', 'cancelling')"
 _JOB = "session, id, type, state, result, error, created, started, ended"
+
+
+@migrations(was="sessions.jobs_and_additions")
+def first_tables(db: Database) -> None:
+    db.run(
+        "CREATE TABLE session_jobs (session INTEGER NOT NULL REFERENCES sessions (id), id INTEGER NOT NULL,"
+        " type TEXT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL, additions INTEGER NOT NULL, result TEXT,"
+        " error TEXT, created TEXT NOT NULL, started TEXT, ended TEXT, PRIMARY KEY (session, id))"
+    )
+    db.run(f"CREATE INDEX session_jobs_unfinished ON session_jobs (session) WHERE state IN {_UNFINISHED}")
+    db.run(
+        "CREATE TABLE session_additions (session INTEGER NOT NULL REFERENCES sessions (id), id INTEGER NOT NULL,"
+        " kind TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (session, id))"
+    )
+    db.run("CREATE INDEX session_additions_waiting ON session_additions (session, id) WHERE state = 'waiting'")
 
 
 class JobStore:
@@ -37,11 +54,12 @@ class JobStore:
         """Queue a job under the session's next id; None if the session takes none. Raises LimitReached."""
         db = self._db
         with db.transaction():
-            number = self._next(session, "next_job", now)
-            if number is None:
+            taken = self._next(session, "next_job", now)
+            if taken is None:
                 return None
+            number = taken["number"]
             unfinished = db.value(
-                f"SELECT count(*) FROM session_jobs WHERE session = :id AND state IN {UNFINISHED}", {"id": session}
+                f"SELECT count(*) FROM session_jobs WHERE session = :id AND state IN {_UNFINISHED}", {"id": session}
             )
             if unfinished >= most_unfinished:
                 raise LimitReached(f"the session has {unfinished} unfinished jobs; wait for some or cancel them")
@@ -52,10 +70,11 @@ class JobStore:
                 {"session": session, "id": number, "type": kind.value, "payload": payload, "now": to_text(now)},
             )
             db.run(
-                f"DELETE FROM session_jobs WHERE session = :id AND id <= :last AND state NOT IN {UNFINISHED}",
+                f"DELETE FROM session_jobs WHERE session = :id AND id <= :last AND state NOT IN {_UNFINISHED}",
                 {"id": session, "last": number - retained},
             )
-        assert row is not None
+            assert row is not None
+            _record(db, now, Belonging.of(taken), "job", row)
         return SessionJob.of(row)
 
     def find(self, session: int, number: int) -> SessionJob | None:
@@ -78,37 +97,45 @@ class JobStore:
                 "UPDATE session_jobs SET ended = CASE state WHEN 'queued' THEN :now ELSE ended END,"
                 " payload = CASE state WHEN 'queued' THEN '' ELSE payload END,"
                 " state = CASE state WHEN 'queued' THEN 'cancelled' ELSE 'cancelling' END"
-                " WHERE session = :session AND id = :id AND state IN ('queued', 'started') RETURNING state",
+                " WHERE session = :session AND id = :id AND state IN ('queued', 'started')"
+                " RETURNING session, id, state",
                 {"session": session, "id": number, "now": to_text(now)},
             )
             if row is None:
                 return None
-            _record(self._db, now, session, number, row["state"])
+            _record(self._db, now, belonging_of(self._db, session), "job", row)
         return JobState(row["state"])
 
     def claim(self, now: datetime, most_running: int) -> int:
         """Start queued jobs of idle sessions, by rising id, as long as a session has places; how many."""
-        return self._db.run(
+        with self._db.transaction():
+            rows = self._claim(now, most_running)
+            for row in rows:
+                _record(self._db, now, belonging_of(self._db, row["session"]), "job", row)
+        return len(rows)
+
+    def _claim(self, now: datetime, most_running: int) -> list[Row]:
+        return self._db.rows(
             "UPDATE session_jobs SET state = 'started', started = :now WHERE state = 'queued' AND (session, id) IN ("
             " SELECT session, id FROM (SELECT queued.session, queued.id,"
             " row_number() OVER (PARTITION BY queued.session ORDER BY queued.id) AS place,"
             " (SELECT count(*) FROM session_jobs AS other WHERE other.session = queued.session"
-            f" AND other.state IN {UNFINISHED} AND other.state <> 'queued') AS running"
+            f" AND other.state IN {_UNFINISHED} AND other.state <> 'queued') AS running"
             " FROM session_jobs AS queued JOIN sessions ON sessions.id = queued.session AND sessions.state = 'idle'"
-            f" WHERE queued.state IN {UNFINISHED} AND queued.state = 'queued'"
+            f" WHERE queued.state IN {_UNFINISHED} AND queued.state = 'queued'"
             " AND NOT EXISTS (SELECT 1 FROM session_additions AS addition WHERE addition.session = queued.session"
             " AND addition.state = 'waiting' AND addition.id <= queued.additions)) AS ready"
-            " WHERE place + running <= :most)",
+            " WHERE place + running <= :most) RETURNING session, id, state",
             {"now": to_text(now), "most": most_running},
         )
 
-    def running(self) -> list[tuple[SessionJob, Driver]]:
-        """Every job that runs or is being cancelled, with the driver that runs it."""
+    def running(self) -> list[tuple[SessionJob, Claim]]:
+        """Every job that runs or is being cancelled, with the claim of its session."""
         rows = self._db.rows(
-            f"SELECT {_JOB} FROM session_jobs WHERE state IN {UNFINISHED} AND state IN {_RUNNING} ORDER BY session, id"
+            f"SELECT {_JOB} FROM session_jobs WHERE state IN {_UNFINISHED} AND state IN {_RUNNING} ORDER BY session, id"
         )
-        pairs = [(SessionJob.of(row), driver_of(self._db, row["session"])) for row in rows]
-        return [(job, driver) for job, driver in pairs if driver is not None]
+        pairs = [(SessionJob.of(row), claim_of(self._db, row["session"])) for row in rows]
+        return [(job, claim) for job, claim in pairs if claim is not None]
 
     def finish(
         self, job: SessionJob, result: str | None, error: str | None, started: datetime, ended: datetime
@@ -119,7 +146,7 @@ class JobStore:
                 "UPDATE session_jobs SET result = CASE state WHEN 'started' THEN :result END,"
                 " error = CASE state WHEN 'started' THEN :error END, payload = '', started = :started, ended = :ended,"
                 " state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE :state END"
-                f" WHERE session = :session AND id = :id AND state IN {_RUNNING} RETURNING state",
+                f" WHERE session = :session AND id = :id AND state IN {_RUNNING} RETURNING session, id, state",
                 {
                     "session": job.session,
                     "id": job.id,
@@ -136,7 +163,7 @@ class JobStore:
                 "UPDATE sessions SET activity = :now WHERE id = :id AND activity < :now",
                 {"id": job.session, "now": to_text(ended)},
             )
-            _record(self._db, ended, job.session, job.id, row["state"])
+            _record(self._db, ended, belonging_of(self._db, job.session), "job", row)
         return True
 
     # ------------------------------------------------------------ additions
@@ -147,9 +174,10 @@ class JobStore:
         """Ask for an addition, after those asked for before; None if the session takes none. Raises LimitReached."""
         db = self._db
         with db.transaction():
-            number = self._next(session, "next_addition", now)
-            if number is None:
+            taken = self._next(session, "next_addition", now)
+            if taken is None:
                 return None
+            number = taken["number"]
             waiting = db.value(
                 "SELECT count(*) FROM session_additions WHERE session = :id AND state = 'waiting'", {"id": session}
             )
@@ -164,7 +192,8 @@ class JobStore:
                 "DELETE FROM session_additions WHERE session = :id AND id <= :last AND state <> 'waiting'",
                 {"id": session, "last": number - retained},
             )
-        assert row is not None
+            assert row is not None
+            _record(db, now, Belonging.of(taken), "addition", row)
         return Addition.of(row)
 
     def addition(self, session: int, number: int) -> Addition | None:
@@ -173,84 +202,91 @@ class JobStore:
         )
         return None if row is None else Addition.of(row)
 
-    def next_additions(self) -> list[tuple[Addition, Driver]]:
-        """The first waiting addition of every idle session, with the session's driver."""
+    def next_additions(self) -> list[tuple[Addition, Claim]]:
+        """The first waiting addition of every idle session, with the session's claim."""
         rows = self._db.rows(
             "SELECT addition.* FROM session_additions AS addition"
             " JOIN sessions ON sessions.id = addition.session AND sessions.state = 'idle'"
             " WHERE addition.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM session_additions AS earlier"
             " WHERE earlier.session = addition.session AND earlier.state = 'waiting' AND earlier.id < addition.id)"
         )
-        pairs = [(Addition.of(row), driver_of(self._db, row["session"])) for row in rows]
-        return [(addition, driver) for addition, driver in pairs if driver is not None]
+        pairs = [(Addition.of(row), claim_of(self._db, row["session"])) for row in rows]
+        return [(addition, claim) for addition, claim in pairs if claim is not None]
 
-    def settle(self, addition: Addition, error: str | None) -> bool:
+    def settle(self, addition: Addition, error: str | None, now: datetime) -> bool:
         """Store whether it was added (`error` None). False when that was known before."""
-        changed = self._db.run(
-            "UPDATE session_additions SET state = :state, error = :error"
-            " WHERE session = :session AND id = :id AND state = 'waiting'",
-            {
-                "session": addition.session,
-                "id": addition.id,
-                "state": "added" if error is None else "failed",
-                "error": error,
-            },
-        )
-        return bool(changed)
+        with self._db.transaction():
+            row = self._db.row(
+                "UPDATE session_additions SET state = :state, error = :error"
+                " WHERE session = :session AND id = :id AND state = 'waiting' RETURNING session, id, state",
+                {
+                    "session": addition.session,
+                    "id": addition.id,
+                    "state": "added" if error is None else "failed",
+                    "error": error,
+                },
+            )
+            if row is not None:
+                _record(self._db, now, belonging_of(self._db, addition.session), "addition", row)
+        return row is not None
 
     # ------------------------------------------------------------ both
 
     def is_quiet(self) -> bool:
         """Whether nothing of any session waits or runs."""
         return not self._db.value(
-            f"SELECT EXISTS (SELECT 1 FROM session_jobs WHERE state IN {UNFINISHED})"
+            f"SELECT EXISTS (SELECT 1 FROM session_jobs WHERE state IN {_UNFINISHED})"
             " OR EXISTS (SELECT 1 FROM session_additions WHERE state = 'waiting')"
         )
 
-    def _next(self, session: int, counter: str, now: datetime) -> int | None:
-        """The next number of the session's `counter`; None when the session has ended."""
-        row = self._db.row(
+    def _next(self, session: int, counter: str, now: datetime) -> Row | None:
+        """The next number of the session's `counter`, and whose it is; None when the session has ended."""
+        return self._db.row(
             f"UPDATE sessions SET {counter} = {counter} + 1, activity = :now, heartbeat = :now"
-            f" WHERE id = :id AND state <> 'dead' RETURNING {counter} - 1 AS number",
+            f" WHERE id = :id AND state <> 'dead' RETURNING {counter} - 1 AS number, owner, project",
             {"id": session, "now": to_text(now)},
         )
-        return None if row is None else int(row["number"])
+
+    # ------------------------------------------------------------ as a part of its session
+
+    def lose_driver(self, session: int, reason: str, now: datetime) -> None:
+        """What ran or waited has failed; what was added is to be added to the next driver, in the same order."""
+        self._fail_jobs(session, reason, now)
+        self._move_additions(session, "added", "waiting", None, now)
+
+    def end(self, session: int, reason: str, now: datetime) -> None:
+        self._fail_jobs(session, reason, now)
+        self._move_additions(session, "waiting", "failed", f"Session ended before this was added: {reason}", now)
+
+    def remove(self, session: int) -> None:
+        self._db.run("DELETE FROM session_jobs WHERE session = :id", {"id": session})
+        self._db.run("DELETE FROM session_additions WHERE session = :id", {"id": session})
+
+    def _fail_jobs(self, session: int, reason: str, now: datetime) -> None:
+        rows = self._db.rows(
+            "UPDATE session_jobs SET payload = '', ended = :now,"
+            " error = CASE state WHEN 'queued' THEN :unstarted WHEN 'started' THEN :lost END,"
+            " state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'failed' END"
+            f" WHERE session = :id AND state IN {_UNFINISHED} RETURNING session, id, state",
+            {
+                "id": session,
+                "now": to_text(now),
+                "unstarted": f"Session ended before this job ran: {reason}",
+                "lost": f"Session ended while this job ran: {reason}",
+            },
+        )
+        for row in rows:
+            _record(self._db, now, belonging_of(self._db, session), "job", row)
+
+    def _move_additions(self, session: int, before: str, after: str, error: str | None, now: datetime) -> None:
+        rows = self._db.rows(
+            "UPDATE session_additions SET state = :after, error = :error WHERE session = :id AND state = :before"
+            " RETURNING session, id, state",
+            {"id": session, "before": before, "after": after, "error": error},
+        )
+        for row in rows:
+            _record(self._db, now, belonging_of(self._db, session), "addition", row)
 
 
-def sessions_with_jobs(db: Database) -> set[int]:
-    """The sessions that have unfinished jobs."""
-    rows = db.rows(f"SELECT DISTINCT session FROM session_jobs WHERE state IN {UNFINISHED}")
-    return {row["session"] for row in rows}
-
-
-def finish_all(db: Database, session: int, reason: str, now: datetime) -> None:
-    """End what a session that ends leaves unfinished. Call it inside the transaction that ends the session."""
-    rows = db.rows(
-        "UPDATE session_jobs SET payload = '', ended = :now,"
-        " error = CASE state WHEN 'queued' THEN :unstarted WHEN 'started' THEN :lost END,"
-        " state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'failed' END"
-        f" WHERE session = :id AND state IN {UNFINISHED} RETURNING id, state",
-        {
-            "id": session,
-            "now": to_text(now),
-            "unstarted": f"Session ended before this job ran: {reason}",
-            "lost": f"Session ended while this job ran: {reason}",
-        },
-    )
-    for row in rows:
-        _record(db, now, session, row["id"], row["state"])
-    db.run(
-        "UPDATE session_additions SET state = 'failed', error = :error WHERE session = :id AND state = 'waiting'",
-        {"id": session, "error": f"Session ended before this was added: {reason}"},
-    )
-
-
-def remove_all(db: Database, session: int) -> None:
-    """Forget all of a session's. Call it inside the transaction that removes the session."""
-    values: dict[str, Any] = {"id": session}
-    db.run("DELETE FROM session_jobs WHERE session = :id", values)
-    db.run("DELETE FROM session_additions WHERE session = :id", values)
-
-
-def _record(db: Database, now: datetime, session: int, number: int, name: str) -> None:
-    events.record(db, now, "session job", f"{session}/{number}", name)
+def _record(db: Database, now: datetime, whose: Belonging, subject: str, row: Row) -> None:
+    events.record(db, now, whose, subject, f"{row['session']}/{row['id']}", row["state"])

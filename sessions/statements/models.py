@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.core.clock import from_text, from_text_or_none
-from gateway.core.database import Row
+from gateway.core.store.database import Row
 from sessions.models import Kind
 from sessions.statements.states import StatementState
 

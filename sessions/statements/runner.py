@@ -11,8 +11,8 @@ import logging
 from contextlib import suppress
 
 from gateway.core.clock import Clock
+from sessions.drivers.claims import Claim
 from sessions.drivers.kernel_client import KernelClient
-from sessions.drivers.models import Driver
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
 from sessions.statements.store import StatementStore
@@ -33,18 +33,18 @@ class Runner:
         """Claim what can run, take up what runs without a task of ours, pass on cancels, drop what was ended."""
         if self._store.has_waiting():
             self._store.claim(self._clock())
-        running = {(s.session, s.id): (s, driver) for s, driver in self._store.running()}
-        for key, (statement, driver) in running.items():
+        running = {(s.session, s.id): (s, claim) for s, claim in self._store.running()}
+        for key, (statement, claim) in running.items():
             if key not in self._tasks:
-                self._begin(key, statement, driver)
+                self._begin(key, statement, claim)
             if statement.state is StatementState.CANCELLING:
                 self._cancels[key].set()
         for key in self._tasks.keys() - running.keys():
             self._tasks[key].cancel()
 
-    def _begin(self, key: tuple[int, int], statement: Statement, driver: Driver) -> None:
+    def _begin(self, key: tuple[int, int], statement: Statement, claim: Claim) -> None:
         self._cancels[key] = asyncio.Event()
-        task = asyncio.create_task(self._run(statement, driver, self._cancels[key]))
+        task = asyncio.create_task(self._run(statement, claim, self._cancels[key]))
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._end(key, done))
 
@@ -54,9 +54,9 @@ class Runner:
         if not task.cancelled() and (error := task.exception()):
             log.error("statement failed to run", exc_info=error, extra={"session": key[0], "statement": key[1]})
 
-    async def _run(self, statement: Statement, driver: Driver, cancel: asyncio.Event) -> None:
-        async with KernelClient(driver.connection_file) as kernel:
-            answer = asyncio.create_task(kernel.execute(statement))
+    async def _run(self, statement: Statement, claim: Claim, cancel: asyncio.Event) -> None:
+        async with KernelClient(claim) as kernel:
+            answer = asyncio.create_task(kernel.execute(statement.id, statement.code, statement.kind.value))
             try:
                 while not answer.done():
                     await self._attend(kernel, statement, answer, cancel)

@@ -1,4 +1,4 @@
-"""Statements in the store: every SQL of theirs but the table (see `sessions.store`).
+"""Statements in the store: their table and every SQL of theirs.
 
 No row back from a write means that somebody else was first; that is an answer, not an error.
 """
@@ -10,16 +10,30 @@ from datetime import datetime
 
 from gateway.core import events
 from gateway.core.clock import to_text
-from gateway.core.database import Database
 from gateway.core.errors import LimitReached
-from sessions.drivers.models import Driver
-from sessions.drivers.store import driver_of
+from gateway.core.events import Belonging
+from gateway.core.store.database import Database, Migrations, Row
+from sessions.drivers.claims import Claim, claim_of
 from sessions.statements.models import Statement, error_output
 from sessions.statements.states import StatementState
+from sessions.store import belonging_of
+
+migrations = Migrations("statements")
 
 # The words of an index's own condition: a query has to repeat them to be served by the index.
-UNFINISHED = "('waiting', 'running', 'cancelling')"
-RUNNING = "('running', 'cancelling')"
+_UNFINISHED = "('waiting', 'running', 'cancelling')"
+_RUNNING = "('running', 'cancelling')"
+
+
+@migrations(was="sessions.first_tables")
+def first_table(db: Database) -> None:
+    db.run(
+        "CREATE TABLE statements (session INTEGER NOT NULL REFERENCES sessions (id), id INTEGER NOT NULL,"
+        " code TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, output TEXT, progress REAL NOT NULL,"
+        " created TEXT NOT NULL, started TEXT, completed TEXT, PRIMARY KEY (session, id))"
+    )
+    db.run(f"CREATE INDEX statements_unfinished ON statements (session) WHERE state IN {_UNFINISHED}")
+    db.run(f"CREATE UNIQUE INDEX statements_one_runs ON statements (session) WHERE state IN {_RUNNING}")
 
 
 class StatementStore:
@@ -34,13 +48,14 @@ class StatementStore:
         with db.transaction():
             taken = db.row(
                 "UPDATE sessions SET next_statement = next_statement + 1, activity = :now, heartbeat = :now"
-                " WHERE id = :id AND state <> 'dead' RETURNING next_statement - 1 AS id",
+                " WHERE id = :id AND state <> 'dead' RETURNING next_statement - 1 AS id,"
+                " owner, project",
                 {"id": session, "now": to_text(now)},
             )
             if taken is None:
                 return None
             waiting = db.value(
-                f"SELECT count(*) FROM statements WHERE session = :id AND state IN {UNFINISHED}", {"id": session}
+                f"SELECT count(*) FROM statements WHERE session = :id AND state IN {_UNFINISHED}", {"id": session}
             )
             if waiting >= most_unfinished:
                 raise LimitReached(f"the session has {waiting} unfinished statements; wait for some or cancel them")
@@ -50,10 +65,11 @@ class StatementStore:
                 {"session": session, "id": taken["id"], "code": code, "kind": kind, "now": to_text(now)},
             )
             db.run(
-                f"DELETE FROM statements WHERE session = :id AND id <= :last AND state NOT IN {UNFINISHED}",
+                f"DELETE FROM statements WHERE session = :id AND id <= :last AND state NOT IN {_UNFINISHED}",
                 {"id": session, "last": taken["id"] - retained},
             )
             assert row is not None
+            _record(db, now, Belonging.of(taken), row)
             return Statement.of(row)
 
     def find(self, session: int, number: int) -> Statement | None:
@@ -85,40 +101,47 @@ class StatementStore:
                 "UPDATE statements SET completed = CASE state WHEN 'waiting' THEN :now ELSE completed END,"
                 " progress = CASE state WHEN 'waiting' THEN 1.0 ELSE progress END,"
                 " state = CASE state WHEN 'waiting' THEN 'cancelled' ELSE 'cancelling' END"
-                " WHERE session = :session AND id = :id AND state IN ('waiting', 'running') RETURNING state",
+                " WHERE session = :session AND id = :id AND state IN ('waiting', 'running')"
+                " RETURNING session, id, state",
                 {"session": session, "id": number, "now": to_text(now)},
             )
             if row is None:
                 return None
-            events.record(self._db, now, "statement", f"{session}/{number}", row["state"])
+            _record(self._db, now, belonging_of(self._db, session), row)
         return StatementState(row["state"])
 
     def claim(self, now: datetime) -> list[Statement]:
         """Move the first waiting statement of every idle session in which none runs to running; those."""
-        rows = self._db.rows(
+        with self._db.transaction():
+            rows = self._claim(now)
+            for row in rows:
+                _record(self._db, now, belonging_of(self._db, row["session"]), row)
+        return [Statement.of(row) for row in rows]
+
+    def _claim(self, now: datetime) -> list[Row]:
+        return self._db.rows(
             "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
             " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
             " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
-            f" WHERE waiting.state IN {UNFINISHED} AND waiting.state = 'waiting'"
+            f" WHERE waiting.state IN {_UNFINISHED} AND waiting.state = 'waiting'"
             " AND NOT EXISTS (SELECT 1 FROM statements AS other"
             " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"
             " GROUP BY waiting.session) RETURNING *",
             {"now": to_text(now)},
         )
-        return [Statement.of(row) for row in rows]
 
     def has_waiting(self) -> bool:
         return bool(
             self._db.value(
-                f"SELECT EXISTS (SELECT 1 FROM statements WHERE state IN {UNFINISHED} AND state = 'waiting')"
+                f"SELECT EXISTS (SELECT 1 FROM statements WHERE state IN {_UNFINISHED} AND state = 'waiting')"
             )
         )
 
-    def running(self) -> list[tuple[Statement, Driver]]:
-        """Every statement that runs or is being cancelled, with the driver that runs it."""
+    def running(self) -> list[tuple[Statement, Claim]]:
+        """Every statement that runs or is being cancelled, with the claim of its session."""
         rows = self._db.rows("SELECT * FROM statements WHERE state IN ('running', 'cancelling')")
-        pairs = [(Statement.of(row), driver_of(self._db, row["session"])) for row in rows]
-        return [(statement, driver) for statement, driver in pairs if driver is not None]
+        pairs = [(Statement.of(row), claim_of(self._db, row["session"])) for row in rows]
+        return [(statement, claim) for statement, claim in pairs if claim is not None]
 
     def set_progress(self, session: int, number: int, progress: float) -> None:
         self._db.run(
@@ -130,25 +153,32 @@ class StatementStore:
     def finish(self, session: int, number: int, output: str, started: datetime, completed: datetime) -> bool:
         """Store the interpreter's answer: running becomes available, cancelling becomes cancelled."""
         with self._db.transaction():
-            return _finish(self._db, session, number, output, started, completed, f"state IN {RUNNING}")
+            return _finish(self._db, session, number, output, started, completed, f"state IN {_RUNNING}")
 
+    # ------------------------------------------------------------ as a part of its session
 
-def finish_all(db: Database, session: int, states: str, reason: str, now: datetime) -> None:
-    """Finish a session's statements in these states as failed. Call it in the transaction that ends their driver."""
-    found = db.rows(f"SELECT id, state FROM statements WHERE session = :id AND state IN {states}", {"id": session})
-    for row in found:
-        said = (
-            f"Session ended before this statement ran:\n{reason}"
-            if row["state"] == StatementState.WAITING.value
-            else f"Interpreter died:\n{reason}"
+    def lose_driver(self, session: int, reason: str, now: datetime) -> None:
+        """What ran has failed; what waits will run."""
+        self._fail(session, _RUNNING, reason, now)
+
+    def end(self, session: int, reason: str, now: datetime) -> None:
+        self._fail(session, _UNFINISHED, reason, now)
+
+    def remove(self, session: int) -> None:
+        self._db.run("DELETE FROM statements WHERE session = :id", {"id": session})
+
+    def _fail(self, session: int, states: str, reason: str, now: datetime) -> None:
+        found = self._db.rows(
+            f"SELECT id, state FROM statements WHERE session = :id AND state IN {states}", {"id": session}
         )
-        output = json.dumps(error_output(row["id"], "Error", said))
-        _finish(db, session, row["id"], output, None, now, f"state IN {UNFINISHED}")
-
-
-def remove_all(db: Database, session: int) -> None:
-    """Forget all of a session's. Call it inside the transaction that removes the session."""
-    db.run("DELETE FROM statements WHERE session = :id", {"id": session})
+        for row in found:
+            said = (
+                f"Session ended before this statement ran:\n{reason}"
+                if row["state"] == StatementState.WAITING.value
+                else f"Interpreter died:\n{reason}"
+            )
+            output = json.dumps(error_output(row["id"], "Error", said))
+            _finish(self._db, session, row["id"], output, None, now, f"state IN {_UNFINISHED}")
 
 
 def _finish(
@@ -157,7 +187,7 @@ def _finish(
     row = db.row(
         "UPDATE statements SET state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'available' END,"
         " output = :output, progress = 1.0, started = coalesce(:started, started), completed = :completed"
-        f" WHERE session = :session AND id = :id AND {where} RETURNING state",
+        f" WHERE session = :session AND id = :id AND {where} RETURNING session, id, state",
         {
             "session": session,
             "id": number,
@@ -172,5 +202,9 @@ def _finish(
         "UPDATE sessions SET activity = :now WHERE id = :id AND activity < :now",
         {"id": session, "now": to_text(completed)},
     )
-    events.record(db, completed, "statement", f"{session}/{number}", row["state"])
+    _record(db, completed, belonging_of(db, session), row)
     return True
+
+
+def _record(db: Database, now: datetime, whose: Belonging, statement: Row) -> None:
+    events.record(db, now, whose, "statement", f"{statement['session']}/{statement['id']}", statement["state"])

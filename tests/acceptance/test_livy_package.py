@@ -8,8 +8,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from gateway.core import settings, sparkr
-from gateway.core.spark import SparkOptions
+from gateway.core import sparkr
+from gateway.core.options import SparkOptions
+from gateway.core.settings import DEFAULT_CLUSTER, reading
 from tests.acceptance.program import Program
 
 SUITE = "tests/test_integration.py"
@@ -53,7 +54,7 @@ def test_its_own_integration_suite_passes(
     assert (suite / SUITE).exists(), f"{suite} is missing: run `make clients`"
     options = ["-c", "pyproject.toml", "--rootdir", ".", "-p", "no:cacheprovider"]  # its settings, not this project's
     options += ["-rA", "-W", "ignore::FutureWarning", "--integration", program.url]
-    has_r = sparkr.missing(SparkOptions(), settings.load(os.environ)) is None
+    has_r = sparkr.missing(SparkOptions(), reading.load(os.environ).on(DEFAULT_CLUSTER)) is None
     passes, left_out = (PASSES | {R}, set(CANNOT)) if has_r else (PASSES, {*CANNOT, R})
     options += [word for name in left_out for word in ("--deselect", name)]
     ran = subprocess.run(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core import java, spark
+from gateway.core import installation, java
 from tests.integration.running_gateway import ROOT, Gateway, Session
 
 MAIN = """
@@ -79,7 +79,7 @@ def jar(tmp_path_factory: pytest.TempPathFactory, gateway: Gateway) -> Path:
     folder = tmp_path_factory.mktemp("jar")
     source = folder / "Main.java"
     source.write_text(MAIN, "utf-8")
-    home = spark.spark_home(gateway.settings)
+    home = installation.spark_home(gateway.settings.on("default"))
     javac = java.find(compiler=True).home / "bin" / "javac"
     subprocess.run([javac, "-cp", f"{home}/jars/*", "-d", folder, source], check=True)
     path = folder / "example.jar"

@@ -13,12 +13,11 @@ import psutil
 from gateway import stores
 from gateway.core import processes
 from gateway.core.clock import utc_now
+from gateway.core.identity import ANONYMOUS
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
 from sessions.drivers.models import Driver
-from sessions.drivers.store import DriverStore
 from sessions.models import Kind, SessionRequest
-from sessions.store import SessionStore
 from tests.integration.running_gateway import SOON, Gateway, wait_until
 
 
@@ -40,10 +39,11 @@ def crowd(home: Path, many: int) -> Iterator[Gateway]:
 
 def _fill(settings: Settings, many: int) -> None:
     db = stores.open_and_migrate(settings)
-    sessions, drivers, now = SessionStore(db), DriverStore(db), utc_now()
+    store, now = stores.Stores(db), utc_now()
+    sessions, drivers = store.sessions, store.drivers
     for _ in range(many):
         driver = Driver.wanted(settings.data_dir, SparkOptions(), now)
-        sessions.add(SessionRequest(kind=Kind.PYSPARK), driver, str(uuid.uuid4()), None, now, many)
+        sessions.add(ANONYMOUS, SessionRequest(kind=Kind.PYSPARK), driver, str(uuid.uuid4()), now, many)
         driver.folder.mkdir(parents=True)
         processes.start(driver.folder, ["sleep", "600"], os.environ)
         drivers.launch(driver.id, now)

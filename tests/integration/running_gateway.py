@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 import psutil
 import requests
 
-from gateway.core import processes, settings
+from gateway.core import processes
+from gateway.core.settings import reading
 from gateway.server import web_command
 
 T = TypeVar("T")
@@ -75,10 +76,10 @@ class Gateway:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(settings.PREFIX) or name == f"{settings.PREFIX}CACHE_DIR"
+            if not name.startswith(reading.PREFIX) or name == f"{reading.PREFIX}CACHE_DIR"
         }
-        self._environ = {**kept, settings.FILE_VARIABLE: str(file)}
-        self.settings = settings.load(self._environ)
+        self._environ = {**kept, reading.FILE_VARIABLE: str(file)}
+        self.settings = reading.load(self._environ)
         self.http = requests.Session()
         self.http.trust_env = False
         self.supervisor: subprocess.Popen[bytes] | None = None

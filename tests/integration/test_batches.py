@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import processes, spark
+from gateway.core import installation, processes
 from tests.integration.running_gateway import SOON, START, Batch, Gateway, wait_until
 
 
@@ -19,7 +19,7 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_pi_of_spark_s_own_examples_runs_to_success(gateway: Gateway) -> None:
-    pi = spark.spark_home(gateway.settings) / "examples" / "src" / "main" / "python" / "pi.py"
+    pi = installation.spark_home(gateway.settings.on("default")) / "examples" / "src" / "main" / "python" / "pi.py"
     batch = gateway.new_batch(pi, args=["2"], name="pi").wait_for("success")
     assert any(line.startswith("Pi is roughly 3.1") for line in batch.log)
     assert gateway.get("/batches/pi")["id"] == batch.id

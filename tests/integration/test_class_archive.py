@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import class_archive, java, spark
+from gateway.core import class_archive, installation, java, submit
 from gateway.core.java import Java
-from gateway.core.settings import Settings
+from gateway.core.settings import ClusterSettings
 
 # The JVM is the parent of a Python application, and what it has mapped when that starts is what it uses.
 APPLICATION = """
@@ -36,7 +36,7 @@ def found() -> Java:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled Spark, with a folder of jars that a test may change."""
-    bundled, copy = spark.spark_home(Settings()), tmp_path_factory.mktemp("spark")
+    bundled, copy = installation.spark_home(ClusterSettings()), tmp_path_factory.mktemp("spark")
     shutil.copytree(bundled / "bin", copy / "bin")
     (copy / "jars").mkdir()
     for jar in bundled.glob("jars/*.jar"):
@@ -65,7 +65,7 @@ def run_driver(found: Java, home: Path, tmp_path: Path) -> Run:
         script = tmp_path / "application.py"
         script.write_text(APPLICATION)
         command = [str(home / "bin" / "spark-submit"), "--master", "local[1]", *options, str(script), *arguments]
-        environ = spark.submit_environ(Settings(spark_home=str(home)), java_home, words, sys.executable)
+        environ = submit.environ(ClusterSettings(spark_home=str(home)), java_home, words, sys.executable)
         done = subprocess.run(
             command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
         )

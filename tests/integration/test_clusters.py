@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core import clusters, spark, sparkr
-from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
+from gateway.core import clusters, installation, sparkr
+from gateway.core.options import SparkOptions
+from gateway.core.settings import ClusterSettings
 from tests.integration.running_gateway import START, Gateway, Session
 from tests.integration.standalone import standalone
 
@@ -44,7 +44,7 @@ CLUSTERS = {"default": "4.", "old": "3.5.", "apart": "4.", "old_apart": "3.5."}
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, old_spark: Path) -> Iterator[Gateway]:
-    new_spark = spark.spark_home(Settings())
+    new_spark = installation.spark_home(ClusterSettings())
     with (
         standalone(new_spark, tmp_path_factory.mktemp("apart")) as apart,
         standalone(old_spark, tmp_path_factory.mktemp("old_apart")) as old_apart,
@@ -80,8 +80,8 @@ def test_the_session_runs_on_the_cluster_it_chose(session: Session, cluster: str
     assert session.value("sc.master.startswith('local')") == ("apart" not in cluster)
 
 
-def spoken(settings: Settings) -> list[Language]:
-    return LANGUAGES if sparkr.missing(SparkOptions(), settings) else [*LANGUAGES, R]
+def spoken(here: ClusterSettings) -> list[Language]:
+    return LANGUAGES if sparkr.missing(SparkOptions(), here) else [*LANGUAGES, R]
 
 
 def test_each_language_reads_the_views_of_all(gateway: Gateway, session: Session, cluster: str) -> None:

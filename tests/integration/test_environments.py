@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import venv_pack
 
-from gateway.core import spark
-from gateway.core.settings import Settings
+from gateway.core import installation
+from gateway.core.settings import ClusterSettings
 from tests.integration.running_gateway import START, Gateway, wait_until
 from tests.integration.standalone import standalone
 
@@ -45,7 +45,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """With a cluster that has a worker apart."""
-    with standalone(spark.spark_home(Settings()), tmp_path_factory.mktemp("apart")) as apart:
+    with standalone(installation.spark_home(ClusterSettings()), tmp_path_factory.mktemp("apart")) as apart:
         small = {"spark.cores.max": "1", "spark.executor.memory": "512m"}
         running = Gateway(
             tmp_path_factory.mktemp("gateway"), clusters={"apart": {"master": apart.url, "spark_conf": small}}

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import requests
 
-from gateway.core import processes, spark
-from gateway.core.settings import Settings
+from gateway.core import installation, processes
+from gateway.core.settings import ClusterSettings
 from tests.integration.running_gateway import SOON, START, Gateway, Session, wait_until
 from tests.integration.standalone import Cluster, standalone
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with standalone(spark.spark_home(Settings()), tmp_path_factory.mktemp("cluster")) as running:
+    with standalone(installation.spark_home(ClusterSettings()), tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 

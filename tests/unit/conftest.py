@@ -19,10 +19,13 @@ import pytest
 from batches.models import Batch, BatchRequest
 from batches.store import BatchStore
 from gateway import stores
-from gateway.core.database import Database
+from gateway.core.identity import ANONYMOUS
+from gateway.core.options import SparkOptions
 from gateway.core.processes import OWNER_VARIABLE
-from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
+from gateway.core.settings import ClusterSettings, Settings
+from gateway.core.store.database import Database
+from gateway.core.store.sqlite import SqliteDatabase
+from gateway.stores import Stores
 from sessions.drivers.models import Driver
 from sessions.drivers.states import DriverState
 from sessions.drivers.store import DriverStore
@@ -66,11 +69,16 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
 
 
+@pytest.fixture
+def here() -> ClusterSettings:
+    return ClusterSettings()
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated store with nothing in it, made once: tests copy it."""
     path = tmp_path_factory.mktemp("store") / "gateway.db"
-    Database(path).migrate(stores.MIGRATIONS)
+    SqliteDatabase(path).migrate(stores.MIGRATIONS)
     return path
 
 
@@ -78,27 +86,56 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def db(settings: Settings, empty_store: Path) -> Database:
     settings.data_dir.mkdir(mode=0o700)
     shutil.copy(empty_store, settings.store_path)
-    return Database(settings.store_path)
+    return SqliteDatabase(settings.store_path)
 
 
 @pytest.fixture
-def session_store(db: Database) -> SessionStore:
-    return SessionStore(db)
+def all_stores(db: Database) -> Stores:
+    return Stores(db)
 
 
 @pytest.fixture
-def statement_store(db: Database) -> StatementStore:
-    return StatementStore(db)
+def session_store(all_stores: Stores) -> SessionStore:
+    return all_stores.sessions
 
 
 @pytest.fixture
-def driver_store(db: Database) -> DriverStore:
-    return DriverStore(db)
+def statement_store(all_stores: Stores) -> StatementStore:
+    return all_stores.statements
 
 
 @pytest.fixture
-def batch_store(db: Database) -> BatchStore:
-    return BatchStore(db)
+def driver_store(all_stores: Stores) -> DriverStore:
+    return all_stores.drivers
+
+
+@pytest.fixture
+def batch_store(all_stores: Stores) -> BatchStore:
+    return all_stores.batches
+
+
+class Bell:
+    """The store's bell as a test hears it: counts how often it rings, and does `then` each time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.then: Callable[[], object] = lambda: None
+        self._ringing = False
+
+    def ring(self, _: object = None) -> None:
+        if not self._ringing:  # what is done then rings itself
+            self.count, self._ringing = self.count + 1, True
+            try:
+                self.then()
+            finally:
+                self._ringing = False
+
+
+@pytest.fixture
+def bell(db: Database, monkeypatch: pytest.MonkeyPatch) -> Bell:
+    made = Bell()
+    monkeypatch.setattr(type(db), "ring", made.ring)
+    return made
 
 
 AddSession = Callable[..., Session]
@@ -122,7 +159,7 @@ def add_session(session_store: SessionStore, settings: Settings, clock: FixedClo
             launched=None,
         )
         request = SessionRequest(**{"kind": Kind.PYSPARK, "options": options, **asked})
-        return session_store.add(request, driver, str(uuid.uuid4()), None, clock(), limit)
+        return session_store.add(ANONYMOUS, request, driver, str(uuid.uuid4()), clock(), limit)
 
     return add
 
@@ -159,7 +196,7 @@ def add_batch(batch_store: BatchStore, settings: Settings, clock: FixedClock) ->
         request = BatchRequest(file, args=args or [], options=SparkOptions(name=name))
         number = uuid.uuid4()
         folder = settings.data_dir / "batches" / number.hex
-        return batch_store.add(request, folder, str(number), None, clock(), most_waiting)
+        return batch_store.add(ANONYMOUS, request, folder, str(number), clock(), most_waiting)
 
     return add
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,9 @@ ARROWS = {
 PUBLIC_FILES = ("service", "models", "states")
 
 HTTP_LIBRARIES = ("flask", "flask_smorest", "marshmallow", "webargs", "werkzeug", "gunicorn")
-STORE_LIBRARIES = ("sqlite3", "sqlite_utils")
+STORE_LIBRARIES = ("sqlite3", "sqlite_utils", "psycopg", "psycopg_pool")
 KERNEL_LIBRARIES = ("jupyter_client", "zmq")
+KERNEL_FILES = ("sessions.drivers.launch", "sessions.drivers.kernel_client")
 SPARK_LIBRARIES = ("pyspark", "py4j", "ipykernel", "IPython")
 
 
@@ -71,9 +73,11 @@ def _may_import(module: str, name: str) -> bool:
     if top in HTTP_LIBRARIES:
         return _speaks_http(module)
     if top in STORE_LIBRARIES:
-        return module == "gateway.core.database" or module.rpartition(".")[2] in ("store",)
+        return _inside(module, "gateway.core.store")
     if top in KERNEL_LIBRARIES:
-        return module in ("sessions.drivers.launch", "sessions.drivers.kernel_client") or _inside(module, "sessions.repl")
+        return module in ("sessions.drivers.launch", "sessions.drivers.kernel_client") or _inside(
+            module, "sessions.repl"
+        )
     if top in SPARK_LIBRARIES:
         return _inside(module, "sessions.repl")
     return True
@@ -100,6 +104,58 @@ def _speaks_http(module: str) -> bool:
 
 def _inside(module: str, room: str) -> bool:
     return module == room or module.startswith(room + ".")
+
+
+def circles(imports: Mapping[str, set[str]]) -> list[str]:
+    """One circle of each folder in which there is any, as "a -> b -> a"; `imports` are modules of the project.
+
+    What lies in a folder, files and folders beside each other, must have an order: a folder counts as the whole of
+    what is below it. So a circle of files is found in the folder that holds them all.
+    """
+    folders: dict[tuple[str, ...], dict[str, set[str]]] = {}
+    for module, names in imports.items():
+        for name in names - {module}:
+            here, there = _place(module), _place(name)
+            depth = next(at for at, (a, b) in enumerate(zip(here, there)) if a != b)
+            entry, other = (".".join(place[: depth + 1]) for place in (here, there))
+            folders.setdefault(here[:depth], {}).setdefault(entry, set()).add(other)
+    return [" -> ".join(found) for found in map(_circle, folders.values()) if found]
+
+
+def _place(module: str) -> tuple[str, ...]:
+    """The folders of a module and its name. `gateway` is no room: its rooms and roots stand beside the other rooms."""
+    first, *rest = module.split(".")
+    return (f"gateway.{rest[0]}", *rest[1:]) if first == "gateway" else (first, *rest)
+
+
+def _circle(graph: Mapping[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        ring = error.args[1][:0:-1]
+        first = ring.index(min(ring))
+        return [*ring[first:], *ring[: first + 1]]
+    return []
+
+
+def project_imports() -> dict[str, set[str]]:
+    """What each module of the project imports of the project, wherever in its file."""
+    sources = {module_of(path): path.read_text("utf-8") for path in project_files()}
+    found = {}
+    for module, source in sources.items():
+        named = (_module_that_has(name, sources) for name in imports_of(source, module))
+        found[module] = {one for one in named if one}
+    return found
+
+
+def _module_that_has(name: str, modules: Mapping[str, str]) -> str | None:
+    """The module that an imported name is, or is in; None when it is none of the project."""
+    while name:
+        for module in (name, f"{name}.__init__"):
+            if module in modules:
+                return module
+        name = name.rpartition(".")[0]
+    return None
 
 
 def project_files() -> list[Path]:
@@ -155,7 +211,7 @@ def test_the_drivers_side_imports_its_own_files_relatively(path: Path) -> None:
         ("sessions.service", "import flask"),
         ("sessions.models", "from marshmallow import Schema"),
         ("gateway.core.translate", "import flask"),
-        ("sessions.service", "import sqlite3"),
+        ("sessions.store", "import sqlite3"),
         ("gateway.core.events", "from sqlite_utils import Database"),
         ("sessions.statements.runner", "from jupyter_client import KernelClient"),
         ("gateway.app", "import pyspark"),
@@ -175,7 +231,7 @@ def test_the_checker_refuses_a_wrong_arrow(module: str, source: str) -> None:
         ("compat.livy.routes", "from sessions.service import SessionService\nfrom compat.livy import schemas"),
         ("compat.livy.translate", "from flask import request\nfrom batches.models import Batch"),
         ("sessions.service", "from gateway.core import logs, names\nfrom sessions.store import SessionStore"),
-        ("sessions.store", "import sqlite3"),
+        ("gateway.core.store.sqlite", "import sqlite3"),
         ("sessions.repl.sql", "from pyspark.sql import Row\nfrom .rows import rows"),
         ("sessions.drivers.launch", "from jupyter_client.connect import write_connection_file"),
         ("gateway.supervisor", "from batches.reconcile import BatchPass"),
@@ -184,6 +240,46 @@ def test_the_checker_refuses_a_wrong_arrow(module: str, source: str) -> None:
 )
 def test_the_checker_lets_a_right_arrow_pass(module: str, source: str) -> None:
     assert wrong_arrows(module, source) == []
+
+
+def test_no_files_and_no_folders_import_each_other_in_a_circle() -> None:
+    assert circles(project_imports()) == []
+
+
+@pytest.mark.parametrize(
+    ("imports", "circle"),
+    [
+        ({"core.a": {"core.b"}, "core.b": {"core.a"}}, "core.a -> core.b -> core.a"),
+        ({"x.a": {"x.b.c"}, "x.b.c": {"x.d"}, "x.d": {"x.a"}}, "x.a -> x.b -> x.d -> x.a"),
+        ({"one.a": {"two.b"}, "two.c": {"one.d"}}, "one -> two -> one"),
+        ({"x.one.a": {"x.two.b"}, "x.two.c": {"x.one.d"}}, "x.one -> x.two -> x.one"),
+        ({"x.a": {"x.inner.b"}, "x.inner.c": {"x.a"}}, "x.a -> x.inner -> x.a"),
+        ({"x.__init__": {"x.a"}, "x.a": {"x.__init__"}}, "x.__init__ -> x.a -> x.__init__"),
+        (
+            {"gateway.app": {"gateway.stores"}, "gateway.stores": {"gateway.app"}},
+            "gateway.app -> gateway.stores -> gateway.app",
+        ),
+        ({"gateway.app": {"sessions.a"}, "sessions.a": {"gateway.app"}}, "gateway.app -> sessions -> gateway.app"),
+    ],
+)
+def test_a_circle_is_found(imports: dict[str, set[str]], circle: str) -> None:
+    assert circles(imports) == [circle]
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        {"gateway.app": {"sessions.a", "gateway.core.b"}, "sessions.a": {"gateway.core.b"}},
+        {"x.a": {"x.inner.b"}, "x.inner.b": {"x.c"}},
+        {"x.a": {"x.a"}, "x.b": {"x.a", "x.__init__"}},
+    ],
+)
+def test_an_order_is_no_circle(imports: dict[str, set[str]]) -> None:
+    assert circles(imports) == []
+
+
+def test_imports_inside_functions_count_for_circles() -> None:
+    assert "sessions.permanent" in project_imports()["gateway.doctor"]
 
 
 def test_the_checker_looks_at_every_room() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import settings
+from gateway.core.settings import printing
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,7 +35,7 @@ def test_the_check_sees_paths() -> None:
 
 def test_the_settings_page_is_up_to_date() -> None:
     """Written by `python -m gateway settings --markdown`."""
-    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == settings.page() + "\n"
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == printing.page() + "\n"
 
 
 @pytest.mark.parametrize("target", ["run", "test", "bench", "setup"])

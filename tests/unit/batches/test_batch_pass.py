@@ -15,6 +15,7 @@ from batches.reconcile import BatchPass
 from batches.store import BatchStore
 from gateway.core import logs, processes
 from gateway.core.errors import Misconfigured
+from gateway.core.identity import ANONYMOUS
 from gateway.core.places.local import LocalPlace
 from gateway.core.places.place import Place
 from gateway.core.settings import Settings
@@ -167,7 +168,7 @@ def test_a_hundred_batches_run_in_order_and_only_some_at_a_time(supervisor: Supe
     def finished() -> bool:
         nonlocal most
         most = max(most, len(supervisor.store.running()))
-        return all(batch.state.value == "success" for batch in supervisor.store.page(0, 100)[1])
+        return all(batch.state.value == "success" for batch in supervisor.store.page(ANONYMOUS, 0, 100)[1])
 
     supervisor.until(finished)
     assert supervisor.submitter.started == [batch.id for batch in batches]
@@ -233,7 +234,7 @@ def test_an_expired_batch_is_forgotten(supervisor: Supervisor, add_batch) -> Non
     supervisor.until_state(batch, "success")
     supervisor.clock.now += supervisor.settings.retention
     supervisor.batch_pass.expire()
-    assert supervisor.store.find(batch.id) is not None
+    assert supervisor.store.find(ANONYMOUS, batch.id) is not None
     supervisor.clock.advance(seconds=1)
     supervisor.batch_pass.expire()
     supervisor.until_state(batch, "forgotten")

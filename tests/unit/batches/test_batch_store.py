@@ -12,8 +12,9 @@ import pytest
 from batches.models import Batch
 from batches.states import BATCH_MOVES, BatchState, Target
 from batches.store import BatchStore
-from gateway.core.database import Database
 from gateway.core.errors import DuplicateName, LimitReached
+from gateway.core.identity import ANONYMOUS
+from gateway.core.store.database import Database
 
 
 def verbs(store: BatchStore, clock: Any) -> dict[str, Callable[[], object]]:
@@ -64,8 +65,8 @@ def test_a_batch_comes_back_as_it_was_submitted(add_batch, batch_store: BatchSto
     batch = add_batch("/a.py", name="n", args=["1", "--x"])
     assert (batch.id, batch.name, batch.state, batch.target) == (0, "n", BatchState.STARTING, Target.FINISHED)
     assert (batch.request.file, batch.request.args, batch.created) == ("/a.py", ["1", "--x"], clock())
-    assert batch_store.find(0) == batch_store.find("n") == batch
-    assert batch_store.find("0") is None and batch_store.find(1) is None
+    assert batch_store.find(ANONYMOUS, 0) == batch_store.find(ANONYMOUS, "n") == batch
+    assert batch_store.find(ANONYMOUS, "0") is None and batch_store.find(ANONYMOUS, 1) is None
 
 
 def test_ids_rise_from_zero_and_are_never_given_again(add_batch, batch_store: BatchStore, clock) -> None:
@@ -89,14 +90,17 @@ def test_a_name_is_free_as_soon_as_its_batch_is_deleted(add_batch, batch_store: 
     add_batch(name="n")
     batch_store.delete(0)
     assert add_batch(name="n").id == 1
-    assert batch_store.find("n").id == 1  # type: ignore[union-attr]
+    assert batch_store.find(ANONYMOUS, "n").id == 1  # type: ignore[union-attr]
 
 
 def test_a_deleted_batch_is_seen_by_nobody_but_the_supervisor(add_batch, batch_store: BatchStore, clock) -> None:
     add_batch(), add_batch()
     batch_store.delete(0)
-    assert batch_store.find(0) is None
-    assert (batch_store.page(0, 9)[0], [batch.id for batch in batch_store.page(0, 9)[1]]) == (1, [1])
+    assert batch_store.find(ANONYMOUS, 0) is None
+    assert (batch_store.page(ANONYMOUS, 0, 9)[0], [batch.id for batch in batch_store.page(ANONYMOUS, 0, 9)[1]]) == (
+        1,
+        [1],
+    )
     assert [batch.id for batch in batch_store.unwanted()] == [0] and batch_store.exists(0)
     assert not batch_store.start(0, clock())
     batch_store.remove(0, clock())
@@ -125,7 +129,7 @@ def test_a_hundred_submitted_at_once_are_all_there(add_batch, batch_store: Batch
     with ThreadPoolExecutor(8) as threads:
         ids = [batch.id for batch in threads.map(lambda _: add_batch(), range(100))]
     assert sorted(ids) == list(range(100))
-    assert batch_store.page(0, 1)[0] == 100
+    assert batch_store.page(ANONYMOUS, 0, 1)[0] == 100
 
 
 def test_the_limit_of_waiting_batches_holds_when_many_come_at_once(add_batch, batch_store: BatchStore) -> None:
@@ -151,7 +155,7 @@ def test_the_end_is_written_once(add_batch, batch_store: BatchStore, clock) -> N
     batch_store.start(0, clock())
     assert batch_store.end(0, BatchState.DEAD, 3, "why", clock())
     assert not batch_store.end(0, BatchState.SUCCESS, 0, None, clock())
-    batch = batch_store.find(0)
+    batch = batch_store.find(ANONYMOUS, 0)
     assert batch is not None and (batch.state, batch.exit_code, batch.ended) == (BatchState.DEAD, 3, clock())
 
 
@@ -179,5 +183,5 @@ def test_a_batch_without_an_application_is_asked_for_it_until_there_is_one(add_b
     assert [batch.id for batch in batch_store.without_app()] == [0]
     batch_store.set_app(0, "local-1", "http://h:1")
     assert batch_store.without_app() == []
-    found = batch_store.find(0)
+    found = batch_store.find(ANONYMOUS, 0)
     assert (found.app_id, found.ui_url) == ("local-1", "http://h:1")

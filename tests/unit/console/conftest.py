@@ -20,6 +20,7 @@ from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.service import SessionService
 from sessions.statements.models import Statement
+from sessions.statements.service import StatementService
 from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
@@ -36,8 +37,9 @@ def console(
     app = Flask("console under test", static_folder=None)
     app.url_map.merge_slashes = False
     headers.register(app, settings)
-    sessions = SessionService(session_store, statement_store, driver_store, settings, clock, lambda: None)
-    app.register_blueprint(console_blueprint(sessions, BatchService(batch_store, settings, clock, lambda: None)))
+    sessions = SessionService(session_store, driver_store, settings, clock)
+    statements = StatementService(statement_store, sessions, driver_store, settings, clock)
+    app.register_blueprint(console_blueprint(sessions, statements, BatchService(batch_store, settings, clock)))
     return app.test_client()
 
 

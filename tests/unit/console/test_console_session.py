@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from gateway.console import outputs, views
 from gateway.core import logs
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
 from sessions.models import Session
 from sessions.statements.models import Statement
 from sessions.statements.store import StatementStore

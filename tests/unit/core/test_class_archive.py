@@ -169,18 +169,3 @@ def test_a_path_with_spaces_is_one_word_for_spark(tmp_path: Path, make_spark) ->
     cache = tmp_path / "a cache"
     archive = class_archive.build(cache, JAVA, home, "python3")
     assert class_archive.java_options(cache, JAVA, home)[0] == f'-XX:SharedArchiveFile="{archive}"'
-
-
-def test_the_set_up_goes_on_without_an_archive(
-    tmp_path: Path, make_spark, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    home = tmp_path / "java"
-    (home / "bin").mkdir(parents=True)
-    (home / "bin" / "java").write_text("")
-    (home / "bin" / "java").chmod(0o755)
-    (home / "release").write_text('JAVA_VERSION="17"')
-    monkeypatch.setenv("SPARK_GATEWAY_JAVA_HOME", str(home))
-    monkeypatch.setenv("SPARK_GATEWAY_SPARK_HOME", str(make_spark("echo no memory; exit 3")))
-    assert class_archive.main([str(tmp_path / "cache")]) == 0
-    said = capsys.readouterr().err
-    assert said.startswith("Sessions will start slower") and said.endswith("no memory\n") and said.count("\n") == 1

@@ -10,8 +10,10 @@ import pytest
 from gateway import doctor
 from gateway.core import clusters
 from gateway.core.errors import InvalidRequest, Misconfigured
-from gateway.core.settings import Settings, describe, load
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.settings import ClusterSettings, Settings
+from gateway.core.settings.printing import describe
+from gateway.core.settings.reading import load
 
 TABLE = """
 master = "local[2]"
@@ -40,7 +42,7 @@ def test_a_cluster_inherits_what_it_does_not_name(named: Settings) -> None:
 
 
 def test_the_settings_outside_are_the_cluster_default(named: Settings) -> None:
-    assert named.on("default") == dataclasses.replace(named, clusters={})
+    assert named.on("default") == ClusterSettings(master="local[2]", spark_conf={"spark.a": "1", "spark.b": "2"})
     assert named.cluster_names == ["default", "old", "far"]
 
 

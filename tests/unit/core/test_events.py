@@ -9,11 +9,14 @@ import pytest
 
 from gateway.core import events
 from gateway.core.clock import from_text
-from gateway.core.database import Database
+from gateway.core.events import Belonging
+from gateway.core.store.database import Database
+
+MINE = Belonging("alice", "default")
 
 
 def test_an_event_holds_what_happened_to_whom_and_when(db: Database, clock) -> None:
-    events.record(db, clock(), "session", 3, "dead", reason="out of \u2028 memory")
+    events.record(db, clock(), MINE, "session", 3, "dead", reason="out of \u2028 memory")
     row = db.row("SELECT * FROM events")
     assert row is not None
     assert (row["subject"], row["subject_id"], row["name"]) == ("session", "3", "dead")
@@ -23,14 +26,14 @@ def test_an_event_holds_what_happened_to_whom_and_when(db: Database, clock) -> N
 
 def test_an_event_vanishes_with_the_change_it_tells_of(db: Database, clock) -> None:
     with pytest.raises(ZeroDivisionError), db.transaction():
-        events.record(db, clock(), "session", 3, "dead")
+        events.record(db, clock(), MINE, "session", 3, "dead")
         raise ZeroDivisionError
     assert db.value("SELECT count(*) FROM events") == 0
 
 
 def test_old_events_are_dropped_and_new_ones_stay(db: Database, clock) -> None:
     for name in ("old", "new"):
-        events.record(db, clock(), "session", 0, name)
+        events.record(db, clock(), MINE, "session", 0, name)
         clock.advance(days=1)
     assert events.forget_before(db, clock() - timedelta(days=1)) == 1
     assert [row["name"] for row in db.rows("SELECT name FROM events")] == ["new"]
@@ -38,7 +41,7 @@ def test_old_events_are_dropped_and_new_ones_stay(db: Database, clock) -> None:
 
 def test_event_numbers_are_never_given_twice(db: Database, clock) -> None:
     """A consumer keeps the last number it has seen."""
-    events.record(db, clock(), "session", 0, "one")
+    events.record(db, clock(), MINE, "session", 0, "one")
     events.forget_before(db, clock() + timedelta(seconds=1))
-    events.record(db, clock(), "session", 0, "two")
+    events.record(db, clock(), MINE, "session", 0, "two")
     assert db.value("SELECT id FROM events") == 2

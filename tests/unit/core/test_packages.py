@@ -9,17 +9,17 @@ import pytest
 
 from gateway.core import packages
 from gateway.core.errors import InvalidRequest
-from gateway.core.settings import Settings
+from gateway.core.settings import ClusterSettings
 
 KEY = "spark.jars.packages"
 
 
-def test_downloads_are_shared_under_a_lock_and_copies_are_private(settings: Settings, tmp_path: Path) -> None:
-    conf = packages.settle({KEY: "a:b:1"}, settings, tmp_path)
+def test_downloads_are_shared_under_a_lock_and_copies_are_private(here: ClusterSettings, tmp_path: Path) -> None:
+    conf = packages.settle({KEY: "a:b:1"}, here, tmp_path / "cache", tmp_path)
     assert conf["spark.jars.ivy"] == f"{tmp_path}/tmp/ivy"
     cache = ElementTree.parse(conf["spark.jars.ivySettings"]).find("caches/cache")
     assert cache is not None
-    assert cache.get("basedir", "").startswith(f"{settings.cache_dir}/packages/spark-")
+    assert cache.get("basedir", "").startswith(f"{tmp_path}/cache/packages/spark-")
     assert cache.get("lockStrategy") == "artifact-lock-nio"
 
 
@@ -27,9 +27,9 @@ def test_downloads_are_shared_under_a_lock_and_copies_are_private(settings: Sett
     "conf", [{}, {KEY: ""}, {KEY: "a:b:1", "spark.jars.ivy": "/i"}, {KEY: "a:b:1", "spark.jars.ivySettings": "/s"}]
 )
 def test_who_has_no_packages_or_a_place_of_its_own_is_left_alone(
-    conf: dict[str, str], settings: Settings, tmp_path: Path
+    conf: dict[str, str], here: ClusterSettings, tmp_path: Path
 ) -> None:
-    assert packages.settle(conf, settings, tmp_path) == conf and list(tmp_path.iterdir()) == []
+    assert packages.settle(conf, here, tmp_path / "cache", tmp_path) == conf and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["a", "a:b", "a:b:1:2", "a::1", "x:y:1,a b:c:1"])

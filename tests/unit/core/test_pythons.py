@@ -10,9 +10,9 @@ import pytest
 
 from gateway.core import pythons
 from gateway.core.errors import InvalidRequest
+from gateway.core.options import SparkOptions
 from gateway.core.pythons import Archive
-from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
+from gateway.core.settings import ClusterSettings
 
 IN_ARCHIVE = "./env/bin/python"
 DRIVER, BOTH = "spark.pyspark.driver.python", "spark.pyspark.python"
@@ -33,57 +33,57 @@ YARN, EXECUTORS = "spark.yarn.appMasterEnv.PYSPARK_PYTHON", "spark.executorEnv.P
         ({BOTH: ""}, sys.executable, sys.executable),
     ],
 )
-def test_conf_chooses_as_spark_would(conf: dict[str, str], driver: str, executors: str, settings: Settings) -> None:
-    chosen = pythons.choose(conf, settings, of_archives=True)
+def test_conf_chooses_as_spark_would(conf: dict[str, str], driver: str, executors: str, here: ClusterSettings) -> None:
+    chosen = pythons.choose(conf, here, of_archives=True)
     assert (chosen.driver, chosen.executors, chosen.unpack) == (driver, executors, [])
-    assert chosen.command(settings) == []
+    assert chosen.command(archive_limit=1024) == []
 
 
-def test_the_settings_python_is_for_who_names_none(settings: Settings) -> None:
-    here = dataclasses.replace(settings, python="/opt/python")
-    assert pythons.choose({}, here, of_archives=True).driver == "/opt/python"
+def test_the_settings_python_is_for_who_names_none(here: ClusterSettings) -> None:
+    own = dataclasses.replace(here, python="/opt/python")
+    assert pythons.choose({}, own, of_archives=True).driver == "/opt/python"
 
 
 @pytest.mark.parametrize("key", ["spark.archives", "spark.yarn.dist.archives"])
-def test_the_archive_of_the_chosen_python_is_unpacked_and_no_other(key: str, settings: Settings) -> None:
+def test_the_archive_of_the_chosen_python_is_unpacked_and_no_other(key: str, here: ClusterSettings) -> None:
     conf = {key: "/data.zip,file:///my%20env.tar.gz#env, /more.tgz", BOTH: IN_ARCHIVE}
-    chosen = pythons.choose(conf, settings, of_archives=True)
+    chosen = pythons.choose(conf, here, of_archives=True)
     assert (chosen.unpack, chosen.undecided) == ([Archive("env", Path("/my env.tar.gz"))], False)
 
 
-def test_without_a_word_every_archive_that_may_hold_one_is_unpacked(settings: Settings) -> None:
+def test_without_a_word_every_archive_that_may_hold_one_is_unpacked(here: ClusterSettings) -> None:
     conf = {"spark.archives": "/env.tar.gz,hdfs:///far.tar.gz,/data.7z,/x.zip#..,/y.zip#log"}
-    chosen = pythons.choose(conf, settings, of_archives=True)
+    chosen = pythons.choose(conf, here, of_archives=True)
     assert (chosen.unpack, chosen.undecided) == ([Archive("env.tar.gz", Path("/env.tar.gz"))], True)
-    assert pythons.choose(conf, settings, of_archives=False).unpack == []
+    assert pythons.choose(conf, here, of_archives=False).unpack == []
 
 
-def test_executors_apart_unpack_their_own(settings: Settings) -> None:
-    apart = dataclasses.replace(settings, master="spark://host:7077")
+def test_executors_apart_unpack_their_own(here: ClusterSettings) -> None:
+    apart = dataclasses.replace(here, master="spark://host:7077")
     conf = {"spark.archives": "/env.tar.gz#env", BOTH: IN_ARCHIVE, DRIVER: "/usr/bin/python3"}
     assert pythons.choose(conf, apart, of_archives=True).unpack == []
-    assert len(pythons.choose(conf, settings, of_archives=True).unpack) == 1
+    assert len(pythons.choose(conf, here, of_archives=True).unpack) == 1
 
 
 @pytest.mark.parametrize(
     "python", ["/nowhere/python", "no-such-python", "/etc/passwd", IN_ARCHIVE, "../env/bin/python"]
 )
-def test_a_python_that_cannot_be_started_is_refused(python: str, settings: Settings) -> None:
+def test_a_python_that_cannot_be_started_is_refused(python: str, here: ClusterSettings) -> None:
     with pytest.raises(InvalidRequest, match=f"{BOTH} is '{python}'"):
-        pythons.check(SparkOptions(conf={BOTH: python}), settings)
+        pythons.check(SparkOptions(conf={BOTH: python}), here)
 
 
 @pytest.mark.parametrize("archive", ["/env.tar.gz", "hdfs:///env.tar.gz#env", "/env.7z#env"])
-def test_a_python_in_an_archive_that_cannot_be_unpacked_here_is_refused(archive: str, settings: Settings) -> None:
+def test_a_python_in_an_archive_that_cannot_be_unpacked_here_is_refused(archive: str, here: ClusterSettings) -> None:
     with pytest.raises(InvalidRequest, match="/path/to/file#NAME"):
-        pythons.check(SparkOptions(conf={BOTH: IN_ARCHIVE}, archives=[archive]), settings)
+        pythons.check(SparkOptions(conf={BOTH: IN_ARCHIVE}, archives=[archive]), here)
 
 
 @pytest.mark.parametrize("python", [sys.executable, "python3", IN_ARCHIVE, "env/bin/python"])
-def test_a_python_that_is_there_passes(python: str, settings: Settings) -> None:
-    pythons.check(SparkOptions(conf={BOTH: python}, archives=["/env.tar.gz#env"]), settings)
+def test_a_python_that_is_there_passes(python: str, here: ClusterSettings) -> None:
+    pythons.check(SparkOptions(conf={BOTH: python}, archives=["/env.tar.gz#env"]), here)
 
 
-def test_what_only_workers_have_is_not_looked_for_here(settings: Settings) -> None:
-    apart = dataclasses.replace(settings, master="spark://host:7077")
+def test_what_only_workers_have_is_not_looked_for_here(here: ClusterSettings) -> None:
+    apart = dataclasses.replace(here, master="spark://host:7077")
     pythons.check(SparkOptions(conf={BOTH: "/on/workers/python", DRIVER: sys.executable}), apart)

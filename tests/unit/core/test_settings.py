@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import settings as settings_module
 from gateway.core.durations import parse_duration
 from gateway.core.errors import Misconfigured
-from gateway.core.settings import Settings, describe, load
+from gateway.core.settings import Settings
+from gateway.core.settings.printing import as_text, describe
+from gateway.core.settings.reading import load
 
 
 @pytest.fixture
@@ -97,12 +98,12 @@ def test_a_named_file_wins_over_the_one_in_the_environment(file: Path, tmp_path:
     assert load({"SPARK_GATEWAY_CONFIG": str(tmp_path / "other.toml")}, file).port == 9000
 
 
-def test_the_users_own_file_is_read_where_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert load({}).port == Settings().port
+def test_the_users_own_file_is_read_where_it_is_there(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert load(environ).port == Settings().port
     (tmp_path / "spark-gateway").mkdir()
     (tmp_path / "spark-gateway" / "gateway.toml").write_text("port = 9000")
-    assert load({}).port == 9000
+    assert load(environ).port == 9000
 
 
 def test_other_variables_are_nobodys_business(file: Path) -> None:
@@ -193,7 +194,7 @@ def test_any_other_address_needs_permission(host: str) -> None:
 
 @pytest.mark.parametrize("duration", [0, 0.005, 1, 60, 90, 3600, 5400, 86400, 86400 * 400, 10_000_001])
 def test_a_duration_is_shown_in_the_grammar_it_is_read_in(duration: float) -> None:
-    shown = settings_module.as_text(timedelta(seconds=duration))
+    shown = as_text(timedelta(seconds=duration))
     assert parse_duration(shown) == timedelta(seconds=duration)
 
 
@@ -217,4 +218,4 @@ def test_defaults_of_lists_are_not_shared() -> None:
     ],
 )
 def test_a_value_is_shown_as_text(value: object, text: str) -> None:
-    assert settings_module.as_text(value) == text
+    assert as_text(value) == text

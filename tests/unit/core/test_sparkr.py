@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.core import sparkr
-from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
+from gateway.core.options import SparkOptions
+from gateway.core.settings import ClusterSettings
 
 Fake = Callable[[str], Path]
 
@@ -29,7 +29,7 @@ def fake(tmp_path: Path) -> Fake:
 
 
 def lack(program: Path, **settings: Any) -> str | None:
-    return sparkr.missing(SparkOptions(conf={"spark.r.shell.command": str(program)}), Settings(**settings))
+    return sparkr.missing(SparkOptions(conf={"spark.r.shell.command": str(program)}), ClusterSettings(**settings))
 
 
 def library(folder: Path) -> Path:
@@ -45,9 +45,9 @@ def test_without_r_it_says_what_to_install(tmp_path: Path) -> None:
 
 def test_the_variable_names_r_when_the_conf_does_not(fake: Fake, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("SPARKR_DRIVER_R", str(fake("TRUE")))
-    assert sparkr.missing(SparkOptions(), Settings()) is None
+    assert sparkr.missing(SparkOptions(), ClusterSettings()) is None
     monkeypatch.setenv("SPARKR_DRIVER_R", str(tmp_path / "gone"))
-    assert "gone" in str(sparkr.missing(SparkOptions(), Settings()))
+    assert "gone" in str(sparkr.missing(SparkOptions(), ClusterSettings()))
 
 
 def test_sparkr_in_rs_own_library_will_do(fake: Fake) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.clock import utc_now
 from gateway.core.errors import Misconfigured
+from gateway.core.identity import ANONYMOUS
 from sessions.reconcile import SessionPass
 
 
@@ -133,7 +134,7 @@ def test_lighter_quirk_17_a_restart_needs_no_room_under_the_limit(make_gateway) 
     gateway = make_gateway(max_sessions=1)
     chosen = gateway.send("POST", "/lighter/api/sessions", {"permanent": True}).json["id"]
     gateway.make_idle()
-    gateway.drivers.gone(gateway.sessions.find(0).driver, "killed", utc_now())
+    gateway.drivers.gone(gateway.sessions.find(ANONYMOUS, 0).driver, "killed", utc_now())
     SessionPass(gateway.sessions, gateway.settings, utc_now)()
     assert gateway.get(f"/lighter/api/sessions/{chosen}")["state"] == "starting"
     gateway.make_idle()

@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from gateway.core.clock import utc_now
-from gateway.core.spark import conf_of
+from gateway.core.identity import ANONYMOUS
+from gateway.core.submit import conf_of
 from sessions.reconcile import SessionPass
 
 APPLICATION_KEYS = {
@@ -53,9 +54,9 @@ def test_lighter_a_batch_is_answered_with_200_and_all_that_was_asked(lighter) ->
 
 def test_lighter_what_is_asked_reaches_spark(lighter, gateway) -> None:
     lighter.submit(**{**SEED_BATCH, "mainClass": "a.Main", "jars": "hdfs:///one.jar"})
-    request = gateway.batches.find(0).request
+    request = gateway.batches.find(ANONYMOUS, 0).request
     assert (request.class_name, request.args) == ("a.Main", ["arg1", "arg2"])
-    conf = conf_of(request.options, gateway.settings, gateway.settings.data_dir, {})
+    conf = conf_of(request.options, gateway.settings.on("default"), gateway.settings.data_dir, {})
     assert conf["spark.app.name"] == "App name"
     assert (conf["spark.executor.instances"], conf["spark.executor.cores"], conf["spark.executor.memory"]) == (
         "4", "2", "2G",
@@ -125,7 +126,7 @@ def test_lighter_a_secret_in_arguments_is_not_shown(lighter) -> None:
     hidden = "*********(redacted)"
     assert made["submitParams"]["args"] == ["--password", hidden, "x", f"db?user=u&token={hidden}", "--day=1"]
     assert lighter.get("/batches?search=hunter")["total"] == 0
-    assert lighter.gateway.batches.find(0).request.args[1] == "hunter2", "it is what the application gets"
+    assert lighter.gateway.batches.find(ANONYMOUS, 0).request.args[1] == "hunter2", "it is what the application gets"
     assert "hunter" not in lighter.gateway.send("GET", "/ui/batch/0/log").text
 
 
@@ -144,7 +145,7 @@ def test_lighter_a_batch_can_be_deleted(lighter) -> None:
 
 def test_lighter_a_log_is_one_text_of_the_newest_lines(lighter, gateway) -> None:
     opened = lighter.submit()["id"]
-    log = gateway.batches.find(0).log
+    log = gateway.batches.find(ANONYMOUS, 0).log
     log.parent.mkdir(parents=True)
     log.write_text("line1\nline2\nline3\n")
     assert lighter.get(f"/batches/{opened}/log") == {"id": opened, "log": "line1\nline2\nline3"}
@@ -389,7 +390,9 @@ def test_lighter_conf_wins_over_sizes_and_the_settings_conf_over_defaults(make_g
     gateway = make_gateway(spark_conf={"spark.driver.memory": "4g", "spark.executor.cores": "7"})
     conf = {"spark.executor.instances": "9", "spark.executor.memory": "3g"}
     gateway.send("POST", "/lighter/api/sessions", {"executorMemory": "1g", "executorCores": 2, "conf": conf})
-    whole = conf_of(gateway.sessions.find(0).options, gateway.settings, gateway.settings.data_dir, {})
+    whole = conf_of(
+        gateway.sessions.find(ANONYMOUS, 0).options, gateway.settings.on("default"), gateway.settings.data_dir, {}
+    )
     assert whole["spark.executor.instances"] == "9" and whole["spark.executor.memory"] == "3g"
     assert whole["spark.executor.cores"] == "2", "what a request asks for wins over the settings"
     assert whole["spark.driver.memory"] == "4g", "the settings win over Lighter's default"

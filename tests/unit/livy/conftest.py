@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,26 +12,24 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from batches.states import BatchState
-from batches.store import BatchStore
-from gateway import app as app_module
+from gateway import stores
 from gateway.app import create_app
 from gateway.core.clock import utc_now
-from gateway.core.database import Database
+from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
-from sessions.drivers.store import DriverStore
-from sessions.jobs.store import JobStore
-from sessions.statements.store import StatementStore
-from sessions.store import SessionStore
+from gateway.stores import Stores
+from tests.unit.conftest import Bell
 
 
 class Gateway:
-    """A client and a supervisor that does what it is told; what is to go it lets go at each nudge."""
+    """A client and a supervisor that does what it is told; what is to go it lets go when the bell rings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.db = Database(settings.store_path)
-        self.sessions, self.drivers, self.batches = SessionStore(self.db), DriverStore(self.db), BatchStore(self.db)
-        self.jobs, self.statements = JobStore(self.db), StatementStore(self.db)
+        self.db = stores.open_store(settings)
+        store = Stores(self.db)
+        self.sessions, self.drivers, self.batches = store.sessions, store.drivers, store.batches
+        self.jobs, self.statements = store.jobs, store.statements
         self.addition_error: str | None = None  # why what is added to a session cannot be
         self.client: FlaskClient
 
@@ -70,12 +67,12 @@ class Gateway:
 
     # the supervisor's side
 
-    def nudged(self, _: Path) -> None:
+    def act(self) -> None:
         for driver in self.drivers.moving():
             if driver.target.value == "gone":
                 self.drivers.gone(driver.id, None, utc_now())
-        for addition, _driver in self.jobs.next_additions():
-            self.jobs.settle(addition, self.addition_error)
+        for addition, _ in self.jobs.next_additions():
+            self.jobs.settle(addition, self.addition_error, utc_now())
         for batch in self.batches.unwanted():
             self.batches.remove(batch.id, utc_now())
 
@@ -94,14 +91,14 @@ class Gateway:
         return statement.id
 
     def lose_driver(self, session: int, reason: str = "the machine ran out of memory") -> None:
-        found = self.sessions.find(session)
+        found = self.sessions.find(ANONYMOUS, session)
         assert found is not None
         self.drivers.gone(found.driver, reason, utc_now())
         for number, why in self.sessions.without_driver():
             self.sessions.end(number, why, utc_now())
 
     def log_of(self, session: int, text: str) -> None:
-        found = self.sessions.find(session)
+        found = self.sessions.find(ANONYMOUS, session)
         assert found is not None
         found.log.parent.mkdir(parents=True, exist_ok=True)
         found.log.write_text(text)
@@ -115,13 +112,13 @@ MakeGateway = Callable[..., Gateway]
 
 
 @pytest.fixture
-def make_gateway(settings: Settings, db: Database, monkeypatch: pytest.MonkeyPatch) -> MakeGateway:
+def make_gateway(settings: Settings, bell: Bell) -> MakeGateway:
     """A gateway with these settings changed."""
 
     def make(**changes: Any) -> Gateway:
         changed = dataclasses.replace(settings, **changes)
         gateway = Gateway(changed)
-        monkeypatch.setattr(app_module.wakeup, "nudge", gateway.nudged)
+        bell.then = gateway.act
         gateway.client = create_app(changed).test_client()
         return gateway
 

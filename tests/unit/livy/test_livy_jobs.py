@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.core.clock import utc_now
+from gateway.core.identity import ANONYMOUS
 from tests.unit.livy.conftest import Gateway
 
 JOB = {"job": base64.b64encode(b"pickled").decode(), "jobType": "pyspark"}
@@ -188,7 +189,7 @@ def test_while_a_session_starts_additions_are_taken_and_jobs_behind_them_wait(ga
     gateway.make_idle()
     assert gateway.jobs.claim(utc_now(), 9) == 0
     for _ in range(2):
-        gateway.nudged(gateway.settings.wakeup_path)
+        gateway.act()
     assert gateway.jobs.claim(utc_now(), 9) == 1
 
 
@@ -228,7 +229,7 @@ def test_an_upload_is_kept_under_its_name(route: str, part: str, other: str, gat
     gateway.open()
     response = upload(gateway, route, part, "../../a b.txt", b"some bytes")
     assert (response.status_code, response.data) == (200, b"")
-    session, addition = gateway.sessions.find(0), gateway.jobs.addition(0, 1)
+    session, addition = gateway.sessions.find(ANONYMOUS, 0), gateway.jobs.addition(0, 1)
     assert session is not None and addition is not None
     assert addition.path.startswith(f"{session.folder}/uploads/") and addition.path.endswith("/a b.txt")
     with open(addition.path, "rb") as file:

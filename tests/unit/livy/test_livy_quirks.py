@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.core.clock import utc_now
-from gateway.core.spark import conf_of
+from gateway.core.submit import conf_of
 from sessions.drivers import kernel_client
 from sessions.models import Kind
 from sessions.reconcile import SessionPass
@@ -380,7 +380,8 @@ def test_quirk_48_completion_gives_nothing_where_no_driver_answers(gateway) -> N
 def test_quirk_50_the_master_is_the_gateways(gateway) -> None:
     gateway.open(conf={"spark.master": "spark://elsewhere:7077"})
     (driver,) = gateway.drivers.moving()
-    assert conf_of(driver.options, gateway.settings, driver.folder, {})["spark.master"] == gateway.settings.master
+    here = gateway.settings.on("default")
+    assert conf_of(driver.options, here, driver.folder, {})["spark.master"] == here.master
 
 
 def test_quirk_51_two_keys_are_forbidden_without_any_list(gateway) -> None:

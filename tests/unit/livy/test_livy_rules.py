@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.core.clock import utc_now
+from gateway.core.identity import ANONYMOUS
 from sessions.reconcile import SessionPass
 
 SESSION_KEYS = {
@@ -322,7 +323,7 @@ def test_rule_23_numbers_as_text_and_nulls_are_read(gateway) -> None:
 
 def test_rule_23_arguments_of_a_batch_may_be_numbers(gateway) -> None:
     gateway.submit(args=[1, 2.5, True, "x", None])
-    assert gateway.batches.find(0).request.args == ["1", "2.5", "true", "x"]
+    assert gateway.batches.find(ANONYMOUS, 0).request.args == ["1", "2.5", "true", "x"]
 
 
 @pytest.mark.parametrize(
@@ -380,7 +381,7 @@ def test_rule_28_any_get_of_a_session_is_a_heartbeat(gateway) -> None:
     for path in ("", "/state", "/log", "/statements"):
         gateway.sessions.touch(0, utc_now() - timedelta(seconds=50), activity=False)
         gateway.get("/sessions/0" + path)
-        assert utc_now() - gateway.sessions.find(0).heartbeat < timedelta(seconds=10)
+        assert utc_now() - gateway.sessions.find(ANONYMOUS, 0).heartbeat < timedelta(seconds=10)
 
 
 @pytest.mark.parametrize("asked", [{"heartbeatTimeoutInSecond": 5}, {"ttl": "5s"}, {"idleTimeout": "5s"}])

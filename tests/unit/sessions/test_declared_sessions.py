@@ -8,24 +8,22 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import Misconfigured
+from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind
 from sessions.permanent import DeclaredPass, declared
 from sessions.service import SessionService
-from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 
 @pytest.fixture
-def declare(
-    session_store: SessionStore, statement_store: StatementStore, driver_store: DriverStore, settings: Settings, clock
-):
+def declare(session_store: SessionStore, driver_store: DriverStore, settings: Settings, clock):
     """The pass of a supervisor that has just started with these declarations."""
 
     def start(**tables: Any) -> DeclaredPass:
         changed = dataclasses.replace(settings, permanent_sessions=tables)
-        service = SessionService(session_store, statement_store, driver_store, changed, clock, lambda: None)
+        service = SessionService(session_store, driver_store, changed, clock)
         made = DeclaredPass(session_store, service, changed)
         made()
         return made
@@ -34,14 +32,14 @@ def declare(
 
 
 def ids(store: SessionStore) -> list[str]:
-    return [session.uuid for session in store.page(0, 100)[1]]
+    return [session.uuid for session in store.page(ANONYMOUS, 0, 100)[1]]
 
 
 def test_each_is_opened_once_as_declared(declare, session_store: SessionStore) -> None:
     table = {"kind": "sql", "driver_memory": "2g", "num_executors": 3, "jars": ["hdfs:///a.jar"], "conf": {"a": True}}
     declare(daily=table, other={})()
     declare(daily=table, other={})
-    daily, other = session_store.page(0, 100)[1]
+    daily, other = session_store.page(ANONYMOUS, 0, 100)[1]
     assert (daily.uuid, daily.kind, daily.permanent) == ("daily", Kind.SQL, True)
     assert (daily.options.driver_memory, daily.options.num_executors) == ("2g", 3)
     assert (daily.options.jars, daily.options.conf) == (["hdfs:///a.jar"], {"a": "true"})
@@ -70,7 +68,7 @@ def test_one_that_is_not_as_declared_is_told_once_and_stays_as_it_is(
     declare(daily={"driver_memory": "2g"})()
     (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert said.startswith("permanent session daily keeps what it was opened with, which differs")
-    assert session_store.page(0, 9)[1][0].options.driver_memory == "1g"
+    assert session_store.page(ANONYMOUS, 0, 9)[1][0].options.driver_memory == "1g"
 
 
 def test_one_that_cannot_be_opened_is_told_once_and_does_not_hold_up_the_others(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core.database import Database
 from gateway.core.errors import LimitReached
+from gateway.core.identity import ANONYMOUS
+from gateway.core.store.database import Database
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import ADDITION_MOVES, JOB_MOVES, AdditionState, JobState
 from sessions.jobs.store import JobStore
@@ -81,10 +82,10 @@ def test_a_job_waits_for_what_was_added_before_it_and_for_nothing_later(
     assert store.claim(clock(), 9) == 1
     assert running(store) == [(idle_session.id, 1)]
     assert [one.path for one, _ in store.next_additions()] == ["/a"]
-    assert store.settle(first, None) and not store.settle(first, "late")
+    assert store.settle(first, None, clock()) and not store.settle(first, "late", clock())
     assert store.claim(clock(), 9) == 0
     assert [one.path for one, _ in store.next_additions()] == ["/b"]
-    store.settle(second, "it is not there")
+    store.settle(second, "it is not there", clock())
     assert store.claim(clock(), 9) == 1
     assert [one.path for one, _ in store.next_additions()] == ["/c"]
 
@@ -163,7 +164,7 @@ def test_only_the_newest_ended_ones_are_kept(idle_session: Session, submit, add,
     for _ in range(5):
         job = submit(idle_session, retained=2)
         addition = add(idle_session, retained=2)
-        store.settle(addition, None)
+        store.settle(addition, None, clock())
         store.claim(clock(), 9)
         store.finish(job, None, None, clock(), clock())
     assert [number for number in range(1, 6) if store.find(idle_session.id, number)] == [4, 5]
@@ -174,7 +175,7 @@ def test_a_session_with_jobs_is_in_use(idle_session: Session, session_store: Ses
     assert [lifetime.has_jobs for lifetime in session_store.live()] == [False]
     submit(idle_session)
     assert [lifetime.has_jobs for lifetime in session_store.live()] == [True]
-    found = session_store.find(idle_session.id)
+    found = session_store.find(ANONYMOUS, idle_session.id)
     assert found is not None and found.state.value == "idle", "its state is that of its statements"
 
 

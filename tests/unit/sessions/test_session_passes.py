@@ -16,18 +16,18 @@ from pathlib import Path
 import pytest
 
 from gateway.core import logs, processes
-from gateway.core.database import Database
 from gateway.core.errors import Misconfigured
+from gateway.core.identity import ANONYMOUS
 from gateway.core.places.local import LocalPlace
 from gateway.core.places.place import Place
 from gateway.core.settings import Settings
+from gateway.core.store.database import Database
+from gateway.stores import Stores
 from sessions.drivers.models import Driver
 from sessions.drivers.reconcile import DriverPass
-from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.reconcile import SessionPass, reason_of_expiry
 from sessions.statements.states import StatementState
-from sessions.statements.store import StatementStore
 from sessions.states import SessionState
 from sessions.store import Lifetime, SessionStore
 
@@ -72,7 +72,8 @@ class Supervisor:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, db: Database, settings: Settings, clock) -> None:
         self.launcher, self.clock, self.settings = FakeLauncher(), clock, settings
-        self.drivers, self.sessions, self.statements = DriverStore(db), SessionStore(db), StatementStore(db)
+        store = Stores(db)
+        self.drivers, self.sessions, self.statements = store.drivers, store.sessions, store.statements
         self._loop = loop
         self.again()
 
@@ -110,7 +111,7 @@ class Supervisor:
             time.sleep(0.002)
 
     def state(self, session: Session) -> str:
-        found = self.sessions.find(session.id)
+        found = self.sessions.find(ANONYMOUS, session.id)
         return found.state.value if found else "forgotten"
 
     def driver_state(self, session: Session) -> str:
@@ -146,7 +147,7 @@ def notes(session: Session) -> list[str]:
 
 
 def test_a_healthy_driver_makes_its_session_idle(supervisor: Supervisor, running: Session) -> None:
-    found = supervisor.sessions.find(running.id)
+    found = supervisor.sessions.find(ANONYMOUS, running.id)
     assert found is not None and (found.app_id, found.ui_url) == ("local-1", "http://h:4040")
     supervisor.wakes = 0
     supervisor.step()
@@ -510,17 +511,17 @@ def test_folders_of_forgotten_drivers_are_removed(supervisor: Supervisor, runnin
 
 def kill_driver(supervisor: Supervisor, session: Session) -> Session:
     """Kill what runs for the session; the session with its new driver, which has not been launched."""
-    found = supervisor.sessions.find(session.id)
+    found = supervisor.sessions.find(ANONYMOUS, session.id)
     assert found is not None
     kill(found.folder)
     supervisor.until(lambda: moved_on(supervisor, found))
-    again = supervisor.sessions.find(session.id)
+    again = supervisor.sessions.find(ANONYMOUS, session.id)
     assert again is not None and again.state is SessionState.STARTING
     return again
 
 
 def moved_on(supervisor: Supervisor, session: Session) -> bool:
-    now = supervisor.sessions.find(session.id)
+    now = supervisor.sessions.find(ANONYMOUS, session.id)
     return now is not None and now.driver != session.driver
 
 
@@ -582,7 +583,7 @@ def test_a_new_driver_s_log_begins_with_what_the_lost_one_said(supervisor: Super
         (HEALTHY, "Exception: no memory", "the driver ended by itself with exit code 3"),
     ]:
         supervisor.until(partial(moved_on, supervisor, session))
-        found = supervisor.sessions.find(session.id)
+        found = supervisor.sessions.find(ANONYMOUS, session.id)
         assert found is not None
         session = found
         words, noted, again = lines(session)

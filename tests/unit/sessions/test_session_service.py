@@ -8,58 +8,60 @@ from datetime import timedelta
 import pytest
 
 from gateway.core.clock import Clock
-from gateway.core.database import Database
 from gateway.core.errors import InvalidName, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.identity import ANONYMOUS, Principal
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
-from gateway.core.spark import SparkOptions
+from gateway.core.store.database import Database
 from sessions import service as service_module
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session, SessionRequest
 from sessions.service import SessionService
+from sessions.statements import service as statement_service
+from sessions.statements.service import StatementService
 from sessions.statements.states import StatementState
 from sessions.states import SessionState
 from sessions.store import SessionStore
+from tests.unit.conftest import Bell
 
 
-class Nudges:
-    """Counts nudges, and lets drivers that are not wanted go at once when it is told to."""
+@pytest.fixture
+def supervised(bell: Bell, driver_store: DriverStore, clock: Clock) -> Bell:
+    """Lets drivers that are not wanted go as soon as the bell rings."""
 
-    def __init__(self, drivers: DriverStore, clock: Clock) -> None:
-        self.count, self.stops = 0, True
-        self._drivers, self._clock = drivers, clock
-
-    def __call__(self) -> None:
-        self.count += 1
-        for driver in self._drivers.moving() if self.stops else ():
+    def let_go() -> None:
+        for driver in driver_store.moving():
             if driver.target.value == "gone":
-                self._drivers.gone(driver.id, None, self._clock())
+                driver_store.gone(driver.id, None, clock())
+
+    bell.then = let_go
+    return bell
 
 
 @pytest.fixture
-def nudges(driver_store: DriverStore, clock: Clock) -> Nudges:
-    return Nudges(driver_store, clock)
+def service(session_store, driver_store, settings: Settings, clock: Clock, supervised: Bell) -> SessionService:
+    return SessionService(session_store, driver_store, settings, clock)
 
 
 @pytest.fixture
-def service(
-    session_store, statement_store, driver_store, settings: Settings, clock: Clock, nudges: Nudges
-) -> SessionService:
-    return SessionService(session_store, statement_store, driver_store, settings, clock, nudges)
+def statements(
+    statement_store, driver_store, service: SessionService, settings: Settings, clock: Clock
+) -> StatementService:
+    return StatementService(statement_store, service, driver_store, settings, clock)
 
 
 @pytest.fixture
 def opened(service: SessionService) -> Session:
-    return service.open(SessionRequest(kind=Kind.PYSPARK), ANONYMOUS)
+    return service.open(ANONYMOUS, SessionRequest(kind=Kind.PYSPARK))
 
 
-def test_an_opened_session_waits_for_its_driver_and_somebody_is_told(opened: Session, nudges: Nudges) -> None:
+def test_an_opened_session_waits_for_its_driver_and_somebody_is_told(opened: Session, supervised: Bell) -> None:
     assert opened.state is SessionState.STARTING and opened.owner is None
-    assert nudges.count == 1
+    assert supervised.count == 1
 
 
 def test_the_owner_is_who_asked(service: SessionService) -> None:
-    assert service.open(SessionRequest(), Principal("alice")).owner == "alice"
+    assert service.open(Principal("alice"), SessionRequest()).owner == "alice"
 
 
 @pytest.mark.parametrize(
@@ -74,49 +76,52 @@ def test_the_owner_is_who_asked(service: SessionService) -> None:
         SessionRequest(options=SparkOptions(driver_memory="much")),
     ],
 )
-def test_a_wrong_request_leaves_nothing_behind(wrong, service: SessionService, db: Database, nudges: Nudges) -> None:
+def test_a_wrong_request_leaves_nothing_behind(wrong, service: SessionService, db: Database, supervised: Bell) -> None:
     with pytest.raises(InvalidRequest):
-        service.open(wrong, ANONYMOUS)
-    assert [db.value(f"SELECT count(*) FROM {table}") for table in ("sessions", "drivers", "events", "ids")] == [0] * 4
-    assert nudges.count == 0
+        service.open(ANONYMOUS, wrong)
+    assert [
+        db.value(f"SELECT count(*) FROM {table}")
+        for table in ("sessions", "drivers", "events", "ids WHERE kind <> 'event'")
+    ] == [0] * 4
+    assert supervised.count == 0
 
 
 def test_a_name_of_digits_is_refused(service: SessionService) -> None:
     with pytest.raises(InvalidName):
-        service.open(SessionRequest(options=SparkOptions(name="12")), ANONYMOUS)
+        service.open(ANONYMOUS, SessionRequest(options=SparkOptions(name="12")))
 
 
 def test_a_proxy_user_is_dropped_without_impersonation(service: SessionService, driver_store: DriverStore) -> None:
-    session = service.open(SessionRequest(options=SparkOptions(proxy_user="bob")), ANONYMOUS)
+    session = service.open(ANONYMOUS, SessionRequest(options=SparkOptions(proxy_user="bob")))
     assert session.proxy_user is None
     assert driver_store.moving()[0].options.proxy_user is None
 
 
-def test_a_proxy_user_is_kept_with_impersonation(
-    session_store, statement_store, driver_store, settings, clock, nudges
-) -> None:
+def test_a_proxy_user_is_kept_with_impersonation(session_store, driver_store, settings, clock) -> None:
     here = dataclasses.replace(settings, impersonation=True)
-    service = SessionService(session_store, statement_store, driver_store, here, clock, nudges)
-    assert service.open(SessionRequest(options=SparkOptions(proxy_user="bob")), ANONYMOUS).proxy_user == "bob"
+    service = SessionService(session_store, driver_store, here, clock)
+    assert service.open(ANONYMOUS, SessionRequest(options=SparkOptions(proxy_user="bob"))).proxy_user == "bob"
 
 
-def test_too_many_sessions_are_refused(session_store, statement_store, driver_store, settings, clock, nudges) -> None:
+def test_too_many_sessions_are_refused(
+    session_store, statement_store, driver_store, settings, clock, supervised
+) -> None:
     here = dataclasses.replace(settings, max_sessions=1)
-    service = SessionService(session_store, statement_store, driver_store, here, clock, nudges)
-    service.open(SessionRequest(), ANONYMOUS)
+    service = SessionService(session_store, driver_store, here, clock)
+    service.open(ANONYMOUS, SessionRequest())
     with pytest.raises(LimitReached):
-        service.open(SessionRequest(), ANONYMOUS)
+        service.open(ANONYMOUS, SessionRequest())
 
 
 def test_a_session_is_found_by_id_and_by_name(service: SessionService) -> None:
-    session = service.open(SessionRequest(options=SparkOptions(name="n-1")), ANONYMOUS)
-    assert service.find("0") == service.find("n-1") == service.find("000") == session
+    session = service.open(ANONYMOUS, SessionRequest(options=SparkOptions(name="n-1")))
+    assert service.find(ANONYMOUS, "0") == service.find(ANONYMOUS, "n-1") == service.find(ANONYMOUS, "000") == session
 
 
 @pytest.mark.parametrize("ref", ["1", "nobody", "-1", ""])
 def test_what_is_not_there_is_said_as_it_was_asked_for(ref: str, service: SessionService, opened: Session) -> None:
     with pytest.raises(NotFound, match=f"^Session '{ref}' not found.$"):
-        service.find(ref)
+        service.find(ANONYMOUS, ref)
 
 
 # ---------------------------------------------------------------- who lives
@@ -128,7 +133,7 @@ def lease(store: SessionStore):
 
 @pytest.fixture
 def beating(service: SessionService, clock) -> Session:
-    session = service.open(SessionRequest(kind=Kind.SQL, heartbeat_timeout=timedelta(seconds=60)), ANONYMOUS)
+    session = service.open(ANONYMOUS, SessionRequest(kind=Kind.SQL, heartbeat_timeout=timedelta(seconds=60)))
     clock.advance(seconds=30)
     return session
 
@@ -147,139 +152,152 @@ def beating(service: SessionService, clock) -> Session:
     ],
 )
 def test_which_requests_are_a_heartbeat_and_which_are_activity(
-    verb: str, heartbeat: bool, activity: bool, beating: Session, service: SessionService, session_store, clock
+    verb: str,
+    heartbeat: bool,
+    activity: bool,
+    beating: Session,
+    service: SessionService,
+    session_store,
+    clock,
+    statements: StatementService,
 ) -> None:
     {
-        "find": lambda: service.find("0"),
-        "statements": lambda: service.statements("0", 0, 1, newest_first=False),
-        "look": lambda: service.look("0"),
-        "page": lambda: service.page(0, 9),
-        "connect": lambda: service.connect("0"),
-        "complete": lambda: service.complete("0", "se", Kind.SQL, 2),
-        "submit": lambda: service.submit("0", "1", None),
-        "cancel": lambda: service.cancel("0", 7),
+        "find": lambda: service.find(ANONYMOUS, "0"),
+        "statements": lambda: statements.page(ANONYMOUS, "0", 0, 1, newest_first=False),
+        "look": lambda: service.look(ANONYMOUS, "0"),
+        "page": lambda: service.page(ANONYMOUS, 0, 9),
+        "connect": lambda: service.connect(ANONYMOUS, "0"),
+        "complete": lambda: statements.complete(ANONYMOUS, "0", "se", Kind.SQL, 2),
+        "submit": lambda: statements.submit(ANONYMOUS, "0", "1", None),
+        "cancel": lambda: statements.cancel(ANONYMOUS, "0", 7),
     }[verb]()
     found = lease(session_store)
     assert (found.session.heartbeat == clock()) is heartbeat
     assert (found.activity == clock()) is activity
 
 
-def test_a_poll_of_a_statement_is_a_heartbeat_even_when_there_is_none(beating, service, session_store, clock) -> None:
+def test_a_poll_of_a_statement_is_a_heartbeat_even_when_there_is_none(
+    beating, service, session_store, clock, statements: StatementService
+) -> None:
     with pytest.raises(NotFound, match="Statement '9' not found"):
-        service.statement("0", 9)
+        statements.find(ANONYMOUS, "0", 9)
     assert lease(session_store).session.heartbeat == clock()
 
 
 def test_polls_that_follow_each_other_closely_are_written_once(beating, service, session_store, clock) -> None:
-    service.find("0")
+    service.find(ANONYMOUS, "0")
     first = clock()
     clock.advance(milliseconds=500)
-    service.find("0")
+    service.find(ANONYMOUS, "0")
     assert lease(session_store).session.heartbeat == first
 
 
 # ---------------------------------------------------------------- statements
 
 
-def test_a_statement_takes_the_sessions_language_unless_it_names_one(opened: Session, service, nudges) -> None:
-    assert service.submit("0", "1", None).kind is Kind.PYSPARK
-    assert service.submit("0", "select 1", Kind.SQL).kind is Kind.SQL
-    assert nudges.count == 3
+def test_a_statement_takes_the_sessions_language_unless_it_names_one(
+    opened: Session, service, supervised, statements: StatementService
+) -> None:
+    assert statements.submit(ANONYMOUS, "0", "1", None).kind is Kind.PYSPARK
+    assert statements.submit(ANONYMOUS, "0", "select 1", Kind.SQL).kind is Kind.SQL
+    assert supervised.count == 3
 
 
-def test_a_shared_session_wants_the_language_named(service: SessionService) -> None:
-    service.open(SessionRequest(), ANONYMOUS)
+def test_a_shared_session_wants_the_language_named(service: SessionService, statements: StatementService) -> None:
+    service.open(ANONYMOUS, SessionRequest())
     for kind in (None, Kind.SHARED):
         with pytest.raises(InvalidRequest, match="Code type should be specified if session kind is shared"):
-            service.submit("0", "1", kind)
+            statements.submit(ANONYMOUS, "0", "1", kind)
 
 
 @pytest.mark.parametrize("kind", [Kind.SPARK, Kind.PYSPARK, Kind.SPARKR, Kind.SQL])
-def test_any_session_takes_statements_in_every_language(kind: Kind, opened: Session, service: SessionService) -> None:
-    assert service.submit("0", "1", kind).kind is kind
+def test_any_session_takes_statements_in_every_language(
+    kind: Kind, opened: Session, statements: StatementService
+) -> None:
+    assert statements.submit(ANONYMOUS, "0", "1", kind).kind is kind
 
 
-def test_a_refused_statement_burns_no_number(opened: Session, service: SessionService) -> None:
+def test_a_refused_statement_burns_no_number(opened: Session, statements: StatementService) -> None:
     with pytest.raises(InvalidRequest):
-        service.submit("0", "1", Kind.SHARED)
-    assert service.submit("0", "1", None).id == 0
+        statements.submit(ANONYMOUS, "0", "1", Kind.SHARED)
+    assert statements.submit(ANONYMOUS, "0", "1", None).id == 0
 
 
-def test_a_dead_session_says_so(opened: Session, service: SessionService) -> None:
-    service.stop("0")
-    for attempt in (lambda: service.submit("0", "1", None), lambda: service.cancel("0", 0),
-                    lambda: service.complete("0", "se", Kind.SQL, 2)):  # fmt: skip
+def test_a_dead_session_says_so(opened: Session, service: SessionService, statements: StatementService) -> None:
+    service.stop(ANONYMOUS, "0")
+    for attempt in (lambda: statements.submit(ANONYMOUS, "0", "1", None), lambda: statements.cancel(ANONYMOUS, "0", 0),
+                    lambda: statements.complete(ANONYMOUS, "0", "se", Kind.SQL, 2)):  # fmt: skip
         with pytest.raises(SessionEnded, match="^Session is in state dead$"):
             attempt()
-    assert service.connect("0").state is SessionState.DEAD
+    assert service.connect(ANONYMOUS, "0").state is SessionState.DEAD
 
 
-def test_results_outlive_their_session(opened: Session, service: SessionService) -> None:
-    service.submit("0", "1", None)
-    service.stop("0")
-    assert service.statement("0", 0).state is StatementState.AVAILABLE
-    assert service.statements("0", 0, -1, newest_first=False)[0] == 1
+def test_results_outlive_their_session(opened: Session, service: SessionService, statements: StatementService) -> None:
+    statements.submit(ANONYMOUS, "0", "1", None)
+    service.stop(ANONYMOUS, "0")
+    assert statements.find(ANONYMOUS, "0", 0).state is StatementState.AVAILABLE
+    assert statements.page(ANONYMOUS, "0", 0, -1, newest_first=False)[0] == 1
 
 
 def test_a_first_poll_waits_a_moment_for_the_answer(
-    idle_session: Session, service: SessionService, statement_store, clock, monkeypatch: pytest.MonkeyPatch
+    idle_session: Session, statement_store, clock, monkeypatch: pytest.MonkeyPatch, statements: StatementService
 ) -> None:
-    service.submit("0", "1", None)
+    statements.submit(ANONYMOUS, "0", "1", None)
 
     def finish(_: float) -> None:
         statement_store.claim(clock())
         statement_store.finish(0, 0, "{}", clock(), clock())
 
-    monkeypatch.setattr(service_module.time, "sleep", finish)
-    assert service.statement("0", 0).state is StatementState.AVAILABLE
+    monkeypatch.setattr(statement_service.time, "sleep", finish)
+    assert statements.find(ANONYMOUS, "0", 0).state is StatementState.AVAILABLE
 
 
 def test_a_poll_of_an_old_statement_does_not_wait(
-    idle_session: Session, service: SessionService, clock, monkeypatch: pytest.MonkeyPatch
+    idle_session: Session, clock, monkeypatch: pytest.MonkeyPatch, statements: StatementService
 ) -> None:
-    service.submit("0", "1", None)
+    statements.submit(ANONYMOUS, "0", "1", None)
     clock.advance(seconds=1)
-    monkeypatch.setattr(service_module.time, "sleep", lambda _: pytest.fail("it waits"))
-    assert service.statement("0", 0).state is StatementState.WAITING
+    monkeypatch.setattr(statement_service.time, "sleep", lambda _: pytest.fail("it waits"))
+    assert statements.find(ANONYMOUS, "0", 0).state is StatementState.WAITING
 
 
 def test_a_held_poll_ends_when_the_session_is_deleted(
-    idle_session: Session, service: SessionService, session_store, clock, monkeypatch: pytest.MonkeyPatch
+    idle_session: Session, session_store, clock, monkeypatch: pytest.MonkeyPatch, statements: StatementService
 ) -> None:
-    service.submit("0", "1", None)
-    monkeypatch.setattr(service_module.time, "sleep", lambda _: session_store.remove(0, "", clock()))
-    assert service.statement("0", 0).state is StatementState.WAITING
+    statements.submit(ANONYMOUS, "0", "1", None)
+    monkeypatch.setattr(statement_service.time, "sleep", lambda _: session_store.remove(0, "", clock()))
+    assert statements.find(ANONYMOUS, "0", 0).state is StatementState.WAITING
 
 
 # ---------------------------------------------------------------- ends
 
 
 def test_a_stopped_session_stays_listed(opened: Session, service: SessionService) -> None:
-    service.stop("0")
-    assert service.find("0").state is SessionState.DEAD
-    service.stop("0")
-    assert service.page(0, 9)[0] == 1
+    service.stop(ANONYMOUS, "0")
+    assert service.find(ANONYMOUS, "0").state is SessionState.DEAD
+    service.stop(ANONYMOUS, "0")
+    assert service.page(ANONYMOUS, 0, 9)[0] == 1
 
 
 def test_a_deleted_session_is_forgotten(opened: Session, service: SessionService) -> None:
-    service.delete("0")
+    service.delete(ANONYMOUS, "0")
     for again in (service.find, service.delete, service.stop):
         with pytest.raises(NotFound):
-            again("0")
+            again(ANONYMOUS, "0")
 
 
 def test_a_delete_waits_for_the_processes_but_not_for_ever(
-    opened: Session, service: SessionService, nudges: Nudges, monkeypatch: pytest.MonkeyPatch
+    opened: Session, service: SessionService, supervised: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nudges.stops = False
+    supervised.then = lambda: None
     waited: list[float] = []
-    monkeypatch.setattr(service_module.time, "sleep", waited.append)
+    monkeypatch.setattr(statement_service.time, "sleep", waited.append)
     monkeypatch.setattr(service_module, "_DELETE_PATIENCE", 0.05)
-    service.delete("0")
+    service.delete(ANONYMOUS, "0")
     assert waited
 
 
 def test_a_name_is_free_after_the_delete(service: SessionService) -> None:
     for expected in (0, 1):
-        assert service.open(SessionRequest(options=SparkOptions(name="n")), ANONYMOUS).id == expected
-        service.delete("n")
+        assert service.open(ANONYMOUS, SessionRequest(options=SparkOptions(name="n"))).id == expected
+        service.delete(ANONYMOUS, "n")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core.database import Database
+from gateway.core.store.database import Database
+from gateway.stores import Stores
 from sessions.drivers.models import Driver
 from sessions.drivers.states import DRIVER_MOVES, DriverState
 from sessions.drivers.store import DriverStore
@@ -43,7 +44,8 @@ def test_every_state_can_be_reached_and_left_unless_it_is_the_end(moves: dict[An
 
 
 def session_verbs(db: Database, session: Session, clock: Any) -> dict[str, Callable[[], object]]:
-    store, statements = SessionStore(db), StatementStore(db)
+    made = Stores(db)
+    store, statements = made.sessions, made.statements
     driver = Driver.wanted(session.folder.parents[1], session.options, clock())
     return {
         "restart": lambda: store.restart(session, driver, "why", 0, clock()),
@@ -94,7 +96,7 @@ def statement_verbs(db: Database, session: int, clock: Any) -> dict[str, Callabl
         "claim": lambda: store.claim(clock()),
         "cancel": lambda: store.cancel(session, 0, clock()),
         "finish": lambda: store.finish(session, 0, "{}", clock(), clock()),
-        "end": lambda: SessionStore(db).end(session, "why", clock()),
+        "end": lambda: Stores(db).sessions.end(session, "why", clock()),
         "set_progress": lambda: store.set_progress(session, 0, 0.5),
         "submit": lambda: store.submit(session, "1", "sql", clock(), most_unfinished=9, retained=9),
     }

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.core.database import Database
 from gateway.core.errors import DuplicateName, LimitReached
-from gateway.core.spark import SparkOptions
+from gateway.core.identity import ANONYMOUS
+from gateway.core.options import SparkOptions
+from gateway.core.store.database import Database
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session
 from sessions.statements.store import StatementStore
@@ -24,8 +25,8 @@ def test_a_session_comes_back_as_it_was_asked_for(session_store: SessionStore, a
     assert (added.id, added.name, added.kind, added.state) == (0, "n", Kind.PYSPARK, SessionState.STARTING)
     assert (added.options, added.heartbeat_timeout) == (options, timedelta(seconds=60))
     assert (added.ttl, added.idle_timeout, added.created, added.ended) == ("8h", "1h", clock(), None)
-    assert session_store.find(0) == session_store.find("n") == added
-    assert session_store.find(1) is None and session_store.find("0") is None
+    assert session_store.find(ANONYMOUS, 0) == session_store.find(ANONYMOUS, "n") == added
+    assert session_store.find(ANONYMOUS, 1) is None and session_store.find(ANONYMOUS, "0") is None
 
 
 def test_ids_rise_from_zero_and_are_never_given_again(session_store: SessionStore, add_session, clock) -> None:
@@ -69,7 +70,7 @@ def test_of_many_sessions_of_one_name_at_once_one_is_added(add_session, session_
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(attempt, range(20))) == 1
-    assert session_store.page(0, 100)[0] == 1
+    assert session_store.page(ANONYMOUS, 0, 100)[0] == 1
 
 
 def test_the_limit_counts_live_sessions_alone(add_session, session_store: SessionStore, clock) -> None:
@@ -89,16 +90,16 @@ def test_the_limit_holds_when_many_come_at_once(add_session, session_store: Sess
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(attempt, range(20)))
-    assert session_store.page(0, 100)[0] == 3
+    assert session_store.page(ANONYMOUS, 0, 100)[0] == 3
 
 
 def test_pages_are_by_rising_id(add_session, session_store: SessionStore, clock) -> None:
     for _ in range(5):
         add_session()
     session_store.remove(1, "", clock())
-    assert [session.id for session in session_store.page(1, 2)[1]] == [2, 3]
-    assert session_store.page(0, 0) == (4, [])
-    assert session_store.page(9, 9) == (4, [])
+    assert [session.id for session in session_store.page(ANONYMOUS, 1, 2)[1]] == [2, 3]
+    assert session_store.page(ANONYMOUS, 0, 0) == (4, [])
+    assert session_store.page(ANONYMOUS, 9, 9) == (4, [])
 
 
 def test_a_session_becomes_idle_when_its_driver_is_ready(
@@ -109,11 +110,11 @@ def test_a_session_becomes_idle_when_its_driver_is_ready(
     driver_store.ready(quick.driver, "local-7", "http://h:4040", clock())
     assert session_store.become_idle(clock()) == [quick.id]
     assert session_store.become_idle(clock()) == []
-    found = session_store.find(quick.id)
+    found = session_store.find(ANONYMOUS, quick.id)
     assert found is not None and (found.state, found.app_id, found.ui_url) == (
         SessionState.IDLE, "local-7", "http://h:4040",
     )  # fmt: skip
-    assert session_store.find(slow.id).state is SessionState.STARTING  # type: ignore[union-attr]
+    assert session_store.find(ANONYMOUS, slow.id).state is SessionState.STARTING  # type: ignore[union-attr]
 
 
 def test_a_session_whose_driver_is_unwanted_never_becomes_idle(
@@ -130,7 +131,7 @@ def test_a_session_is_busy_exactly_while_it_has_unfinished_statements(
     idle_session: Session, session_store: SessionStore, statement_store: StatementStore, clock
 ) -> None:
     def state() -> SessionState:
-        return session_store.find(idle_session.id).state  # type: ignore[union-attr]
+        return session_store.find(ANONYMOUS, idle_session.id).state  # type: ignore[union-attr]
 
     assert state() is SessionState.IDLE
     for _ in range(2):
@@ -148,7 +149,7 @@ def test_a_starting_session_with_work_is_still_starting(
 ) -> None:
     session = add_session()
     statement_store.submit(session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
-    assert session_store.find(session.id).state is SessionState.STARTING  # type: ignore[union-attr]
+    assert session_store.find(ANONYMOUS, session.id).state is SessionState.STARTING  # type: ignore[union-attr]
 
 
 def test_ending_a_session_finishes_its_statements_with_words_for_a_reader(
@@ -192,7 +193,7 @@ def test_removing_a_session_removes_its_statements_and_gives_up_its_driver(
     statement_store.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
     assert session_store.remove(idle_session.id, "", clock()) == idle_session.driver
     assert session_store.remove(idle_session.id, "", clock()) is None
-    assert session_store.find(idle_session.id) is None
+    assert session_store.find(ANONYMOUS, idle_session.id) is None
     assert db.value("SELECT count(*) FROM statements") == 0
     assert [driver.id for driver in driver_store.moving()] == [idle_session.driver]
 
@@ -218,7 +219,7 @@ def test_a_session_without_driver_is_named_with_the_reason(
     assert session_store.without_driver() == [(one.id, "out of memory"), (two.id, "the driver was stopped")]
     session_store.end(one.id, "", clock())
     session_store.end(two.id, "", clock())
-    assert session_store.without_driver() == [] and session_store.find(three.id) is not None
+    assert session_store.without_driver() == [] and session_store.find(ANONYMOUS, three.id) is not None
 
 
 def test_ended_sessions_are_named_when_they_are_old(add_session, session_store: SessionStore, clock) -> None:

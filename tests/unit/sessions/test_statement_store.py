@@ -5,12 +5,12 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
-from gateway.core.database import Database
+from gateway import stores
 from gateway.core.errors import LimitReached
+from gateway.core.settings import Settings
 from sessions.models import Session
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
@@ -42,9 +42,9 @@ def keys(statements: list[Statement]) -> list[tuple[int, int]]:
     return [(statement.session, statement.id) for statement in statements]
 
 
-def claim_and_finish(path: Path) -> list[tuple[int, int]]:
+def claim_and_finish(settings: Settings) -> list[tuple[int, int]]:
     """What one supervisor of several would do, until nothing is left to do."""
-    store, now = StatementStore(Database(path)), datetime.now(timezone.utc)
+    store, now = StatementStore(stores.open_store(settings)), datetime.now(timezone.utc)
     done = []
     while store.has_waiting():
         for statement in store.claim(now):
@@ -110,15 +110,15 @@ def test_what_was_submitted_while_starting_runs_once_idle(
     assert keys(statement_store.claim(clock())) == [(session.id, 0)]
 
 
-def test_threads_that_claim_at_once_never_claim_the_same(many: list[int], db: Database) -> None:
+def test_threads_that_claim_at_once_never_claim_the_same(many: list[int], settings: Settings) -> None:
     with ThreadPoolExecutor(4) as threads:
-        done = [key for some in threads.map(claim_and_finish, [db.path] * 4) for key in some]
+        done = [key for some in threads.map(claim_and_finish, [settings] * 4) for key in some]
     assert sorted(done) == [(session, number) for session in many for number in range(5)]
 
 
-def test_processes_that_claim_at_once_never_claim_the_same(many: list[int], db: Database) -> None:
+def test_processes_that_claim_at_once_never_claim_the_same(many: list[int], settings: Settings) -> None:
     with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
-        done = [key for some in pool.map(claim_and_finish, [db.path] * 4) for key in some]
+        done = [key for some in pool.map(claim_and_finish, [settings] * 4) for key in some]
     assert sorted(done) == [(session, number) for session in many for number in range(5)]
 
 
@@ -197,12 +197,15 @@ def test_times_and_progress_are_those_of_the_driver(idle_session: Session, submi
     assert (statement.started, statement.completed, statement.progress) == (began, ended, 1.0)
 
 
-def test_running_statements_come_with_their_drivers(idle_session: Session, submit, statement_store, clock) -> None:
+def test_running_statements_come_with_the_claims_of_their_sessions(
+    idle_session: Session, submit, statement_store, clock
+) -> None:
     submit(idle_session.id)
     assert statement_store.running() == []
     statement_store.claim(clock())
-    ((statement, driver),) = statement_store.running()
-    assert (statement.id, driver.id, driver.folder) == (0, idle_session.driver, idle_session.folder)
+    ((statement, claim),) = statement_store.running()
+    assert (statement.id, claim.driver.id, claim.seat) == (0, idle_session.driver, 0)
+    assert claim.driver.folder == idle_session.folder
 
 
 def test_a_dead_session_takes_no_statement(idle_session: Session, submit, session_store, clock) -> None:

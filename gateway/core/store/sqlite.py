@@ -1,0 +1,192 @@
+"""The store as one SQLite file: the embedded default.
+
+Reads run in autocommit. A transaction takes the write lock first (BEGIN IMMEDIATE): reading first and locking later
+fails under several processes. The lease is a lock on a file, which the system gives back in the moment its holder dies,
+however it dies; the bell is a FIFO for each listener.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from gateway.core import wakeup
+from gateway.core.errors import Misconfigured, Unavailable
+from gateway.core.store.database import Conflict, Cursor, Database
+
+log = logging.getLogger(__name__)
+
+# SQLite's words for what is no mistake of ours, and what helps.
+_OUTSIDE = {
+    "database is locked": "another process writes to it for long; try again",
+    "database or disk is full": "make room on its disk",
+    "disk I/O error": "make room on its disk, or see what is wrong with it",
+    "attempt to write a readonly database": "let the gateway write to the file and its folder",
+    "unable to open database file": "see that its folder is there, and that the gateway may write to it",
+}
+_numbers = itertools.count()
+
+
+class SqliteDatabase(Database):
+    """`path` is the file. Leases and listeners have files of their own in its folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._bells = path.parent / "run" / "bells"
+        self._local = threading.local()
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    def check(self) -> None:
+        if self.path.exists() and self.value("PRAGMA quick_check") != "ok":
+            raise Misconfigured(f"{self.path} is damaged: move it away, and put back a copy if there is one")
+
+    # ------------------------------------------------------------ the bell
+
+    def ring(self) -> None:
+        with suppress(OSError):
+            for bell in self._bells.iterdir():
+                if not wakeup.nudge(bell):
+                    bell.unlink(missing_ok=True)  # its listener died
+
+    def listen(self) -> _Fifo:
+        return _Fifo(self._bells / f"{os.getpid()}-{next(_numbers)}")
+
+    # ------------------------------------------------------------ the lease
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self._lock(name), "a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                log.info("another %s holds the lease; waiting", name, extra={"action": "wait"})
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def is_leased(self, name: str) -> bool:
+        try:
+            descriptor = os.open(self._lock(name), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _lock(self, name: str) -> Path:
+        return self.path.with_name(f"{name}.lock")
+
+    # ------------------------------------------------------------ migrations
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                self._close()  # a web server migrates before it forks
+
+    def _applied(self) -> set[str]:
+        if not self.path.exists():
+            return set()
+        tables = {row["name"] for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        names = {row["name"] for row in self.rows("SELECT name FROM migrations")} if "migrations" in tables else set()
+        if "_sqlite_migrations" in tables:  # where the first versions noted them
+            noted = "SELECT migration_set || '.' || name AS name FROM _sqlite_migrations"
+            names |= {row["name"] for row in self.rows(noted)}
+        return names
+
+    # ------------------------------------------------------------ statements
+
+    def _execute(self, sql: str, values: Mapping[str, Any]) -> Cursor:
+        cursor: Cursor = self._connection().execute(sql, values)
+        return cursor
+
+    def _in_transaction(self) -> bool:
+        with self._told():
+            return bool(self._connection().in_transaction)
+
+    def _begin(self) -> None:
+        self._execute("BEGIN IMMEDIATE", {})
+
+    def _commit(self) -> None:
+        self._execute("COMMIT", {})
+
+    def _roll_back(self) -> None:
+        if self._connection().in_transaction:  # SQLite itself rolls back when its disk is full
+            self._connection().execute("ROLLBACK")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise Conflict(str(error)) from error
+        except sqlite3.OperationalError as error:
+            if (helps := _OUTSIDE.get(str(error))) is None:
+                raise
+            raise Unavailable(f"the store {self.path} cannot be used now ({error}): {helps}") from error
+
+    def _connection(self) -> Any:
+        if getattr(self._local, "pid", None) != os.getpid():
+            # A connection of the process before the fork stays open: closing it here would drop our own locks.
+            self._local.inherited = getattr(self._local, "db", None)
+            self._local.db, self._local.pid = self._open(), os.getpid()
+        return self._local.db.conn
+
+    def _close(self) -> None:
+        """Give up this thread's connection; the next use opens another one."""
+        self._connection().close()
+        self._local.pid = None
+
+    def _open(self) -> sqlite_utils.Database:
+        # SQLite gives its -wal and -shm files the mode of the file itself: made private before the first byte.
+        # Only a file that is not there may be opened here: closing one that is would drop the locks of all other
+        # connections of this process, and the next process to close the store would take their -wal file away.
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        db = sqlite_utils.Database(str(self.path))
+        db.conn.isolation_level = None
+        db.conn.execute("PRAGMA busy_timeout = 15000")
+        db.conn.execute("PRAGMA journal_mode = WAL")
+        # NORMAL: a killed process loses nothing; only a power cut may lose the last moments.
+        db.conn.execute("PRAGMA synchronous = NORMAL")
+        db.conn.execute("PRAGMA foreign_keys = ON")
+        return db
+
+
+class _Fifo:
+    """A listener of the bell: a FIFO of its own, gone with it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._descriptor = path, wakeup.create(path)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def drain(self) -> None:
+        wakeup.drain(self._descriptor)
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)

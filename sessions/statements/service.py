@@ -1,0 +1,125 @@
+"""What one may do with the statements of a session. Decides the rules; knows no protocol and no SQL.
+
+As everywhere, a request becomes a row; the supervisor, which the store's bell wakes, acts on it.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from gateway.core import names
+from gateway.core.clock import Clock
+from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
+from gateway.core.identity import Principal
+from gateway.core.settings import Settings
+from sessions.drivers import kernel_client
+from sessions.drivers.claims import Claim
+from sessions.drivers.states import DriverState
+from sessions.drivers.store import DriverStore
+from sessions.models import Kind, Session
+from sessions.service import SessionService
+from sessions.statements.models import Statement
+from sessions.statements.states import UNFINISHED
+from sessions.statements.store import StatementStore
+from sessions.states import SessionState
+
+_HOLD = 0.030  # seconds that a first poll waits for a statement that is about to finish
+_HOLD_AGE = timedelta(seconds=0.25)  # a statement older than this is not about to finish
+
+
+class StatementService:
+    def __init__(
+        self,
+        store: StatementStore,
+        sessions: SessionService,
+        drivers: DriverStore,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._store, self._sessions, self._drivers = store, sessions, drivers
+        self._settings, self._clock = settings, clock
+
+    def submit(self, principal: Principal, ref: str, code: str, kind: Kind | None) -> Statement:
+        """Queue code. Raises SessionEnded, InvalidRequest (the language), LimitReached, NotFound."""
+        session = self._sessions.live(principal, ref)
+        statement = self._store.submit(
+            session.id,
+            code,
+            _language(kind, session.kind).value,
+            self._clock(),
+            most_unfinished=self._settings.max_statements_waiting,
+            retained=self._settings.statements_retained,
+        )
+        if statement is None:
+            raise SessionEnded(SessionState.DEAD.value)
+        return statement
+
+    def find(self, principal: Principal, ref: str, number: int) -> Statement:
+        """One statement. A poll that comes just before its end is held a moment, and so has the answer."""
+        session = self._sessions.find(principal, ref)
+        statement = self._find(session, number)
+        if session.state is SessionState.BUSY and self._clock() - statement.created < _HOLD_AGE:
+            statement = self._hold(statement)
+        return statement
+
+    def look(self, principal: Principal, ref: str, number: int) -> Statement:
+        """As `find`, for somebody who only looks on: counts as nothing, and is not held."""
+        return self._find(self._sessions.look(principal, ref), number)
+
+    def page(
+        self,
+        principal: Principal,
+        ref: str,
+        start: int,
+        size: int,
+        *,
+        newest_first: bool,
+    ) -> tuple[int, list[Statement]]:
+        """How many are kept, and those from position `start` on; `size` below 0 means all."""
+        session = self._sessions.find(principal, ref)
+        return self._store.page(session.id, start, size, newest_first=newest_first)
+
+    def look_at_page(
+        self, principal: Principal, ref: str, start: int, size: int, output_limit: int
+    ) -> tuple[int, list[Statement]]:
+        """As `page`, newest first, for somebody who only looks on: of each output no more than `output_limit`
+        characters are given."""
+        session = self._sessions.look(principal, ref)
+        return self._store.page(session.id, start, size, newest_first=True, output_limit=output_limit)
+
+    def cancel(self, principal: Principal, ref: str, number: int) -> None:
+        """Cancel a statement; nothing happens when there is none or it has ended. Raises SessionEnded."""
+        self._sessions.live(principal, ref)
+        session = self._sessions.connect(principal, ref)
+        self._store.cancel(session.id, number, self._clock())
+
+    def complete(self, principal: Principal, ref: str, code: str, kind: Kind, cursor: int) -> list[str]:
+        """What could stand at `cursor` of `code`; empty while the driver starts. Raises SessionEnded."""
+        self._sessions.live(principal, ref)
+        session = self._sessions.connect(principal, ref)
+        ready = [driver for driver in self._drivers.find_all([session.driver]) if driver.state is DriverState.READY]
+        language = _language(kind, session.kind).value
+        return kernel_client.candidates(Claim(ready[0], session.seat), code, language, cursor) if ready else []
+
+    def _find(self, session: Session, number: int) -> Statement:
+        statement = self._store.find(session.id, number) if number <= names.LARGEST_ID else None
+        if statement is None:
+            raise NotFound("statement", number)
+        return statement
+
+    def _hold(self, statement: Statement) -> Statement:
+        end = time.monotonic() + _HOLD
+        found: Statement | None = statement
+        while found is not None and found.state in UNFINISHED and time.monotonic() < end:
+            statement = found
+            time.sleep(0.002)
+            found = self._store.find(statement.session, statement.id)
+        return found or statement
+
+
+def _language(asked: Kind | None, session_kind: Kind) -> Kind:
+    kind = asked or session_kind
+    if kind is Kind.SHARED:
+        raise InvalidRequest("Code type should be specified if session kind is shared: give kind, such as pyspark")
+    return kind
