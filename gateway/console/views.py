@@ -30,8 +30,7 @@ STATEMENTS = 20  # on a page
 LOG_LINES = 1000  # on a page
 _LONGEST_LINE = 4000  # bytes of a line of a log
 _CHUNK = 100  # lines of a log that a refreshed page keeps or replaces together
-_NOTE = "spark-gateway: "  # how the gateway's own lines of a log begin
-_NOTE_WITHIN = 200  # last lines of a log in which its reason is looked for
+_LONGEST_REASON = 4000  # characters
 
 Record = TypeVar("Record", Session, Batch)
 Facts = list[tuple[str, str]]
@@ -116,12 +115,8 @@ def is_web_address(url: str) -> bool:
 
 
 def reason_of_end(record: Session | Batch) -> str | None:
-    """Why it ended: the last line that the gateway itself wrote into its log. None while it lives, or without one."""
-    if is_live(record):
-        return None
-    lines = logs.tail(record.log, _NOTE_WITHIN)
-    said = next((line for line in reversed(lines) if line.startswith(_NOTE)), None)
-    return said and shortened(said.removeprefix(_NOTE), _LONGEST_LINE).text
+    """Why it ended otherwise than well or as asked. None while it lives, and when there is nothing to say."""
+    return None if is_live(record) or record.reason is None else shortened(record.reason, _LONGEST_REASON).text
 
 
 def session_facts(session: Session) -> Facts:
