@@ -30,6 +30,9 @@ class BatchService:
         here = clusters.chosen(request.options.conf, self._settings)
         packages.check(request.options.conf)
         checks.check(request.options, self._settings, here, request.file)
+        for arg in request.args:
+            checks.check_word("args", arg)
+        checks.check_word("className", request.class_name or "")
         if here.deploy_mode == "client":
             pythons.check(request.options, here)
         options = clusters.record(request.options, self._settings)

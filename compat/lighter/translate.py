@@ -1,4 +1,4 @@
-"""Between Lighter's documents and this project's records, both ways, and this project's errors in Lighter's shape.
+"""Between Lighter's documents and this project's records, both ways.
 
 For sparkmagic (§5 of the contract) ids are the numbers that Livy's protocol shows, and statements are Livy's.
 """
@@ -9,20 +9,16 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from http import HTTPStatus
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
-
-from flask import Response, request
 
 from batches.models import Batch, BatchRequest
 from batches.states import BATCH_MOVES, BatchState
 from gateway.core import logs
 from gateway.core.clock import utc_now
-from gateway.core.errors import AlreadyExists, GatewayError, LimitReached, NotFound, SessionEnded
+from gateway.core.errors import NotFound
 from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.core.settings import Settings
-from gateway.web.api import json_response
 from sessions.models import Kind, Session, SessionRequest
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
@@ -266,28 +262,3 @@ def _time(at: datetime | None) -> str | None:
 
 def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-# ---------------------------------------------------------------- errors
-
-
-def answer(error: GatewayError) -> Response:
-    """The error in the status, shape and words that Lighter's clients know (contract §2)."""
-    if isinstance(error, SessionEnded):
-        return refusal(400, f"Invalid session state: {error.state.upper()}", {"sessionState": error.state})
-    if isinstance(error, LimitReached) and error.limit is not None:
-        said = f"Maximum number of running sessions ({error.limit}) has been reached"
-        return refusal(400, said, {"maxRunning": error.limit})
-    if isinstance(error, AlreadyExists):
-        return refusal(409, "Application already exists", {"sessionId": error.ref})
-    return refusal(error.status, str(error))
-
-
-def refusal(status: int, message: str, details: Document | None = None) -> Response:
-    """The envelope of every error, also of those that no route has raised."""
-    query = request.query_string.decode("utf-8", "replace")
-    path = request.script_root + request.path + (f"?{query}" if query else "")
-    said: Document = {"message": message, "path": None, "title": None}
-    if details is not None:
-        said["details"] = details
-    return json_response(_compact({"message": HTTPStatus(status).phrase, "path": path, "errors": [said]}), status)

@@ -1,4 +1,4 @@
-"""Between Livy's documents and this project's records, both ways, and this project's errors in Livy's words."""
+"""Between Livy's documents and this project's records, both ways."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from flask import Response, request
-
 from batches.models import Batch, BatchRequest
 from compat.livy import logs
 from gateway.core.clock import to_milliseconds
-from gateway.core.errors import DuplicateName, GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.options import SparkOptions, redact
-from gateway.web.api import Unreadable, json_response
 from sessions.jobs.models import SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Session, SessionRequest
@@ -146,46 +142,3 @@ def statement_text(statement: Statement) -> str:
 def statements_text(total: int, statements: Iterable[Statement]) -> str:
     joined = ",".join(map(statement_text, statements))
     return f'{{"total_statements":{total},"statements":[{joined}]}}'
-
-
-# ---------------------------------------------------------------- errors
-
-
-def answer(error: GatewayError) -> Response:
-    """The error in the status, shape and words that Livy's clients know (contract §0.5, §1.5; rules 17 to 19)."""
-    if isinstance(error, NotFound):
-        if error.kind == "job":
-            return _as_message(str(error), 404)
-        if error.kind == "statement":
-            return _as_string("Statement not found", 404)
-        return _as_message(f"Session '{error.ref}' not found.", 404)
-    if isinstance(error, SessionEnded):
-        return _as_string(f"java.lang.IllegalStateException: Session is in state {error.state}", 500)
-    if isinstance(error, InvalidRequest) and not isinstance(error, Unreadable) and _creates():
-        return _as_message(_rejection(error), 400)
-    return _as_message(str(error), error.status)
-
-
-def not_active(error: SessionEnded) -> Response:
-    """What the routes of jobs answer for an ended session (contract §1.8)."""
-    return _as_message("requirement failed: Session isn't active.", 400)
-
-
-def _creates() -> bool:
-    return request.method == "POST" and request.path.strip("/") in ("sessions", "batches")
-
-
-def _rejection(error: InvalidRequest) -> str:
-    if isinstance(error, LimitReached):
-        return f"Rejected, {error}"
-    if isinstance(error, DuplicateName):
-        return f"Rejected, Reason: Duplicate session name: {error.name}"
-    return f"Rejected, Reason: {error}"
-
-
-def _as_message(text: str, status: int) -> Response:
-    return json_response(json.dumps({"msg": text}, separators=(",", ":")), status)
-
-
-def _as_string(text: str, status: int) -> Response:
-    return json_response(json.dumps(text), status)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
-from gateway.core import paths
+from gateway.core import conf_values, paths
 from gateway.core.errors import InvalidRequest
-from gateway.core.options import SparkOptions
+from gateway.core.options import FIELDS, SparkOptions
 from gateway.core.settings import ClusterSettings, Settings
 
 _FILE_LIST_KEYS = (
@@ -21,6 +19,12 @@ _FILE_LIST_KEYS = (
     "spark.yarn.jar",
     "spark.yarn.jars",
 )
+_LONGEST_WORD = 128 * 1024  # bytes, with the one that ends it: Linux's limit of one argument
+
+
+def _wire(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
 
 
 def check(options: SparkOptions, settings: Settings, here: ClusterSettings, file: str | None = None) -> None:
@@ -28,30 +32,24 @@ def check(options: SparkOptions, settings: Settings, here: ClusterSettings, file
     forbidden = sorted(set(options.conf) & set(settings.conf_blacklist))
     if forbidden:
         raise InvalidRequest(f"Blacklisted configuration values in session config: {', '.join(forbidden)}")
-    _check_sizes(options)
+    fields = options.fields_as_conf()
+    named = {key: _wire(FIELDS[key]) for key in fields}
+    conf_values.check({**options.conf, **fields}, named)
     for name in ("jars", "py_files", "files", "archives"):
         for path in getattr(options, name):
-            paths.check(_wire(name), path, settings, here)
+            paths.check_listed(_wire(name), path, settings, here)
     for key in _FILE_LIST_KEYS:
-        for path in filter(None, re.split(r"[,\s]+", options.conf.get(key, ""))):
-            paths.check(key, path, settings, here)
+        for path in filter(None, map(str.strip, options.conf.get(key, "").split(","))):
+            paths.check_listed(key, path, settings, here)
     if file is not None:
         paths.check("file", file, settings, here)
+        if "," in file and not file.endswith((".py", ".R")):  # a jar, which Spark lists among the others
+            raise InvalidRequest(f"file: '{file}' has a comma, at which Spark parts a list of jars: rename the file")
 
 
-def _check_sizes(options: SparkOptions) -> None:
-    for name in ("driver_memory", "executor_memory"):
-        size = getattr(options, name)
-        if size is not None and not re.fullmatch(r"\d{1,12}([kmgtp]b?|b)?", size.strip(), re.IGNORECASE):
-            raise InvalidRequest(
-                f"{_wire(name)} '{size}' is not a size: give a whole number and a unit, such as 512m or 2g"
-            )
-    for name in ("driver_cores", "executor_cores", "num_executors"):
-        number = getattr(options, name)
-        if number is not None and not 0 <= number < 2**31:
-            raise InvalidRequest(f"{_wire(name)} is {number}: give a whole number from 1 up")
-
-
-def _wire(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+def check_word(field: str, word: str) -> None:
+    """Refuse what cannot be a word of the spark-submit call. Raises InvalidRequest."""
+    if "\r" in word:
+        raise InvalidRequest(f"{field}: one has a carriage return, which Spark's start script leaves out")
+    if len(word.encode("utf-8")) >= _LONGEST_WORD:
+        raise InvalidRequest(f"{field}: one has {_LONGEST_WORD} bytes or more, too many for a command: pass a file")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gateway.core import class_archive, installation, java
 from gateway.core.errors import InvalidRequest, Misconfigured
+from gateway.core.faults import Code, Fault
 from gateway.core.java import Java
 from gateway.core.options import SparkOptions
 from gateway.core.settings import DEFAULT_CLUSTER, ClusterSettings, Settings
@@ -49,7 +50,8 @@ def chosen(conf: Mapping[str, str], settings: Settings) -> ClusterSettings:
     """What is in force on the cluster that a request's conf chooses. Raises InvalidRequest for an unknown one."""
     name = conf.get(KEY, settings.default_cluster)
     if name not in settings.cluster_names:
-        raise InvalidRequest(f"{KEY} is '{name}': there is no such cluster; give {_listed(settings.cluster_names)}")
+        fix = f"there is no such cluster; give {_listed(settings.cluster_names)}"
+        raise InvalidRequest(Fault(f"conf.{KEY}", Code.MISFIT, f"{KEY} is '{name}'", fix, name))
     return settings.on(name)
 
 

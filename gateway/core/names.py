@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.errors import InvalidName, InvalidRequest
+from gateway.core.faults import Code, Fault
 
 LARGEST_ID = 2**31 - 1
 _LONGEST = 200  # characters of an id that a client chose
@@ -13,7 +14,7 @@ def as_reference(ref: str) -> int | str:
     if not (ref.isascii() and ref.isdigit()):
         return ref
     if len(ref) > 10 or int(ref) > LARGEST_ID:
-        raise InvalidRequest(f'For input string: "{ref}"')
+        raise InvalidRequest(Fault.not_whole(ref))
     return int(ref)
 
 
@@ -26,5 +27,5 @@ def check(kind: str, name: str | None) -> None:
 def check_chosen(chosen: str) -> None:
     """Raises InvalidRequest for an id of a client's choice that no path or page could hold."""
     if not 0 < len(chosen) <= _LONGEST or not chosen.isprintable() or "/" in chosen or chosen in (".", ".."):
-        said = f"give 1 to {_LONGEST} printable characters without a slash, other than . and .."
-        raise InvalidRequest(f"id {chosen!r:.80}: {said}")
+        fix = f"give 1 to {_LONGEST} printable characters without a slash, other than . and .."
+        raise InvalidRequest(Fault("id", Code.MISFIT, f"id {chosen!r:.80}", fix, chosen))

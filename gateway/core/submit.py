@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gateway.core import installation
+from gateway.core import conf_values, installation
 from gateway.core.options import SparkOptions
 from gateway.core.settings import ClusterSettings
 from gateway.core.settings.reading import PREFIX
@@ -32,17 +32,8 @@ def conf_of(options: SparkOptions, here: ClusterSettings, folder: Path, defaults
         **defaults,
         **here.spark_conf,
         **options.conf,
+        **{key: text for key, text in options.fields_as_conf().items() if text},
     }
-    fields = {
-        "spark.app.name": options.name,
-        "spark.driver.memory": options.driver_memory,
-        "spark.driver.cores": options.driver_cores,
-        "spark.executor.memory": options.executor_memory,
-        "spark.executor.cores": options.executor_cores,
-        "spark.executor.instances": options.num_executors,
-        "spark.yarn.queue": options.queue,
-    }
-    conf |= {key: str(value) for key, value in fields.items() if value not in (None, 0, "")}
     lists = {
         "spark.jars": options.jars,
         "spark.submit.pyFiles": options.py_files,
@@ -52,7 +43,7 @@ def conf_of(options: SparkOptions, here: ClusterSettings, folder: Path, defaults
     for key, values in lists.items():
         if joined := ",".join([*values, *filter(None, [conf.get(key, "")])]):
             conf[key] = joined
-    return conf | {"spark.master": here.master}
+    return conf_values.spelt(conf) | {"spark.master": here.master}
 
 
 def command(
@@ -72,7 +63,14 @@ def command(
         words += ["--class", class_name]
     if proxy_user:
         words += ["--proxy-user", proxy_user]
-    return [*words, application, *args]
+    return [*words, _resource(application), *args]
+
+
+def _resource(application: str) -> str:
+    """The application as Spark reads it: behind # it sees no path, and its script leaves out a carriage return."""
+    if application.startswith("/") and re.search(r"[#\r]", application):
+        return Path(application).as_uri()
+    return application
 
 
 def temporary_folder(folder: Path) -> str:

@@ -8,25 +8,26 @@ from typing import Any
 from urllib.parse import parse_qs
 
 _OVERRIDE_HEADERS = ("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_HTTP_METHOD", "HTTP_X_METHOD_OVERRIDE")
-# Served with and without a slash at the end, never by a redirect: clients do not repeat a POST there (rule 13).
-_WITH_SLASH = ("/sessions/", "/batches/", "/version/", "/ui/")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Front:
-    """WSGI middleware. `prefix` such as "/livy" is taken off the path when it is there."""
+    """WSGI middleware. `prefix` such as "/livy" is taken off the path when it is there; `slashes` are paths that may
+    have a slash at their end.
+    """
 
-    def __init__(self, app: Wsgi, prefix: str) -> None:
+    def __init__(self, app: Wsgi, prefix: str, slashes: Iterable[str]) -> None:
         self._app, self._prefix = app, prefix
+        self._slashes = {f"{path}/" for path in slashes}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        # Livy's Python client joins its base and /sessions as text, which may double the slash.
+        # Some clients join their base and a path as text, which may double the slash.
         path = re.sub("^/+", "/", environ.get("PATH_INFO", ""))
         if self._prefix and (path == self._prefix or path.startswith(self._prefix + "/")):
             environ["SCRIPT_NAME"] = self._prefix
             path = re.sub("^/+", "/", path[len(self._prefix) :]) or "/"
-        environ["PATH_INFO"] = path.rstrip("/") if path in _WITH_SLASH else path
+        environ["PATH_INFO"] = path.rstrip("/") if path in self._slashes else path
         if environ["REQUEST_METHOD"] == "POST" and (method := _override(environ)):
             environ["spark_gateway.method"] = "POST"  # what was really sent, for the checks of writes
             environ["REQUEST_METHOD"] = method
@@ -34,7 +35,7 @@ class Front:
 
 
 def _override(environ: dict[str, Any]) -> str | None:
-    """The method that a POST really means: parameter `_method` or one of three headers (contract §0.4)."""
+    """The method that a POST really means: parameter `_method` or one of three headers."""
     query = environ.get("QUERY_STRING", "")
     named = parse_qs(query).get("_method", [None])[0] if "_method" in query else None
     for header in _OVERRIDE_HEADERS:

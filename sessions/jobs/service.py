@@ -11,7 +11,7 @@ import binascii
 import time
 from typing import BinaryIO
 
-from gateway.core import names, paths
+from gateway.core import clusters, names, paths
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded
 from gateway.core.identity import Principal
@@ -73,8 +73,10 @@ class JobService:
         """
         if not uri:
             raise InvalidRequest("uri is empty: give the path or URL of what is to be added")
-        paths.check("uri", uri, self._settings, self._settings.on(self._settings.default_cluster))
-        self._add(self._live(principal, ref), kind, uri, uri)
+        session = self._live(principal, ref)
+        here = clusters.chosen(session.options.conf, self._settings)
+        paths.check("uri", uri.split("#", 1)[0], self._settings, here)  # behind # Spark sees no path
+        self._add(session, kind, uri, uri)
 
     def upload(self, principal: Principal, ref: str, kind: str, name: str, sent: BinaryIO) -> None:
         """As `add`, of a file that is sent; `name` is the client's. Raises TooLarge too."""

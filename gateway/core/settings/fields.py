@@ -14,7 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.core.errors import Misconfigured
+from gateway.core import conf_values
+from gateway.core.errors import InvalidRequest, Misconfigured
 
 DEFAULT_CLUSTER = "default"
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -47,6 +48,10 @@ class _OfCluster:
     def __post_init__(self) -> None:
         if self.deploy_mode not in ("client", "cluster"):
             raise Misconfigured(f"setting deploy_mode is '{self.deploy_mode}': give client or cluster")
+        try:
+            conf_values.check(self.spark_conf)
+        except InvalidRequest as error:
+            raise Misconfigured(f"setting spark_conf: {error}") from None
 
 
 @dataclass(frozen=True)

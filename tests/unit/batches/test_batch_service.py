@@ -39,9 +39,12 @@ REQUEST = BatchRequest("/bin/true")
         (BatchRequest(""), "requirement failed: File is required."),
         (BatchRequest("rel.py"), "requirement failed: Path 'rel.py' is not absolute."),
         (BatchRequest("/none.py"), "file: there is no file /none.py on the gateway's host"),
-        (BatchRequest("/bin/true", options=SparkOptions(name="")), "Invalid session name: "),
+        (BatchRequest("/bin/true", options=SparkOptions(name="")), "the session name '' cannot be asked for"),
         (BatchRequest("/bin/true", options=SparkOptions(jars=["a.jar"])), "requirement failed: Path 'a.jar'"),
         (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is -1"),
+        (BatchRequest("/bin/true", args=["", "a", "b\rc"]), "args: one has a carriage return"),
+        (BatchRequest("/bin/true", args=["ä" * 65536]), "args: one has 131072 bytes or more"),
+        (BatchRequest("/bin/true", class_name="a\rb"), "className: one has a carriage return"),
     ],
 )
 def test_a_wrong_request_leaves_nothing_behind(wrong: BatchRequest, said: str, service, db: Database) -> None:

@@ -109,6 +109,30 @@ def test_the_master_is_the_gateways(here: ClusterSettings) -> None:
     assert conf_of(SparkOptions(conf={"spark.master": "spark://elsewhere:7077"}), here)["spark.master"] == here.master
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ("2g", "2g"),
+        ("2G", "2G"),
+        ("1gb", "1g"),
+        ("1gib", "1g"),
+        ("1024", "1024m"),
+        (" 2g\n", "2g"),
+        ("1073741824b", "1024m"),
+    ],
+)
+def test_the_drivers_memory_is_spelt_as_java_reads_it_too(size: str, expected: str, here: ClusterSettings) -> None:
+    """Spark hands it to Java as it is: there `1gb` is no size, and 1024 is bytes."""
+    assert conf_of(SparkOptions(driver_memory=size), here)["spark.driver.memory"] == expected
+    assert conf_of(SparkOptions(conf={"spark.driver.memory": size}), here)["spark.driver.memory"] == expected
+
+
+def test_other_sizes_keep_their_meaning(here: ClusterSettings) -> None:
+    conf = {"spark.driver.maxResultSize": "1024", "spark.executor.memoryOverhead": "384", "spark.mine": "1gb"}
+    found = conf_of(SparkOptions(conf=conf), here)
+    assert [found[key] for key in conf] == ["1024b", "384m", "1gb"]
+
+
 # ---------------------------------------------------------------- the command line
 
 
@@ -123,6 +147,19 @@ def test_the_command_line_holds_no_conf(here: ClusterSettings, home: Path) -> No
 def test_class_and_deploy_mode_are_on_the_command_line(here: ClusterSettings) -> None:
     command = submit.command(here, Path("/c"), "/a.jar", class_name="org.Main", deploy_mode="cluster")
     assert command[3:] == ["--deploy-mode", "cluster", "--class", "org.Main", "/a.jar"]
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("/d/a#b.py", "file:///d/a%23b.py"),
+        ("/d/a\rb.py", "file:///d/a%0Db.py"),
+        ("/d/a b%20.py", "/d/a b%20.py"),
+        ("s3a://b/a.py#c", "s3a://b/a.py#c"),
+    ],
+)
+def test_an_application_is_named_so_that_spark_finds_it(file: str, expected: str, here: ClusterSettings) -> None:
+    assert submit.command(here, Path("/c"), file)[-1] == expected
 
 
 def test_a_proxy_user_is_passed_on(here: ClusterSettings) -> None:

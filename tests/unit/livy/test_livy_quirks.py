@@ -526,6 +526,26 @@ def test_quirk_64_the_root_leads_to_the_console(gateway) -> None:
     assert response.status_code == 302 and response.headers["Location"].endswith("/ui")
 
 
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, "http://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "https"}, "https://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "HTTPS, http"}, "https://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "http"}, "http://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "javascript"}, "http://localhost:8998/ui"),
+    ],
+)
+def test_the_root_leads_to_the_pages_by_a_whole_address(headers: dict[str, str], expected: str, gateway) -> None:
+    answer = gateway.send("GET", "/", headers=headers, base_url="http://localhost:8998")
+    assert (answer.status_code, answer.headers["Location"], answer.data) == (302, expected, b"")
+
+
+def test_the_root_leads_to_the_pages_below_the_prefix(make_gateway) -> None:
+    location = make_gateway(url_prefix="/livy").send("GET", "/livy/").headers["Location"]
+    assert location == "http://localhost/livy/ui"
+
+
 def test_quirk_69_a_session_whose_driver_cannot_start_is_dead(gateway) -> None:
     gateway.open()
     gateway.lose_driver(0)

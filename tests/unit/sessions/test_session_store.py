@@ -39,7 +39,7 @@ def test_ids_rise_from_zero_and_are_never_given_again(session_store: SessionStor
 def test_a_refused_session_leaves_nothing_and_burns_no_id(session_store: SessionStore, add_session, db) -> None:
     add_session(name="n")
     before = {table: db.value(f"SELECT count(*) FROM {table}") for table in ("sessions", "drivers", "events")}
-    with pytest.raises(DuplicateName, match="^Duplicate session name: n$"):
+    with pytest.raises(DuplicateName, match="^the session name 'n' is taken"):
         add_session(name="n")
     with pytest.raises(LimitReached):
         add_session(limit=1)
