@@ -21,6 +21,7 @@ from gateway.core.clusters import Clusters
 from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
+from sessions.drivers.kernels import Kernels
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
 from sessions.jobs.reconcile import UploadPass
@@ -48,8 +49,9 @@ class Supervisor:
         clusters = Clusters(settings, _DRIVER_JVM)
         store = stores.Stores(db)
         self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
-        self._runner = Runner(store.statements, utc_now)
-        self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running)
+        kernels = Kernels(utc_now, store.drivers.give_up)
+        self._runner = Runner(store.statements, utc_now, kernels)
+        self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running, kernels)
         self._sessions = SessionPass(store.sessions, settings, utc_now)
         service = SessionService(store.sessions, store.drivers, settings, utc_now)
         self._declared = DeclaredPass(store.sessions, service, settings)

@@ -43,7 +43,8 @@ class SessionRequest:
 class Session:
     """`uuid` is a UUID, or the id that its client chose. `short_lives`: how often in a row its driver died young.
 
-    `driver` and `seat` are its claim: which interpreter of which Spark application is its own.
+    `driver` and `seat` are its claim: which interpreter of which Spark application is its own. `reason` says why
+    that driver went, in a sentence; None while it lives or when it was asked to go.
     """
 
     id: int
@@ -63,6 +64,7 @@ class Session:
     folder: Path
     app_id: str | None
     ui_url: str | None
+    reason: str | None
     created: datetime
     heartbeat: datetime
     ended: datetime | None
@@ -95,6 +97,7 @@ class Session:
             folder=Path(row["folder"]),
             app_id=row["app_id"],
             ui_url=row["ui_url"],
+            reason=row["reason"],
             created=from_text(row["created"]),
             heartbeat=from_text(row["heartbeat"]),
             ended=from_text_or_none(row["ended"]),

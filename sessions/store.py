@@ -35,7 +35,7 @@ _HAS_JOBS = (
 )
 _SESSION = (
     f"SELECT sessions.*, (sessions.state = 'idle' AND {_HAS_STATEMENTS}) AS busy, drivers.folder, drivers.app_id,"
-    " drivers.ui_url FROM sessions JOIN drivers ON drivers.id = sessions.driver"
+    " drivers.ui_url, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -42,16 +43,25 @@ class JobReply:
     ended: datetime
 
 
+class Unreachable(ConnectionError):
+    """There is no way to the kernel: its connection file or its sockets are not there, or nobody listens."""
+
+
 class KernelClient:
-    """Speaks to one seat of one driver: every message names the seat."""
+    """Speaks to one seat of one driver: every message names the seat. Raises Unreachable when it is entered."""
 
     def __init__(self, claim: Claim) -> None:
         # One context for all: a context has threads of its own.
         self._client = AsyncKernelClient(context=zmq.asyncio.Context.instance())
-        self._client.load_connection_file(str(claim.driver.connection_file))
-        self._seat = claim.seat
+        self._file, self._seat = claim.driver.connection_file, claim.seat
 
     async def __aenter__(self) -> KernelClient:
+        try:
+            self._client.load_connection_file(str(self._file))
+        except Exception as error:  # whatever is in the file: a session's code may write to it
+            raise Unreachable(f"{self._file.name} cannot be read: {error}") from error
+        await self._knock(self._client.shell_port)
+        await self._knock(self._client.control_port)
         self._client.start_channels(shell=True, control=True, iopub=False, stdin=False, hb=False)  # noqa: S604
         return self
 
@@ -59,6 +69,17 @@ class KernelClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.stop_channels()
+
+    async def _knock(self, port: int) -> None:
+        """See that somebody listens: zmq would wait for that, for ever and without a word."""
+        ip, local = self._client.ip, self._client.transport == "ipc"
+        with socket.socket(socket.AF_UNIX if local else socket.AF_INET) as door:
+            door.setblocking(False)
+            opening = asyncio.get_running_loop().sock_connect(door, f"{ip}-{port}" if local else (ip, port))
+            try:
+                await asyncio.wait_for(opening, _PATIENCE)
+            except (OSError, asyncio.TimeoutError) as error:
+                raise Unreachable(f"nobody listens at its sockets: {error or 'no answer'}") from error
 
     async def execute(self, statement: int, code: str, language: str) -> Reply:
         """Run it, however long that takes. Asking again for a statement that runs or has run gives its one result."""

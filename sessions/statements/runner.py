@@ -13,6 +13,7 @@ from contextlib import suppress
 from gateway.core.clock import Clock
 from sessions.drivers.claims import Claim
 from sessions.drivers.kernel_client import KernelClient
+from sessions.drivers.kernels import Kernels
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
 from sessions.statements.store import StatementStore
@@ -24,8 +25,8 @@ _CANCEL_EVERY = 0.3
 
 
 class Runner:
-    def __init__(self, store: StatementStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: StatementStore, clock: Clock, kernels: Kernels) -> None:
+        self._store, self._clock, self._kernels = store, clock, kernels
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._cancels: dict[tuple[int, int], asyncio.Event] = {}
 
@@ -35,9 +36,9 @@ class Runner:
             self._store.claim(self._clock())
         running = {(s.session, s.id): (s, claim) for s, claim in self._store.running()}
         for key, (statement, claim) in running.items():
-            if key not in self._tasks:
+            if key not in self._tasks and self._kernels.may_open(claim.driver):
                 self._begin(key, statement, claim)
-            if statement.state is StatementState.CANCELLING:
+            if statement.state is StatementState.CANCELLING and key in self._cancels:
                 self._cancels[key].set()
         for key in self._tasks.keys() - running.keys():
             self._tasks[key].cancel()
@@ -51,11 +52,11 @@ class Runner:
     def _end(self, key: tuple[int, int], task: asyncio.Task[None]) -> None:
         self._tasks.pop(key, None)
         self._cancels.pop(key, None)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("statement failed to run", exc_info=error, extra={"session": key[0], "statement": key[1]})
+        if not task.cancelled():
+            task.exception()  # it has been logged, and the statement is begun again
 
     async def _run(self, statement: Statement, claim: Claim, cancel: asyncio.Event) -> None:
-        async with KernelClient(claim) as kernel:
+        async with self._kernels.open(claim) as kernel:
             answer = asyncio.create_task(kernel.execute(statement.id, statement.code, statement.kind.value))
             try:
                 while not answer.done():

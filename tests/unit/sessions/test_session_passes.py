@@ -303,7 +303,7 @@ def test_children_of_a_driver_that_died_end_too(supervisor: Supervisor, add_sess
     supervisor.until(lambda: supervisor.state(session) == "idle" and len(processes.family(session.folder)) == 4)
     os.kill(processes.find(session.folder).pid, signal.SIGKILL)  # type: ignore[union-attr]
     supervisor.until(lambda: supervisor.state(session) == "dead")
-    supervisor.until(lambda: processes.family(session.folder) == [])
+    assert processes.family(session.folder) == []
 
 
 def test_a_session_deleted_before_its_turn_never_starts(supervisor: Supervisor, add_session) -> None:
