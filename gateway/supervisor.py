@@ -31,6 +31,7 @@ from sessions.runner import Runner
 from sessions.service import SessionService
 from sessions.statement_store import StatementStore
 from sessions.store import SessionStore
+from sessions.stuck import StuckDrivers
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,9 @@ class Supervisor:
         clusters = Clusters(settings, _DRIVER_JVM)
         sessions, statements = SessionStore(db), StatementStore(db)
         watcher = processes.Watcher(self._awake.set)
-        self._runner = Runner(statements, utc_now)
-        self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running)
+        stuck = StuckDrivers(DriverStore(db), utc_now, replace=settings.restart_stuck_sessions)
+        self._runner = Runner(statements, utc_now, stuck)
+        self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running, stuck)
         self._sessions = SessionPass(sessions, settings, utc_now)
         service = SessionService(sessions, statements, DriverStore(db), settings, utc_now, self._awake.set)
         self._declared = DeclaredPass(sessions, service, settings)

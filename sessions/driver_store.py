@@ -48,12 +48,14 @@ class DriverStore:
                 )
         return moved
 
-    def give_up(self, driver: str, reason: str) -> None:
-        """Want it gone, because of `reason`."""
-        self._db.run(
-            "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason) WHERE id = :id",
-            {"id": driver, "reason": reason},
+    def give_up(self, driver: str, reason: str, *, replace: bool = False) -> bool:
+        """Want it gone, because of `reason`; with `replace` its session is to have another one. False: it goes."""
+        given_up = self._db.run(
+            "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason), replaced = :replace"
+            " WHERE id = :id AND target <> 'gone'",
+            {"id": driver, "reason": reason, "replace": int(replace)},
         )
+        return bool(given_up)
 
     def gone(self, driver: str, reason: str | None, now: datetime) -> bool:
         with self._db.transaction():

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from gateway.core.clock import Clock
 from sessions.kernel_client import KernelClient
 from sessions.models import Driver, Statement
 from sessions.statement_store import StatementStore
 from sessions.states import StatementState
+from sessions.stuck import PATIENCE, StuckDrivers
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +24,17 @@ _PROGRESS_EVERY = 0.5  # seconds
 _CANCEL_EVERY = 0.3
 
 
+@dataclass
+class _Cancel:
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    attempts: int = 0
+
+
 class Runner:
-    def __init__(self, store: StatementStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: StatementStore, clock: Clock, stuck: StuckDrivers) -> None:
+        self._store, self._clock, self._stuck = store, clock, stuck
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self._cancels: dict[tuple[int, int], asyncio.Event] = {}
+        self._cancels: dict[tuple[int, int], _Cancel] = {}
 
     def run_pass(self) -> None:
         """Claim what can run, take up what runs without a task of ours, pass on cancels, drop what was ended."""
@@ -37,12 +45,14 @@ class Runner:
             if key not in self._tasks:
                 self._begin(key, statement, driver)
             if statement.state is StatementState.CANCELLING:
-                self._cancels[key].set()
+                cancel = self._cancels[key]
+                cancel.wanted.set()
+                self._stuck.attend(driver, f"statement {statement.id}", statement.cancelled, cancel.attempts, PATIENCE)
         for key in self._tasks.keys() - running.keys():
             self._tasks[key].cancel()
 
     def _begin(self, key: tuple[int, int], statement: Statement, driver: Driver) -> None:
-        self._cancels[key] = asyncio.Event()
+        self._cancels[key] = _Cancel()
         task = asyncio.create_task(self._run(statement, driver, self._cancels[key]))
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._end(key, done))
@@ -53,7 +63,7 @@ class Runner:
         if not task.cancelled() and (error := task.exception()):
             log.error("statement failed to run", exc_info=error, extra={"session": key[0], "statement": key[1]})
 
-    async def _run(self, statement: Statement, driver: Driver, cancel: asyncio.Event) -> None:
+    async def _run(self, statement: Statement, driver: Driver, cancel: _Cancel) -> None:
         async with KernelClient(driver.connection_file) as kernel:
             answer = asyncio.create_task(kernel.execute(statement))
             try:
@@ -70,10 +80,10 @@ class Runner:
                 await kernel.forget(statement.id)
 
     async def _attend(
-        self, kernel: KernelClient, statement: Statement, answer: asyncio.Task[object], cancel: asyncio.Event
+        self, kernel: KernelClient, statement: Statement, answer: asyncio.Task[object], cancel: _Cancel
     ) -> None:
         """Wait for the answer a moment; when it has not come, ask for progress or press the cancel."""
-        asked = asyncio.create_task(cancel.wait())
+        asked = asyncio.create_task(cancel.wanted.wait())
         try:
             await asyncio.wait({answer, asked}, timeout=_PROGRESS_EVERY, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -81,7 +91,8 @@ class Runner:
         if answer.done():
             return
         try:
-            if cancel.is_set():
+            if cancel.wanted.is_set():
+                cancel.attempts += 1
                 await kernel.cancel(statement.id)
                 await asyncio.wait({answer}, timeout=_CANCEL_EVERY)
             else:

@@ -70,7 +70,8 @@ class StatementStore:
         """
         output = "output" if output_limit is None else "substr(output, 1, :output_limit) AS output"
         rows = self._db.rows(
-            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed FROM statements"
+            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed, cancelled"
+            " FROM statements"
             f" WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
             {"session": session, "size": size, "start": start, "output_limit": output_limit},
         )
@@ -82,7 +83,7 @@ class StatementStore:
         with self._db.transaction():
             row = self._db.row(
                 "UPDATE statements SET completed = CASE state WHEN 'waiting' THEN :now ELSE completed END,"
-                " progress = CASE state WHEN 'waiting' THEN 1.0 ELSE progress END,"
+                " progress = CASE state WHEN 'waiting' THEN 1.0 ELSE progress END, cancelled = :now,"
                 " state = CASE state WHEN 'waiting' THEN 'cancelled' ELSE 'cancelling' END"
                 " WHERE session = :session AND id = :id AND state IN ('waiting', 'running') RETURNING state",
                 {"session": session, "id": number, "now": to_text(now)},

@@ -36,6 +36,10 @@ _SESSION = (
 )
 
 
+# permanent ones, and others whose driver was ended in order to be replaced
+_RESTARTS = "(sessions.permanent = 1 OR drivers.replaced = 1)"
+
+
 @migrations()
 def first_tables(db: sqlite_utils.Database) -> None:
     db.execute(
@@ -86,6 +90,13 @@ def jobs_and_additions(db: sqlite_utils.Database) -> None:
         " kind TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (session, id))"
     )
     db.execute("CREATE INDEX session_additions_waiting ON session_additions (session, id) WHERE state = 'waiting'")
+
+
+@migrations()
+def stuck_drivers(db: sqlite_utils.Database) -> None:
+    db.execute("ALTER TABLE statements ADD COLUMN cancelled TEXT")
+    db.execute("ALTER TABLE session_jobs ADD COLUMN cancelled TEXT")
+    db.execute("ALTER TABLE drivers ADD COLUMN replaced INTEGER NOT NULL DEFAULT 0")
 
 
 @dataclass(frozen=True)
@@ -191,25 +202,23 @@ class SessionStore:
         """(id, why the driver went) of every session that ends with its driver and whose driver is gone."""
         rows = self._db.rows(
             "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
-            " WHERE sessions.state <> 'dead' AND sessions.permanent = 0 AND drivers.state = 'gone'"
+            f" WHERE sessions.state <> 'dead' AND NOT {_RESTARTS} AND drivers.state = 'gone'"
         )
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
 
     def to_restart(self) -> list[tuple[Session, Driver]]:
-        """Every permanent session whose driver is gone, with that driver."""
-        rows = self._db.rows(
-            f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1 AND drivers.state = 'gone'"
-        )
+        """Every session whose driver is gone and is to have another one, with that driver."""
+        rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead' AND {_RESTARTS} AND drivers.state = 'gone'")
         pairs = [(session, driver_of(self._db, session.id)) for session in map(Session.of, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
     def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
-        """Give a permanent session a new driver; what ran has failed, what waits will run. False: it has ended."""
+        """Give a session a new driver; what ran has failed, what waits will run. False: it has ended."""
         with self._db.transaction():
             self._add_driver(driver)
             moved = self._db.run(
                 "UPDATE sessions SET state = 'starting', driver = :new, short_lives = :short_lives"
-                " WHERE id = :id AND driver = :old AND state <> 'dead' AND permanent = 1",
+                " WHERE id = :id AND driver = :old AND state <> 'dead'",
                 {"id": session.id, "old": session.driver, "new": driver.id, "short_lives": short_lives},
             )
             if not moved:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 from gateway.core.clock import Clock
@@ -17,6 +18,7 @@ from sessions.jobs.states import JobState
 from sessions.jobs.store import JobStore
 from sessions.kernel_client import KernelClient
 from sessions.models import Driver
+from sessions.stuck import JOB_PATIENCE, StuckDrivers
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +30,10 @@ Key = tuple[str, int, int]  # what, session, number
 class JobRunner:
     """`most_running` is the number of jobs of one session that run at the same time."""
 
-    def __init__(self, store: JobStore, clock: Clock, most_running: int) -> None:
-        self._store, self._clock, self._most_running = store, clock, most_running
+    def __init__(self, store: JobStore, clock: Clock, most_running: int, stuck: StuckDrivers) -> None:
+        self._store, self._clock, self._most_running, self._stuck = store, clock, most_running, stuck
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._attempts: dict[Key, int] = {}
 
     def run_pass(self) -> None:
         """Begin what is not begun, pass on cancels, drop what was ended otherwise."""
@@ -43,7 +46,9 @@ class JobRunner:
         for job, driver in self._store.running():
             wanted.add(self._begin(("run", job.session, job.id), self._run, job, driver))
             if job.state is JobState.CANCELLING:
-                wanted.add(self._begin(("cancel", job.session, job.id), self._cancel, job, driver))
+                key = self._begin(("cancel", job.session, job.id), self._cancel, job, driver)
+                self._stuck.attend(driver, f"job {job.id}", job.cancelled, self._attempts.get(key, 0), JOB_PATIENCE)
+                wanted.add(key)
         for key in self._tasks.keys() - wanted:
             self._tasks[key].cancel()
 
@@ -56,6 +61,7 @@ class JobRunner:
     def _end(self, key: Key, task: asyncio.Task[None]) -> None:
         if self._tasks.get(key) is task:
             del self._tasks[key]
+            self._attempts.pop(key, None)
         if not task.cancelled() and (error := task.exception()):
             log.error("failed to %s", key[0], exc_info=error, extra={"session": key[1], "job": key[2]})
 
@@ -69,7 +75,7 @@ class JobRunner:
 
     async def _cancel(self, job: SessionJob, driver: Driver) -> None:
         async with KernelClient(driver.connection_file) as kernel:
-            while True:
+            for self._attempts["cancel", job.session, job.id] in count(1):
                 with suppress(asyncio.TimeoutError):
                     await kernel.cancel_job(job.id)
                 await asyncio.sleep(_CANCEL_EVERY)

@@ -21,7 +21,7 @@ from sessions.models import Driver, Kind
 # The words of an index's own condition: a query has to repeat them to be served by the index.
 UNFINISHED = "('queued', 'started', 'cancelling')"
 _RUNNING = "('started', 'cancelling')"
-_JOB = "session, id, type, state, result, error, created, started, ended"
+_JOB = "session, id, type, state, result, error, created, started, ended, cancelled"
 
 
 class JobStore:
@@ -75,7 +75,7 @@ class JobStore:
         with self._db.transaction():
             row = self._db.row(
                 "UPDATE session_jobs SET ended = CASE state WHEN 'queued' THEN :now ELSE ended END,"
-                " payload = CASE state WHEN 'queued' THEN '' ELSE payload END,"
+                " payload = CASE state WHEN 'queued' THEN '' ELSE payload END, cancelled = :now,"
                 " state = CASE state WHEN 'queued' THEN 'cancelled' ELSE 'cancelling' END"
                 " WHERE session = :session AND id = :id AND state IN ('queued', 'started') RETURNING state",
                 {"session": session, "id": number, "now": to_text(now)},
