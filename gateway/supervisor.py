@@ -31,6 +31,7 @@ from sessions.runner import Runner
 from sessions.service import SessionService
 from sessions.statement_store import StatementStore
 from sessions.store import SessionStore
+from sessions.streams import StreamWatch
 from sessions.stuck import StuckDrivers
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Supervisor:
         stuck = StuckDrivers(DriverStore(db), utc_now, replace=settings.restart_stuck_sessions)
         self._runner = Runner(statements, utc_now, stuck)
         self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running, stuck)
-        self._sessions = SessionPass(sessions, settings, utc_now)
+        self._sessions = SessionPass(sessions, settings, utc_now, StreamWatch(sessions, utc_now).may_expire)
         service = SessionService(sessions, statements, DriverStore(db), settings, utc_now, self._awake.set)
         self._declared = DeclaredPass(sessions, service, settings)
         self._drivers = DriverPass(DriverStore(db), Launcher(clusters), settings, utc_now, watcher)

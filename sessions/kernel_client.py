@@ -1,7 +1,7 @@
 """The gateway's end of a driver's kernel: Jupyter messages on its shell and control channels.
 
 Opened for one statement and closed after it, so that an idle session holds no socket and no thread.
-The requests beside Jupyter's own (cancel, progress, forget, candidates, those of jobs, add) are those of
+The requests beside Jupyter's own (cancel, progress, forget, candidates, streams, those of jobs, add) are those of
 `sessions/repl/kernel.py`.
 """
 
@@ -84,6 +84,10 @@ class KernelClient:
         """What could stand at `cursor` of `code`; asked beside the statements."""
         content = {"code": code, "kind": kind.value, "cursor": cursor}
         return list((await self._control("candidates_request", content))["candidates"])
+
+    async def streams(self) -> bool:
+        """Whether streaming queries run in the application, whoever started them."""
+        return bool((await self._control("streams_request", {}))["streams"])
 
     async def run_job(self, job: SessionJob, payload: str) -> JobReply:
         """Run it, however long that takes; asking again gives its one end. Meanwhile ask it nothing else."""

@@ -70,6 +70,10 @@ class Session:
     def log(self) -> Path:
         return self.folder / "log"
 
+    @property
+    def connection_file(self) -> Path:
+        return connection_file(self.folder)
+
     @classmethod
     def of(cls, row: Row) -> Session:
         """From a row of the store's `_SESSION` query."""
@@ -158,7 +162,7 @@ class Driver:
 
     @property
     def connection_file(self) -> Path:
-        return self.folder / "connection.json"
+        return connection_file(self.folder)
 
     @classmethod
     def wanted(cls, data_dir: Path, options: SparkOptions, now: datetime, not_before: datetime | None = None) -> Driver:
@@ -189,6 +193,11 @@ class Driver:
             launched=from_text_or_none(row["launched"]),
             not_before=from_text_or_none(row["not_before"]),
         )
+
+
+def connection_file(folder: Path) -> Path:
+    """Where the kernel of the driver in `folder` is reached."""
+    return folder / "connection.json"
 
 
 def error_output(statement: int, ename: str, evalue: str) -> dict[str, Any]:

@@ -186,6 +186,10 @@ class SessionStore:
         also = ", activity = :now" if activity else ""
         self._db.run(f"UPDATE sessions SET heartbeat = :now{also} WHERE id = :id", {"id": session, "now": to_text(now)})
 
+    def work_goes_on(self, session: int, now: datetime) -> None:
+        """Something runs in the session, which says nothing of its client."""
+        self._db.run("UPDATE sessions SET activity = :now WHERE id = :id", {"id": session, "now": to_text(now)})
+
     def become_idle(self, now: datetime) -> list[int]:
         """Move every starting session whose driver is ready; their ids."""
         with self._db.transaction():

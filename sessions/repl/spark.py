@@ -134,6 +134,14 @@ class Application:
         """The running streaming queries of all sessions of the application."""
         return list(self.session()._jsparkSession.sharedState().activeStreamingQueries().values())
 
+    def has_streams(self) -> bool:
+        """Whether streaming queries run, also those of the older kind, of any session of the application."""
+        try:
+            older = self.session()._jvm.org.apache.spark.streaming.StreamingContext.getActive().isDefined()
+            return bool(older or self._streams())
+        except Exception:  # noqa: BLE001 - Spark is stopped
+            return False
+
     def cancel_late_jobs(self, name: str) -> None:
         """Go on cancelling what is started for a statement or job that has been stopped, on a thread of its own.
 

@@ -107,6 +107,10 @@ class Statements:
         done = statement < self._last_id or last is None or last.future.done()
         return 1.0 if statement <= self._last_id and done else 0.0
 
+    def streams(self) -> bool:
+        """Whether streaming queries run, whoever started them."""
+        return self._spark.has_streams()
+
     def serve(self) -> NoReturn:
         """Run what is submitted, on the main thread, for as long as the process lives."""
         while True:

@@ -156,7 +156,9 @@ def test_what_a_statement_started_stops_with_it(client: Client, driver: DriverPr
 def test_what_others_have_started_goes_on(client: Client, driver: DriverProcess) -> None:
     run(client, f"stream = {STREAM}.format('noop').start()\nleft = Thread(target=long)\nleft.start()")
     wait_until(lambda: run(client, "stream.lastProgress is not None and left.is_alive()") == "True")
+    assert client.ask("streams_request") == {"streams": True}
     statement, message = begun(client, driver, "time.sleep(300)", "pyspark")
     cancel(client, statement, message)
     assert run(client, "left.join(3.5)\nleft.is_alive(), stream.isActive, stream.exception()") == "(True, True, None)"
     run(client, "stream.stop()\nsc.cancelAllJobs()\nleft.join()")
+    assert client.ask("streams_request") == {"streams": False}
