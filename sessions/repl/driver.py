@@ -22,7 +22,7 @@ from .additions import Additions
 from .interrupts import Interrupts
 from .java_jobs import JavaJobs
 from .job_context import JobContext
-from .jobs import JobRunner, Jobs
+from .jobs import Jobs, JobType
 from .namespace import fill
 from .output import Stream
 from .preload import warm_jvm
@@ -118,12 +118,12 @@ class Driver:
         return Statements({"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}, interrupts, spark)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
-        runners: dict[str, JobRunner] = {
+        types: dict[str, JobType] = {
             "pyspark": PythonJobs(JobContext(spark)),
             "spark": JavaJobs(spark, self._options.livy_jars),
         }
-        jobs = Jobs(runners, spark, self._options.output_limit)
-        return jobs, Additions(spark, [runner.add for runner in runners.values()])
+        jobs = Jobs(types, spark, self._options.output_limit)
+        return jobs, Additions(spark, [one.add for one in types.values()])
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()
