@@ -53,13 +53,14 @@ class Supervisor:
         clusters = Clusters(settings, _DRIVER_JVM)
         sessions, statements = SessionStore(db), StatementStore(db)
         watcher = processes.Watcher(self._awake.set)
-        stuck = StuckDrivers(DriverStore(db), utc_now, replace=settings.restart_stuck_sessions)
-        self._runner = Runner(statements, utc_now, stuck)
+        drivers = DriverStore(db)
+        stuck = StuckDrivers(drivers, utc_now, replace=settings.restart_stuck_sessions)
+        self._runner = Runner(statements, drivers, utc_now, stuck)
         self._jobs = JobRunner(JobStore(db), utc_now, settings.max_jobs_running, stuck)
         self._sessions = SessionPass(sessions, settings, utc_now, StreamWatch(sessions, utc_now).may_expire)
-        service = SessionService(sessions, statements, DriverStore(db), settings, utc_now, self._awake.set)
+        service = SessionService(sessions, statements, drivers, settings, utc_now, self._awake.set)
         self._declared = DeclaredPass(sessions, service, settings)
-        self._drivers = DriverPass(DriverStore(db), Launcher(clusters), settings, utc_now, watcher)
+        self._drivers = DriverPass(drivers, Launcher(clusters), settings, utc_now, watcher)
         self._batches = BatchPass(BatchStore(db), Submitter(clusters), settings, utc_now, watcher)
 
     async def run(self) -> None:

@@ -48,6 +48,13 @@ class DriverStore:
                 )
         return moved
 
+    def is_application(self, driver: str, app_id: str, ui_url: str | None) -> None:
+        """User code has started Spark anew in it: from now on it is this application."""
+        self._db.run(
+            "UPDATE drivers SET app_id = :app_id, ui_url = :ui_url WHERE id = :id",
+            {"id": driver, "app_id": app_id, "ui_url": ui_url},
+        )
+
     def give_up(self, driver: str, reason: str, *, replace: bool = False) -> bool:
         """Want it gone, because of `reason`; with `replace` its session is to have another one. False: it goes."""
         given_up = self._db.run(

@@ -27,11 +27,15 @@ _PATIENCE = 5.0  # seconds for an answer on the control channel
 
 @dataclass(frozen=True)
 class Reply:
-    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1 as JSON text."""
+    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1 as JSON text.
+
+    `application` has the id and UI of the Spark application that user code has started in place of the first.
+    """
 
     output: str
     started: datetime
     completed: datetime
+    application: tuple[str, str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class KernelClient:
         answer = await self._ask(self._client.shell_channel, "execute_request", content, metadata, None)
         # Numbers that Python's JSON would round come as text of their own.
         output = answer.get("output_json") or json.dumps(answer["output"], separators=(",", ":"))
-        return Reply(output, from_milliseconds(answer["started"]), from_milliseconds(answer["completed"]))
+        started, completed = from_milliseconds(answer["started"]), from_milliseconds(answer["completed"])
+        renewed = answer.get("application")
+        return Reply(output, started, completed, renewed and (renewed["app_id"], renewed["ui_url"]))
 
     async def progress(self, statement: int) -> float:
         """Finished share of the tasks of its Spark jobs, 0.0 to 1.0."""

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.core.clock import Clock
+from sessions.driver_store import DriverStore
 from sessions.kernel_client import KernelClient
 from sessions.models import Driver, Statement
 from sessions.statement_store import StatementStore
@@ -31,8 +32,8 @@ class _Cancel:
 
 
 class Runner:
-    def __init__(self, store: StatementStore, clock: Clock, stuck: StuckDrivers) -> None:
-        self._store, self._clock, self._stuck = store, clock, stuck
+    def __init__(self, store: StatementStore, drivers: DriverStore, clock: Clock, stuck: StuckDrivers) -> None:
+        self._store, self._drivers, self._clock, self._stuck = store, drivers, clock, stuck
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._cancels: dict[tuple[int, int], _Cancel] = {}
 
@@ -72,6 +73,8 @@ class Runner:
                 reply = await answer
             finally:
                 answer.cancel()
+            if reply.application is not None:
+                self._drivers.is_application(driver.id, *reply.application)
             self._store.finish(statement.session, statement.id, reply.output, reply.started, reply.completed)
             # The next statement must not wait for this driver's farewell.
             self._tasks.pop((statement.session, statement.id), None)

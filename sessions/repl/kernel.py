@@ -1,7 +1,7 @@
 """The driver's Jupyter kernel: messages in, messages out.
 
-Decides the protocol between gateway and driver: Jupyter's own, with `output`, `started` and `completed` in an
-execute_reply, and cancel_, progress_, forget_, candidates_ and streams_request on the control channel, as well as
+Decides the protocol between gateway and driver: Jupyter's own, with `output`, `started`, `completed` and `application`
+in an execute_reply, and cancel_, progress_, forget_, candidates_ and streams_request on the control channel, as well as
 job_, cancel_job_, forget_job_ and add_request for what runs beside the statements. Runs nothing itself.
 """
 
@@ -200,6 +200,7 @@ def reply(result: Result) -> dict[str, Any]:
         "output": output,
         "started": result.started,
         "completed": result.completed,
+        "application": result.application,
     }
     if output["status"] == "error":
         content.update({key: output[key] for key in ("ename", "evalue", "traceback")})

@@ -49,6 +49,10 @@ class Owner:
         self._pass_over(jobs)
         return [job for job in own if job.ended is None and not job.stream]
 
+    def forget(self) -> None:
+        """Spark was started anew, and job ids begin again."""
+        self._first = 0
+
     def _owns(self, job: SparkJob) -> bool:
         if job.submitted < self._begun:
             return False

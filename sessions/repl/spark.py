@@ -29,7 +29,7 @@ class Application:
         logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
         self._started = SparkSession.builder.getOrCreate()
         self._statement: Owner | None = None
-        self._store: tuple[Any, StatusStore] | None = None
+        self._store: tuple[str, StatusStore] | None = None
         self._stopping: set[str] = set()  # run ids of streaming queries
         client = self._started.sparkContext._gateway._gateway_client
         if type(client).__name__ == "JavaClient":  # else PYSPARK_PIN_THREAD is false: threads share JVM threads
@@ -49,6 +49,8 @@ class Application:
         for session in (self._started, SparkSession._instantiatedSession):
             if session is not None and session._sc._jsc is not None:
                 return session
+        if self.context is not None:  # started by SparkContext.getOrCreate()
+            return SparkSession.builder.getOrCreate()
         raise RuntimeError(
             "Spark has been stopped in this session; spark = SparkSession.builder.getOrCreate() restarts it"
         )
@@ -66,6 +68,23 @@ class Application:
         """What the ready file says about Spark."""
         context = self.context
         return {"app_id": context.applicationId, "ui_url": context.uiWebUrl, "spark_version": context.version}
+
+    def adopt(self, session: Any) -> bool:
+        """Be the application of this session, which user code has started; False when it is already."""
+        is_new, self._started = session is not self._started, session
+        return is_new
+
+    def java_session(self) -> Any:
+        """The JVM's own session, whoever started it; None when it has none that lives."""
+        found = self._started._jvm.org.apache.spark.sql.SparkSession.getDefaultSession()
+        return found.get() if found.isDefined() and not found.get().sparkContext().isStopped() else None
+
+    def _java_context(self) -> Any:
+        """The JVM's SparkContext that lives; the running statement may have started it without Python."""
+        context = self.context
+        if context is not None and not context._jsc.sc().isStopped():
+            return context._jsc.sc()
+        return self.java_session().sparkContext()
 
     def enter(self, statement: int, code: str) -> None:
         """From now on the jobs of this thread belong to `statement`, and so do those of the threads it starts."""
@@ -101,7 +120,7 @@ class Application:
         try:
             # Spark itself knows of a job sooner than its status store. It is not asked to remember the group: the
             # threads of a JVM pool keep the group they were made in, and would never again run a job.
-            self.context._jsc.cancelJobGroup(name)
+            self._java_context().cancelJobGroup(name)
             self._cancel_all(self._owner(name))
         except Exception:  # noqa: BLE001
             return
@@ -115,7 +134,7 @@ class Application:
         return bool(jobs or stopped)
 
     def _cancel_job(self, job: int, reason: str) -> None:
-        context = self.context._jsc.sc()
+        context = self._java_context()
         active = context.dagScheduler().jobIdToActiveJob().get(job)
         if active.isDefined():
             # A group of the user's own, or none, means that tasks which wait are left to wait.
@@ -175,9 +194,12 @@ class Application:
         return current if current is not None and current.name == name else Owner(name)
 
     def _status_store(self) -> StatusStore:
-        context = self.context
-        if self._store is None or self._store[0] is not context:
-            self._store = (context, StatusStore(context))
+        context = self._java_context()
+        application = context.applicationId()
+        if self._store is None or self._store[0] != application:
+            self._store = (application, StatusStore(self._started._jvm, context))
+            if self._statement is not None:
+                self._statement.forget()
         return self._store[1]
 
     def stop(self, code: int) -> None:

@@ -30,11 +30,10 @@ class SparkJob:
 
 
 class StatusStore:
-    """The jobs that one SparkContext still remembers."""
+    """The jobs that one SparkContext, the JVM's own, still remembers."""
 
-    def __init__(self, context: Any) -> None:
-        jvm = context._jvm
-        self._store = context._jsc.sc().statusStore().store()
+    def __init__(self, jvm: Any, context: Any) -> None:
+        self._store = context.statusStore().store()
         self._stored = jvm.java.lang.Class.forName("org.apache.spark.status.JobDataWrapper")
         # The one that Spark's own REST API writes its answers with; without a date format it writes numbers.
         self._mapper = jvm.org.apache.spark.status.api.v1.JacksonMessageWriter().mapper()

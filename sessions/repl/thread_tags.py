@@ -32,6 +32,14 @@ def enter(context: Any, owner: str) -> None:
     context.setLocalProperty(TAGS, ",".join([*others, tag(owner)]))
 
 
+def renew(context: Any) -> None:
+    """As `enter`, in a context that has just been started, for whom this thread works already."""
+    thread = threading.current_thread()
+    if hasattr(thread, _TAG):
+        setattr(thread, _TOLD, True)
+        context.setLocalProperty(TAGS, getattr(thread, _TAG))
+
+
 def inherit(client: Any, context: Callable[[], Any]) -> None:
     """Have all threads started from now on inherit the tag; `client` is py4j's, with a JVM thread for each of ours."""
     setattr(threading.Thread, "start", _remembering(threading.Thread.start))  # noqa: B010 - mypy forbids the other way

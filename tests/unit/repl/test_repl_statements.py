@@ -39,6 +39,12 @@ class Spark:
         return 0.5
 
 
+class Restarts:
+    """A Spark that nobody starts anew."""
+
+    def look(self, kind: str) -> None: ...
+
+
 class Functions(Interpreter):
     """Runs a Python function registered under the code's text."""
 
@@ -67,7 +73,7 @@ def spark() -> Spark:
 @pytest.fixture
 def statements(interpreter: Functions, spark: Spark) -> Iterator[Statements]:
     before = signal.getsignal(signal.SIGINT)
-    yield Statements({"pyspark": interpreter}, Interrupts(), spark)  # type: ignore[arg-type]
+    yield Statements({"pyspark": interpreter}, Interrupts(), spark, Restarts())  # type: ignore[arg-type]
     signal.signal(signal.SIGINT, before)
 
 

@@ -91,7 +91,7 @@ def test_a_statement_that_does_not_stop_for_30_seconds_ends_its_driver(
     cancelled: Session, statement_store: StatementStore, stuck: StuckDrivers, db: Any, clock: Any
 ) -> None:
     async def supervise() -> None:
-        passes = Runner(statement_store, clock, stuck)
+        passes = Runner(statement_store, DriverStore(db), clock, stuck)
         passes.run_pass()
         await pressed(LEAST_ATTEMPTS)
         clock.advance(seconds=30)
@@ -113,7 +113,7 @@ def test_a_new_supervisor_goes_on_counting_and_asks_first(
     clock.advance(minutes=2)
 
     async def supervise() -> None:
-        passes = Runner(statement_store, clock, stuck)
+        passes = Runner(statement_store, DriverStore(db), clock, stuck)
         for _ in range(3):
             passes.run_pass()
         assert not is_given_up(db)
@@ -130,7 +130,7 @@ def test_a_statement_that_is_not_cancelled_may_run_for_ever(
     statement_store.submit(idle_session.id, "1", "pyspark", clock(), most_unfinished=9, retained=9)
 
     async def supervise() -> None:
-        passes = Runner(statement_store, clock, stuck)
+        passes = Runner(statement_store, DriverStore(db), clock, stuck)
         passes.run_pass()
         clock.advance(days=9)
         passes.run_pass()
