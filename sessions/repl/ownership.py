@@ -1,8 +1,9 @@
 """Tells which Spark jobs are those of one statement, or of one Livy job, and counts how far they are.
 
-Every thread that works for one has its job tag, which unlike a job group nobody replaces, and which the threads it
-starts inherit (`thread_tags`). A pool's threads keep the tag of the statement that made them, so a tag alone is not
-enough: a job that a statement's time has seen begin is also the statement's when its tag is of one that is over.
+Every thread that works for one has its job tag, which unlike a job group is seldom replaced by users, and which the
+threads it starts inherit (`thread_tags`). A pool's threads keep the tag of the statement that made them, so a tag alone
+is not enough: a job that begins while a statement runs is also its own when the tag is of a statement that is over and
+had nothing running. A listener could know no more: which thread begins a job, Spark does not say.
 """
 
 from __future__ import annotations
