@@ -39,6 +39,10 @@ _SESSION = (
 )
 
 
+# permanent ones, and others whose driver was ended in order to be replaced
+_RESTARTS = "(sessions.permanent = 1 OR drivers.replaced = 1)"
+
+
 @migrations(was="sessions.first_tables")
 def first_table(db: Database) -> None:
     db.run(
@@ -181,6 +185,10 @@ class SessionStore:
         also = ", activity = :now" if activity else ""
         self._db.run(f"UPDATE sessions SET heartbeat = :now{also} WHERE id = :id", {"id": session, "now": to_text(now)})
 
+    def work_goes_on(self, session: int, now: datetime) -> None:
+        """Something runs in the session, which says nothing of its client."""
+        self._db.run("UPDATE sessions SET activity = :now WHERE id = :id", {"id": session, "now": to_text(now)})
+
     def become_idle(self, now: datetime) -> list[int]:
         """Move every starting session whose driver is ready; their ids."""
         with self._db.transaction():
@@ -197,24 +205,22 @@ class SessionStore:
         """(id, why the driver went) of every session that ends with its driver and whose driver is gone."""
         rows = self._db.rows(
             "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
-            " WHERE sessions.state <> 'dead' AND sessions.permanent = 0 AND drivers.state = 'gone'"
+            f" WHERE sessions.state <> 'dead' AND NOT {_RESTARTS} AND drivers.state = 'gone'"
         )
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
 
     def to_restart(self) -> list[tuple[Session, Driver]]:
-        """Every permanent session whose driver is gone, with that driver."""
-        rows = self._db.rows(
-            f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1 AND drivers.state = 'gone'"
-        )
+        """Every session whose driver is gone and is to have another one, with that driver."""
+        rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead' AND {_RESTARTS} AND drivers.state = 'gone'")
         pairs = [(session, self._drivers.find(session.driver)) for session in map(Session.of, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
     def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
-        """Give a permanent session a new driver; what ran has failed, what waits will run. False: it has ended."""
+        """Give a session a new driver; what ran has failed, what waits will run. False: it has ended."""
         whose = Belonging(session.owner, session.project)
         with self._db.transaction():
             if not self._db.value(
-                "SELECT 1 FROM sessions WHERE id = :id AND driver = :old AND state <> 'dead' AND permanent = 1",
+                "SELECT 1 FROM sessions WHERE id = :id AND driver = :old AND state <> 'dead'",
                 {"id": session.id, "old": session.driver},
             ):
                 return False

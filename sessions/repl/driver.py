@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -22,14 +23,15 @@ from .additions import Additions
 from .interrupts import Interrupts
 from .java_jobs import JavaJobs
 from .job_context import JobContext
-from .jobs import JobRunner, Jobs
-from .namespace import fill
+from .jobs import Jobs, JobType
+from .namespace import fill, renew
 from .output import Stream
 from .preload import warm_jvm
 from .python import PythonInterpreter, new_main
 from .python_jobs import PythonJobs
 from .r import RInterpreter
 from .ready import tell
+from .restarts import Restarts
 from .scala import ScalaInterpreter
 from .service import KernelService
 from .spark import Application, start_failure
@@ -103,11 +105,15 @@ class Driver:
         spark.settle()
         module = new_main()
         fill(module, spark.session())
-        statements = self._statements(spark, PythonInterpreter(module, self._streams, self._options.output_limit))
-        kernel.serve(statements, *self._jobs(spark))
+        jobs, additions = self._jobs(spark)
+        restarts = Restarts(spark, [additions.renew], [partial(renew, module)])
+        restarts.watch()
+        python = PythonInterpreter(module, self._streams, self._options.output_limit)
+        statements = self._statements(spark, python, restarts)
+        kernel.serve(statements, jobs, additions)
         return spark, statements
 
-    def _statements(self, spark: Application, python: PythonInterpreter) -> Statements:
+    def _statements(self, spark: Application, python: PythonInterpreter, restarts: Restarts) -> Statements:
         interrupts = Interrupts()
         sql = SqlInterpreter(
             spark.session, lambda: interrupts.wanted, self._options.sql_rows, self._options.output_limit
@@ -115,15 +121,16 @@ class Driver:
         cache = Path(self._options.scala_cache) if self._options.scala_cache else None
         scala = ScalaInterpreter(spark.session, self._options.output_limit, cache)
         r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
-        return Statements({"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}, interrupts, spark)
+        languages = {"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}
+        return Statements(languages, interrupts, spark, restarts)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
-        runners: dict[str, JobRunner] = {
+        types: dict[str, JobType] = {
             "pyspark": PythonJobs(JobContext(spark)),
             "spark": JavaJobs(spark, self._options.livy_jars),
         }
-        jobs = Jobs(runners, spark, self._options.output_limit)
-        return jobs, Additions(spark, [runner.add for runner in runners.values()])
+        jobs = Jobs(types, spark, self._options.output_limit)
+        return jobs, Additions(spark, [one.add for one in types.values()])
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()

@@ -14,7 +14,10 @@ from sessions.statements.states import StatementState
 
 @dataclass(frozen=True)
 class Statement:
-    """`output` is JSON text in the envelope of contract §3.1: stored and served without being read again."""
+    """`output` is JSON text in the envelope of contract §3.1: stored and served without being read again.
+
+    `cancelled` is when its cancel was asked for; None: never.
+    """
 
     session: int
     id: int
@@ -26,6 +29,7 @@ class Statement:
     created: datetime
     started: datetime | None
     completed: datetime | None
+    cancelled: datetime | None = None
 
     @classmethod
     def of(cls, row: Row) -> Statement:
@@ -40,6 +44,7 @@ class Statement:
             created=from_text(row["created"]),
             started=from_text_or_none(row["started"]),
             completed=from_text_or_none(row["completed"]),
+            cancelled=from_text_or_none(row["cancelled"]),
         )
 
 

@@ -129,6 +129,11 @@ class Settings(_OfCluster):
     session_ttl: timedelta = _setting(
         timedelta(0), "A session this old is deleted, unless it asked for another time; 0: never."
     )
+    restart_stuck_sessions: bool = _setting(
+        False,
+        "Give a session a new driver when a cancelled statement or job does not stop and its driver has to be ended;"
+        " its variables are lost, and what waits runs without them. false: the session ends.",
+    )
     max_statements_waiting: int = _setting(1000, "Unfinished statements of one session at most; more are refused.")
     statements_retained: int = _setting(1000, "Newest statements of one session that are kept.")
     statement_output_limit: int = _setting(100 * 2**20, "Largest text output of one statement, bytes; the rest is cut.")
