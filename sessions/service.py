@@ -8,14 +8,15 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 
-from gateway.core import checks, clusters, logs, names, packages, pythons, sparkr
+from gateway.core import checks, clusters, durations, logs, names, packages, pythons, sparkr
 from gateway.core.clock import Clock
-from gateway.core.durations import parse_duration
-from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
+from gateway.core.errors import NotFound, SessionEnded, refuse
+from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
-from gateway.core.settings import Settings
+from gateway.core.settings import ClusterSettings, Settings
 from sessions.drivers.models import Driver
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session, SessionRequest
@@ -37,7 +38,7 @@ class SessionService:
         """
         if chosen is not None:
             names.check_chosen(chosen)
-        self._check(request)
+        refuse(self._faults(request))
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)
@@ -111,21 +112,21 @@ class SessionService:
 
     # ------------------------------------------------------------ rules
 
-    def _check(self, request: SessionRequest) -> None:
-        for name in ("ttl", "idle_timeout"):
-            text = getattr(request, name)
-            if text is not None:
-                try:
-                    parse_duration(text)
-                except ValueError as error:
-                    raise InvalidRequest(str(error)) from None
-        names.check("session", request.options.name)
-        here = clusters.chosen(request.options.conf, self._settings)
-        packages.check(request.options.conf)
-        checks.check(request.options, self._settings, here)
-        pythons.check(request.options, here)
+    def _faults(self, request: SessionRequest) -> Iterator[Fault]:
+        yield from durations.faults("ttl", request.ttl)
+        yield from durations.faults("idleTimeout", request.idle_timeout)
+        yield from names.faults("session", request.options.name)
+        unknown = list(clusters.faults(request.options.conf, self._settings))
+        yield from unknown
+        yield from packages.faults(request.options.conf)
+        if not unknown:
+            yield from self._faults_on(clusters.chosen(request.options.conf, self._settings), request)
+
+    def _faults_on(self, here: ClusterSettings, request: SessionRequest) -> Iterator[Fault]:
+        yield from checks.faults(request.options, self._settings, here)
+        yield from pythons.faults(request.options, here)
         if request.kind is Kind.SPARKR and (lack := sparkr.missing(request.options, here)):
-            raise InvalidRequest(lack)
+            yield Fault("kind", Code.ABSENT, lack)
 
     def _wait_until_gone(self, driver: str) -> None:
         end = time.monotonic() + _DELETE_PATIENCE

@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from gateway.core import names, paths
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded
+from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded, refuse
+from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
 from sessions.jobs import uploads
@@ -35,8 +37,7 @@ class JobService:
 
     def submit(self, principal: Principal, ref: str, kind: Kind, payload: str) -> SessionJob:
         """Queue a job; `payload` is base64 text. Raises InvalidRequest, SessionEnded, LimitReached, NotFound."""
-        _check_payload(payload)
-        _check_type(kind)
+        refuse([*_payload_faults(payload), *_type_faults(kind)])
         session = self._live(principal, ref)
         job = self._store.submit(
             session.id,
@@ -72,8 +73,9 @@ class JobService:
         Raises InvalidRequest, SessionEnded, LimitReached, NotFound.
         """
         if not uri:
-            raise InvalidRequest("uri is empty: give the path or URL of what is to be added")
-        paths.check("uri", uri, self._settings, self._settings.on(self._settings.default_cluster))
+            fix = "give the path or URL of what is to be added"
+            raise InvalidRequest(Fault("uri", Code.MISSING, "uri is empty", fix))
+        refuse(paths.faults("uri", uri, self._settings, self._settings.on(self._settings.default_cluster)))
         self._add(self._live(principal, ref), kind, uri, uri)
 
     def upload(self, principal: Principal, ref: str, kind: str, name: str, sent: BinaryIO) -> None:
@@ -111,7 +113,7 @@ class JobService:
         if found is None:
             raise SessionEnded(SessionState.DEAD.value)
         if found.state is AdditionState.FAILED:
-            raise InvalidRequest(f"{found.kind} {name} could not be added: {found.error}")
+            raise InvalidRequest(Fault(None, Code.MISFIT, f"{found.kind} {name} could not be added", found.error or ""))
 
     def _live(self, principal: Principal, ref: str) -> Session:
         session = self._sessions.connect(principal, ref)
@@ -120,17 +122,18 @@ class JobService:
         return session
 
 
-def _check_payload(payload: str) -> None:
+def _payload_faults(payload: str) -> Iterator[Fault]:
     plain = "".join(payload.split())  # tools break base64 into lines, and Livy minds as little
     if not plain:
-        raise InvalidRequest("requirement failed: no job provided.")
+        yield Fault("job", Code.MISSING, "job is empty", "give the serialised job in base64")
     try:
         base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"job is not base64 text: {error}") from None
+        yield Fault("job", Code.MISFIT, "job is not base64 text", str(error))
 
 
-def _check_type(kind: Kind) -> None:
+def _type_faults(kind: Kind) -> Iterator[Fault]:
     if kind not in JOB_TYPES:
         known = ", ".join(one.value for one in JOB_TYPES)
-        raise InvalidRequest(f"jobType {kind.value} is not available here; the types that are: {known}")
+        reason = f"jobType {kind.value} is not available here; the types that are"
+        yield Fault("jobType", Code.MISFIT, reason, known, kind.value)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from gateway.core import names
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
+from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
 from sessions.drivers import kernel_client
@@ -121,5 +122,6 @@ class StatementService:
 def _language(asked: Kind | None, session_kind: Kind) -> Kind:
     kind = asked or session_kind
     if kind is Kind.SHARED:
-        raise InvalidRequest("Code type should be specified if session kind is shared: give kind, such as pyspark")
+        reason = "the session has no language of its own"
+        raise InvalidRequest(Fault("kind", Code.LANGUAGE, reason, "give kind, such as pyspark"))
     return kind

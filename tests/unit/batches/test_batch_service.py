@@ -37,12 +37,12 @@ REQUEST = BatchRequest("/bin/true")
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (BatchRequest(""), "requirement failed: File is required."),
-        (BatchRequest("rel.py"), "requirement failed: Path 'rel.py' is not absolute."),
+        (BatchRequest(""), "file is missing: give the application"),
+        (BatchRequest("rel.py"), "file: 'rel.py' is not absolute"),
         (BatchRequest("/none.py"), "file: there is no file /none.py on the gateway's host"),
-        (BatchRequest("/bin/true", options=SparkOptions(name="")), "the session name '' cannot be asked for"),
-        (BatchRequest("/bin/true", options=SparkOptions(jars=["a.jar"])), "requirement failed: Path 'a.jar'"),
-        (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is -1"),
+        (BatchRequest("/bin/true", options=SparkOptions(name="")), "the batch name '' cannot be asked for"),
+        (BatchRequest("/bin/true", options=SparkOptions(jars=["a.jar"])), "jars: 'a.jar' is not absolute"),
+        (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is '-1'"),
     ],
 )
 def test_a_wrong_request_leaves_nothing_behind(wrong: BatchRequest, said: str, service, db: Database) -> None:

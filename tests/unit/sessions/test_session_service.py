@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.core.clock import Clock
-from gateway.core.errors import InvalidName, InvalidRequest, LimitReached, NotFound, SessionEnded
+from gateway.core.errors import InvalidRequest, LimitReached, NotFound, SessionEnded
+from gateway.core.faults import Code
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
@@ -87,8 +88,33 @@ def test_a_wrong_request_leaves_nothing_behind(wrong, service: SessionService, d
 
 
 def test_a_name_of_digits_is_refused(service: SessionService) -> None:
-    with pytest.raises(InvalidName):
+    with pytest.raises(InvalidRequest, match="'12' cannot be asked for"):
         service.open(ANONYMOUS, SessionRequest(options=SparkOptions(name="12")))
+
+
+def test_all_faults_of_a_session_come_at_once_in_the_order_of_the_rules(service: SessionService) -> None:
+    conf = {"spark.submit.deployMode": "cluster", "spark.jars.packages": "a", "spark.ui.enabled": "maybe"}
+    options = SparkOptions(name="12", jars=["a.jar", "/none.jar"], driver_cores=-1, conf=conf)
+    with pytest.raises(InvalidRequest) as refused:
+        service.open(ANONYMOUS, SessionRequest(options=options, ttl="x", idle_timeout="y"))
+    assert [(fault.field, fault.code) for fault in refused.value.faults] == [
+        ("ttl", Code.MISFIT),
+        ("idleTimeout", Code.MISFIT),
+        ("name", Code.NAME),
+        ("conf.spark.jars.packages", Code.MISFIT),
+        ("conf", Code.SETTING),
+        ("conf.spark.ui.enabled", Code.MISFIT),
+        ("driverCores", Code.MISFIT),
+        ("jars", Code.RELATIVE),
+        ("jars", Code.ABSENT),
+    ]
+
+
+def test_what_is_wrong_whatever_the_cluster_is_told_beside_an_unknown_one(service: SessionService) -> None:
+    options = SparkOptions(name="12", jars=["a.jar"], conf={"spark.gateway.cluster": "new"})
+    with pytest.raises(InvalidRequest) as refused:
+        service.open(ANONYMOUS, SessionRequest(options=options))
+    assert [fault.field for fault in refused.value.faults] == ["name", "conf.spark.gateway.cluster"]
 
 
 def test_a_proxy_user_is_dropped_without_impersonation(service: SessionService, driver_store: DriverStore) -> None:
@@ -208,7 +234,7 @@ def test_a_statement_takes_the_sessions_language_unless_it_names_one(
 def test_a_shared_session_wants_the_language_named(service: SessionService, statements: StatementService) -> None:
     service.open(ANONYMOUS, SessionRequest())
     for kind in (None, Kind.SHARED):
-        with pytest.raises(InvalidRequest, match="Code type should be specified if session kind is shared"):
+        with pytest.raises(InvalidRequest, match="give kind, such as pyspark"):
             statements.submit(ANONYMOUS, "0", "1", kind)
 
 
