@@ -16,7 +16,7 @@ from gateway import stores
 from gateway.console.routes import console
 from gateway.core.clock import utc_now
 from gateway.core.settings import Settings, reading
-from gateway.web import headers, scopes
+from gateway.web import headers, middleware, scopes
 from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
 from gateway.web.middleware import Front
@@ -65,6 +65,7 @@ def _assemble(settings: Settings, dialects: list[Dialect]) -> Flask:
     app.url_map.merge_slashes = False
     headers.register(app, settings)
     scopes.register(app)
+    middleware.register(app)
     api = Api(app)
     for dialect in dialects:
         api.mount(dialect)
