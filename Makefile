@@ -9,7 +9,9 @@ RUN := $(VENV)/bin/python
 CLIENT_PYTHON := $(CLIENTS)/bin/python
 SPARK35_PYTHON := $(SPARK35)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
-APT := DEBIAN_FRONTEND=noninteractive apt-get
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq
+MAY_INSTALL := { command -v apt-get && [ "$$(id -u)" = 0 ]; } >/dev/null
+INSTALL = { $(APT) install -y --no-install-recommends $(1) || { $(APT) update && $(APT) install -y --no-install-recommends $(1); }; } >/dev/null
 
 # An environment is ready when its stamp is there. A stamp is missing while pip writes, so that a set-up that was
 # interrupted starts anew instead of trusting half a package.
@@ -22,7 +24,7 @@ LIVY := livy-0.8.0
 # Without their dependencies: those would compile Kerberos, and hold pandas and notebook back.
 BARE := sparkmagic==0.23.0 hdijupyterutils==0.23.0 autovizwidget==0.23.0 requests_kerberos==0.15.0
 
-.PHONY: help run test python_api bench setup lint format clients spark35 clean interpreter ensurepip r
+.PHONY: help run test python_api bench setup lint format clients spark35 clean interpreter ensurepip r postgresql
 .NOTPARALLEL:
 
 help: ## show this list
@@ -31,7 +33,7 @@ help: ## show this list
 run: setup ## serve on http://127.0.0.1:8998
 	@exec $(RUN) -m gateway serve
 
-test: setup lint clients spark35 r ## format check, lint, types, then every test
+test: setup lint clients spark35 r postgresql ## format check, lint, types, then every test
 	@$(RUN) -m gateway.core.java --install --jdk
 	@$(RUN) -m pytest tests/unit tests/integration tests/acceptance
 
@@ -58,11 +60,16 @@ clients: $(CLIENT) ## install the real clients that tests/acceptance drives
 
 spark35: $(OLD_SPARK) ## install the Spark 3.5 that tests/integration runs beside the bundled one
 
-# The tests of R need it; where it cannot be had they are skipped and say so.
+# The tests of R and of PostgreSQL need them; where they cannot be had those are skipped and say so.
 r:
-	@command -v R >/dev/null || ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ] || \
-	    { $(APT) -qq install -y --no-install-recommends r-base-core >/dev/null || \
-	      { $(APT) -qq update && $(APT) -qq install -y --no-install-recommends r-base-core >/dev/null; }; }
+	@command -v R >/dev/null || ! $(MAY_INSTALL) || $(call INSTALL,r-base-core)
+
+# Its programs alone: the tests make servers of their own, so Debian need not make and start one.
+CLUSTER_CONF := /etc/postgresql-common/createcluster.conf
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || ! $(MAY_INSTALL) || \
+	    { mkdir -p $(dir $(CLUSTER_CONF)) && { [ -e $(CLUSTER_CONF) ] || echo 'create_main_cluster = false' >$(CLUSTER_CONF); } && \
+	      $(call INSTALL,postgresql); }
 
 clean: ## remove all that was set up
 	rm -rf $(VENV) $(CLIENTS) $(SPARK35) .mypy_cache .pytest_cache .ruff_cache
@@ -75,8 +82,8 @@ interpreter:
 
 # Debian keeps the part of Python that makes environments in a package of its own.
 ensurepip:
-	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "$(PYTHON) cannot make environments: as root run \`apt-get install $(PACKAGE)\`." >&2; exit 1; }
-	@$(APT) -qq install -y $(PACKAGE) >/dev/null || { $(APT) -qq update && $(APT) -qq install -y $(PACKAGE) >/dev/null; }
+	@$(MAY_INSTALL) || { echo "$(PYTHON) cannot make environments: as root run \`apt-get install $(PACKAGE)\`." >&2; exit 1; }
+	@$(call INSTALL,$(PACKAGE))
 
 $(RUNTIME): requirements.txt $(RUN)
 	@$(MAKE) --no-print-directory interpreter

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from batches.models import Batch, BatchRequest
 from batches.states import BatchState
 from batches.store import BatchStore
-from gateway.core import checks, clusters, logs, names, packages, pythons
+from gateway.core import checks, clusters, names, packages, pythons
 from gateway.core.clock import Clock
 from gateway.core.errors import NotFound, refuse
 from gateway.core.faults import Code, Fault
@@ -63,11 +63,6 @@ class BatchService:
         """Newest first, and of those in these states whose UUID or request holds `text`, whatever its case."""
         return self._store.search(principal, list(BatchState) if states is None else states, text, start, size)
 
-    def log(self, principal: Principal, ref: str, start: int, size: int) -> tuple[Batch, logs.Page]:
-        """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
-        batch = self.find(principal, ref)
-        return batch, logs.page(batch.log, start, size)
-
     def delete(self, principal: Principal, ref: str) -> None:
         """Kill the batch if it runs and forget it. Returns when its processes have ended."""
         batch = self.find(principal, ref)
@@ -90,5 +85,8 @@ class BatchService:
 
     def _faults_on(self, here: ClusterSettings, request: BatchRequest) -> Iterator[Fault]:
         yield from checks.faults(request.options, self._settings, here, request.file or None)
+        for arg in request.args:
+            yield from checks.word_faults("args", arg)
+        yield from checks.word_faults("className", request.class_name or "")
         if here.deploy_mode == "client":
             yield from pythons.faults(request.options, here)

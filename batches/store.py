@@ -18,8 +18,7 @@ from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
 from gateway.core.options import redact, redact_args
-from gateway.core.store.database import Conflict, Database, next_id
-from gateway.core.store.migrations import Migrations
+from gateway.core.store.database import Conflict, Database, Migrations, next_id
 
 migrations = Migrations("batches")
 

@@ -1,4 +1,4 @@
-"""A batch as a process: started, and its Spark application found. Knows no store."""
+"""A batch as something that runs: started, and its Spark application found. Knows no store."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from http.client import HTTPException
 
 from batches.models import Batch
-from gateway.core import logs, packages, private_files, processes, pythons, submit
+from gateway.core import logs, packages, private_files, pythons, submit
 from gateway.core.clusters import Clusters
+from gateway.core.places.place import Place
 from gateway.core.settings import Settings
 
 _LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
@@ -28,15 +29,15 @@ class Application:
 
 
 class Submitter:
-    """Starts batches on this host, each on its cluster."""
+    """Starts batches at a place, each on its cluster."""
 
-    def __init__(self, clusters: Clusters, settings: Settings) -> None:
-        self._clusters, self._settings = clusters, settings
+    def __init__(self, clusters: Clusters, place: Place, settings: Settings) -> None:
+        self._clusters, self._place, self._settings = clusters, place, settings
 
-    def start(self, batch: Batch) -> processes.Process:
-        """Start the batch's process, unless it was started already. Raises OSError, Misconfigured."""
-        if (started := processes.find(batch.folder)) is not None:
-            return started
+    def start(self, batch: Batch) -> None:
+        """Start the batch, unless it was started already. Raises OSError, Misconfigured."""
+        if self._place.find(batch.folder):
+            return
         request, folder = batch.request, batch.folder
         cluster = self._clusters.of(request.options)
         settings, here = self._settings, cluster.settings
@@ -63,17 +64,17 @@ class Submitter:
         if here.deploy_mode == "client":
             command = [*chosen.command(settings.archive_limit), *command]
         environ = submit.environ(here, cluster.java.home, options, chosen.executors, chosen.driver)
-        return processes.start(folder, command, environ)
+        self._place.start(folder, command, environ)
 
 
-def find_application(batch: Batch) -> Application | None:
-    """The Spark application of a running batch, asked from the Spark UI that it serves."""
+def find_application(batch: Batch, place: Place) -> Application | None:
+    """The Spark application of a running batch, asked from the Spark UI that it serves. Takes a while."""
     try:
         host, text = (batch.folder / _UI_ADDRESS).read_text().split()
         first = int(text)
     except (OSError, ValueError):
         return None
-    for port in processes.listening_ports(batch.folder):
+    for port in place.ports(batch.folder):
         if first <= port <= first + _UI_PORT_TRIES:
             return _ask(f"http://{host}:{port}")
     return None

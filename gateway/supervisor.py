@@ -15,13 +15,15 @@ from contextlib import suppress
 from batches.reconcile import BatchPass
 from batches.submit import Submitter
 from gateway import stores
-from gateway.core import events, logs, processes, wakeup
+from gateway.core import events, processes, wakeup
 from gateway.core.clock import utc_now
 from gateway.core.clusters import Clusters
+from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
+from sessions.jobs.reconcile import UploadPass
 from sessions.jobs.runner import JobRunner
 from sessions.permanent import DeclaredPass
 from sessions.reconcile import SessionPass
@@ -31,7 +33,6 @@ from sessions.statements.runner import Runner
 log = logging.getLogger(__name__)
 
 _TICK = 1.0  # seconds between passes when nothing happens: what a lost nudge costs at most
-_SOON = 0.050  # seconds between passes while something is being stopped
 _EXPIRE_EVERY = 5.0
 _FIND_APPLICATIONS_EVERY = 0.3
 
@@ -46,14 +47,15 @@ class Supervisor:
         self._stopped = False
         clusters = Clusters(settings, _DRIVER_JVM)
         store = stores.Stores(db)
-        watcher = processes.Watcher(self._awake.set)
+        self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
         self._runner = Runner(store.statements, utc_now)
         self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running)
         self._sessions = SessionPass(store.sessions, settings, utc_now)
         service = SessionService(store.sessions, store.drivers, settings, utc_now)
         self._declared = DeclaredPass(store.sessions, service, settings)
-        self._drivers = DriverPass(store.drivers, Launcher(clusters, settings), settings, utc_now, watcher)
-        self._batches = BatchPass(store.batches, Submitter(clusters, settings), settings, utc_now, watcher)
+        self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
+        self._uploads = UploadPass(store.sessions, settings, place)
+        self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""
@@ -64,6 +66,7 @@ class Supervisor:
         fifo, bell = wakeup.create(self._settings.wakeup_path), self._db.listen()
         loop.add_reader(fifo, self._on_nudge, fifo)
         loop.add_reader(bell.fileno(), self._on_ring, bell)
+        self._place.begin()
         self._drivers.adopt()
         self._batches.adopt()
         timers = [
@@ -74,23 +77,22 @@ class Supervisor:
         log.info("supervising %s", self._db.where, extra={"action": "supervise"})
         while not self._stopped:
             self._awake.clear()
-            await self._sleep(_SOON if self._run_passes() else _TICK)
+            self._run_passes()
+            await self._sleep(_TICK)
         for timer in timers:
             timer.cancel()
         bell.close()
 
-    def _run_passes(self) -> bool:
-        """Statements and jobs first: somebody waits for them. Whether the next round should come soon."""
-        soon = [
-            self._guard(self._runner.run_pass),
-            self._guard(self._jobs.run_pass),
-            self._guard(self._drivers),
-            self._guard(self._sessions),
-            self._guard(self._runner.run_pass),
-            self._guard(self._jobs.run_pass),
-            self._guard(self._batches),
-        ]
-        return any(soon)
+    def _run_passes(self) -> None:
+        """Statements and jobs first: somebody waits for them."""
+        self._guard(self._runner.run_pass)
+        self._guard(self._jobs.run_pass)
+        self._guard(self._drivers)
+        if self._guard(self._sessions):
+            self._awake.set()
+        self._guard(self._runner.run_pass)
+        self._guard(self._jobs.run_pass)
+        self._guard(self._batches)
 
     def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
@@ -120,14 +122,13 @@ class Supervisor:
     def _expire(self) -> None:
         self._sessions.expire()
         self._declared()
+        self._uploads()
         self._batches.expire()
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
         self._awake.set()
 
     def _cut_logs(self) -> None:
-        for kind in ("drivers", "batches"):
-            for log_file in (self._settings.data_dir / kind).glob("*/log"):
-                logs.cut(log_file, self._settings.log_limit)
+        self._place.cut_logs(self._settings.log_limit)
 
     def _on_nudge(self, fifo: int) -> None:
         wakeup.drain(fifo)

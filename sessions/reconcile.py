@@ -30,7 +30,7 @@ class SessionPass:
         self._store, self._settings, self._clock = store, settings, clock
 
     def __call__(self) -> bool:
-        """Whether a new driver is wanted, so that the next pass should come soon."""
+        """Whether a new driver is wanted, so that the passes should run again."""
         now = self._clock()
         for session in self._store.become_idle(now):
             log.info("idle", extra={"session": session, "action": "idle"})

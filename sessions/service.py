@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
-from gateway.core import checks, clusters, durations, logs, names, packages, pythons, sparkr
+from gateway.core import checks, clusters, durations, names, packages, pythons, sparkr
 from gateway.core.clock import Clock
 from gateway.core.errors import NotFound, SessionEnded, refuse
 from gateway.core.faults import Code, Fault
@@ -104,11 +104,6 @@ class SessionService:
         session = self.look(principal, ref)
         driver = self._store.remove(session.id, "deleted by its user", self._clock())
         self._wait_until_gone(driver or session.driver)
-
-    def log(self, principal: Principal, ref: str, start: int, size: int) -> tuple[Session, logs.Page]:
-        """A page of the log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
-        session = self.find(principal, ref)
-        return session, logs.page(session.log, start, size)
 
     # ------------------------------------------------------------ rules
 

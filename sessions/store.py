@@ -16,8 +16,7 @@ from gateway.core.clock import from_text, to_text
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
-from gateway.core.store.database import Conflict, Database, next_id
-from gateway.core.store.migrations import Migrations
+from gateway.core.store.database import Conflict, Database, Migrations, next_id
 from sessions.drivers.models import Driver
 from sessions.drivers.store import DriverStore
 from sessions.models import Session, SessionRequest
@@ -107,7 +106,8 @@ class SessionStore:
                 raise DuplicateName("session", request.options.name or "") from error
             kind = request.kind.value
             events.record(db, now, whose, "session", number, "starting", driver=driver.id, kind=kind)
-            db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid})
+            if request.permanent:
+                db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid})
             added = self.find(principal, number)
         assert added is not None
         return added
@@ -170,6 +170,11 @@ class SessionStore:
             " WHERE sessions.state <> 'dead' AND sessions.permanent = 0"
         )
         return [Lifetime(Session.of(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
+
+    def is_live(self, session: int) -> bool:
+        """Whether there is such a session and it has not ended."""
+        found = self._db.value("SELECT 1 FROM sessions WHERE id = :id AND state <> 'dead'", {"id": session})
+        return found is not None
 
     def touch(self, session: int, now: datetime, *, activity: bool) -> None:
         """The client lives (heartbeat); with `activity` it also does something with the session."""
@@ -262,7 +267,7 @@ class SessionStore:
         return [row["id"] for row in rows]
 
     def was_ended(self, uuid: str) -> bool:
-        """Whether a permanent session of this id was deleted, and none has had it since."""
+        """Whether a permanent session of this id was deleted, and no other permanent one has had it since."""
         return self._db.value("SELECT 1 FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None
 
     def forget_ended_but(self, kept: Container[str]) -> None:

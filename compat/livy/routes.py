@@ -103,8 +103,7 @@ def _session_routes(service: SessionService) -> Blueprint:
     @bp.response(200, schemas.LogAnswer)
     def get_session_log(query: Document, ref: str) -> Document:
         """Lines of the driver's log"""
-        session, page = service.log(principal(), ref, query["start"], query["size"])
-        return livy.log_document(session.id, page)
+        return livy.log_document(service.find(principal(), ref), query["start"], query["size"])
 
     @bp.post("/sessions/<ref>/stop", scope=JOBS_TERMINATE)
     @bp.response(204)
@@ -210,8 +209,7 @@ def _batch_routes(service: BatchService) -> Blueprint:
     @bp.response(200, schemas.LogAnswer)
     def get_batch_log(query: Document, ref: str) -> Document:
         """Lines of the batch's log"""
-        batch, page = service.log(principal(), ref, query["start"], query["size"])
-        return livy.log_document(batch.id, page)
+        return livy.log_document(service.find(principal(), ref), query["start"], query["size"])
 
     @bp.delete("/batches/<ref>", scope=JOBS_TERMINATE)
     @bp.response(200, schemas.Message)

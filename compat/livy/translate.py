@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from batches.models import Batch, BatchRequest
-from gateway.core import logs
+from compat.livy import logs
 from gateway.core.clock import to_milliseconds
 from gateway.core.options import SparkOptions, redact
 from sessions.jobs.models import SessionJob
@@ -109,8 +109,10 @@ def batch_document(batch: Batch) -> dict[str, Any]:
     }
 
 
-def log_document(number: int, page: logs.Page) -> dict[str, Any]:
-    return {"id": number, "start": page.start, "total": page.total, "log": page.lines}
+def log_document(record: Session | Batch, start: int, size: int) -> dict[str, Any]:
+    """A page of its log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
+    page = logs.page(record.log, start, size)
+    return {"id": record.id, "start": page.start, "total": page.total, "log": page.lines}
 
 
 def job_document(job: SessionJob) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def _app_info(ui_url: str | None) -> dict[str, str | None]:
 
 
 def statement_text(statement: Statement) -> str:
-    """The statement as JSON text. The stored output is put in as it is: it may be many megabytes."""
+    """The statement as JSON text. A good output is put in as it is stored: it may be many megabytes."""
     document = {
         "id": statement.id,
         "code": statement.code,
@@ -134,7 +136,7 @@ def statement_text(statement: Statement) -> str:
         "completed": to_milliseconds(statement.completed),
     }
     head = json.dumps(document, separators=(",", ":"))
-    return f'{head[:-1]},"output":{statement.output or "null"}}}'
+    return f'{head[:-1]},"output":{statement.told or "null"}}}'
 
 
 def statements_text(total: int, statements: Iterable[Statement]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from gateway.core import conf_values, paths
@@ -22,6 +21,7 @@ _FILE_LIST_KEYS = (
     "spark.yarn.jar",
     "spark.yarn.jars",
 )
+_LONGEST_WORD = 128 * 1024  # bytes, with the one that ends it: Linux's limit of one argument
 
 
 def _wire(name: str) -> str:
@@ -42,9 +42,21 @@ def faults(
     yield from conf_values.faults({**options.conf, **fields}, named)
     for name in ("jars", "py_files", "files", "archives"):
         for path in getattr(options, name):
-            yield from paths.faults(_wire(name), path, settings, here)
+            yield from paths.faults_listed(_wire(name), path, settings, here)
     for key in _FILE_LIST_KEYS:
-        for path in filter(None, re.split(r"[,\s]+", options.conf.get(key, ""))):
-            yield from paths.faults(key, path, settings, here)
+        for path in filter(None, map(str.strip, options.conf.get(key, "").split(","))):
+            yield from paths.faults_listed(key, path, settings, here)
     if file is not None:
         yield from paths.faults("file", file, settings, here)
+        if "," in file and not file.endswith((".py", ".R")):  # a jar, which Spark lists among the others
+            reason = f"file: '{file}' has a comma, at which Spark parts a list of jars"
+            yield Fault("file", Code.MISFIT, reason, "rename the file", file)
+
+
+def word_faults(field: str, word: str) -> Iterator[Fault]:
+    """Why this cannot be a word of the spark-submit call; nothing when it can."""
+    if "\r" in word:
+        yield Fault(field, Code.MISFIT, f"{field}: one has a carriage return, which Spark's start script leaves out")
+    if len(word.encode("utf-8")) >= _LONGEST_WORD:
+        reason = f"{field}: one has {_LONGEST_WORD} bytes or more, too many for a command"
+        yield Fault(field, Code.MISFIT, reason, "pass a file")

@@ -83,6 +83,7 @@ _JAVA_OPTIONS = {
 
 # Java's trim cuts off what is no greater than a space
 _SIZE = re.compile(r"[\0-\x20]*([0-9]{1,18})(?:([kmgtp])i?b?|(b))?[\0-\x20]*", re.IGNORECASE)
+_PLAIN = re.compile(r"[0-9]+[kmgt]", re.IGNORECASE)  # what Java reads as well
 _TIME = re.compile(r"[\0-\x20]*-?[0-9]{1,18}(us|ms|s|m|min|h|d)?[\0-\x20]*", re.IGNORECASE)
 _NUMBER = re.compile(r"[\0-\x20]*[+-]?[0-9]{1,10}[\0-\x20]*")
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
@@ -105,7 +106,7 @@ def _fault(key: str, text: str) -> str | None:
     if key in _TIMES and not _TIME.fullmatch(text):
         return f"'{text}' is not a time: give a whole number and a unit, such as 90s or 10min"
     if key in _NUMBERS and not (_NUMBER.fullmatch(text) and _NUMBERS[key] <= int(text) < 2**31):
-        return f"is '{text}': give a whole number from {_NUMBERS[key]} up"
+        return f"is {text or 'empty'}: give a whole number from {_NUMBERS[key]} up"
     if key in _SWITCHES and text.strip().lower() not in ("true", "false"):
         return f"is '{text}': give true or false"
     if "-Xmx" in text and (size := _JAVA_OPTIONS.get(key)):
@@ -140,7 +141,7 @@ def spelt(conf: Mapping[str, str]) -> dict[str, str]:
 
 def _spelt(key: str, text: str) -> str:
     parsed = _parsed(key, text)
-    if parsed is None:
+    if parsed is None or _PLAIN.fullmatch(text):
         return text
     number, unit = parsed
     if key == DRIVER_MEMORY and unit not in "kmgt":

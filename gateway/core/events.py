@@ -14,8 +14,7 @@ from typing import Any
 
 from gateway.core.clock import from_text, to_text
 from gateway.core.identity import Principal, visible_to
-from gateway.core.store.database import Database, Row, next_id
-from gateway.core.store.migrations import Migrations
+from gateway.core.store.database import Database, Migrations, Row, next_id
 
 migrations = Migrations("events")
 

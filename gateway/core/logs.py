@@ -114,40 +114,6 @@ def own_tail(path: Path, size: int) -> list[str]:
     return lines[begins:]
 
 
-# Livy's layout, which its clients parse: these two are lines of the log and count as such (contract §1.4).
-# Processes write both streams into one file, so the second section is always empty.
-STDOUT, STDERR = "stdout: ", "\nstderr: "
-
-
-@dataclass(frozen=True)
-class Page:
-    """`start` is where `lines` begin in a log of `total` lines, markers counted."""
-
-    start: int
-    total: int
-    lines: list[str]
-
-
-def page(path: Path, start: int, size: int) -> Page:
-    """A page of the log in Livy's layout; `start` below 0: the last `size` lines; `size` below 0: all lines."""
-    in_file = count(path)
-    total = in_file + 2
-    size = total if size < 0 else size
-    start = max(0, total - size) if start < 0 else start
-    stop = min(total, start + size)
-    lines = [STDOUT] if start == 0 and stop > 0 else []
-    lines += read(path, start - 1, min(stop - 1, in_file))
-    if start < total == stop:
-        lines.append(STDERR)
-    return Page(start, total, lines)
-
-
-def newest(path: Path, size: int) -> list[str]:
-    """The last `size` lines in Livy's layout, without counting the rest."""
-    lines = tail(path, size)
-    return [*([STDOUT] if len(lines) < size else []), *lines, STDERR][-size:]
-
-
 def note(path: Path, text: str) -> None:
     """Append a line of the gateway's own, marked as such."""
     _append(path, f"{_MARK}{text}\n")

@@ -63,7 +63,14 @@ def command(
         words += ["--class", class_name]
     if proxy_user:
         words += ["--proxy-user", proxy_user]
-    return [*words, application, *args]
+    return [*words, _resource(application), *args]
+
+
+def _resource(application: str) -> str:
+    """The application as Spark reads it: behind # it sees no path, and its script leaves out a carriage return."""
+    if application.startswith("/") and re.search(r"[#\r]", application):
+        return Path(application).as_uri()
+    return application
 
 
 def temporary_folder(folder: Path) -> str:

@@ -9,8 +9,7 @@ from datetime import datetime
 from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.events import Belonging
-from gateway.core.store.database import Database
-from gateway.core.store.migrations import Migrations
+from gateway.core.store.database import Database, Migrations
 from sessions.drivers.models import Driver
 
 migrations = Migrations("drivers")

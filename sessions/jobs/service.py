@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from gateway.core import names, paths
+from gateway.core import clusters, names, paths
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded, refuse
 from gateway.core.faults import Code, Fault
@@ -75,14 +75,16 @@ class JobService:
         if not uri:
             fix = "give the path or URL of what is to be added"
             raise InvalidRequest(Fault("uri", Code.MISSING, "uri is empty", fix))
-        refuse(paths.faults("uri", uri, self._settings, self._settings.on(self._settings.default_cluster)))
-        self._add(self._live(principal, ref), kind, uri, uri)
+        session = self._live(principal, ref)
+        here = clusters.chosen(session.options.conf, self._settings)
+        refuse(paths.faults("uri", uri.split("#", 1)[0], self._settings, here))  # behind # Spark sees no path
+        self._add(session, kind, uri, uri)
 
     def upload(self, principal: Principal, ref: str, kind: str, name: str, sent: BinaryIO) -> None:
         """As `add`, of a file that is sent; `name` is the client's. Raises TooLarge too."""
         safe = uploads.safe_name(name)
         session = self._live(principal, ref)
-        kept = uploads.keep(sent, safe, session.folder, self._settings)
+        kept = uploads.keep(sent, safe, uploads.folder_of(self._settings, session.id), self._settings)
         try:
             self._add(session, kind, str(kept.path), safe)
         except GatewayError:

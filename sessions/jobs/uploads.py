@@ -1,4 +1,4 @@
-"""Files that clients send for a session: kept privately in the session's work folder, and gone with it.
+"""Files that clients send for a session: kept privately in a folder of the session's, and gone with it.
 
 Decides which names are safe and how much one session may send. A file is there whole or not at all.
 """
@@ -18,6 +18,7 @@ from gateway.core.errors import InvalidRequest, LimitReached, SessionEnded, TooL
 from gateway.core.faults import Code, Fault
 from gateway.core.settings import Settings
 
+FOLDER = "uploads"  # below the data folder: a folder for each session that was sent something
 _BLOCK = 1 << 20
 # What Spark and Hadoop read in a path as nothing else: no # % ? * : and no quotes.
 _SAFE_NAME = re.compile(r"[\w .+@=,~()-]+")
@@ -40,6 +41,11 @@ def safe_name(sent: str) -> str:
     return name
 
 
+def folder_of(settings: Settings, session: int) -> Path:
+    """Where a session's are. Not with its driver, which it may lose and be given another one."""
+    return settings.data_dir / FOLDER / str(session)
+
+
 def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) -> Kept:
     """Write what is sent to a folder of its own below the session's, unless the same file is there already.
 
@@ -47,9 +53,9 @@ def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) ->
     when the session was deleted meanwhile.
     """
     session_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = session_folder / "uploads" / secrets.token_hex(16)
+    folder = session_folder / secrets.token_hex(16)
     try:
-        _make_private(folder)
+        folder.mkdir(mode=0o700)
         _copy(sent, folder / _PART, settings.upload_limit)
         _check_sum(folder.parent, settings.session_uploads_limit)
         if known := _sent_before(folder / _PART, name):
@@ -65,11 +71,6 @@ def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) ->
 def drop(folder: Path) -> None:
     """Remove an upload that nobody is going to use."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make_private(folder: Path) -> None:
-    folder.parent.mkdir(exist_ok=True, mode=0o700)
-    folder.mkdir(mode=0o700)
 
 
 def _copy(sent: BinaryIO, path: Path, limit: int) -> None:

@@ -141,11 +141,11 @@ public class JavaJobs {
       return result;
     }
 
-    /** The stack trace of what it threw; once it has failed. */
+    /** The stack trace of what it threw, without frames of this file; once it has failed. */
     public String error() {
       StringWriter text = new StringWriter();
       thrown.printStackTrace(new PrintWriter(text, true));
-      return text.toString();
+      return text.toString().replaceAll("(?m)^\\s*at spark_gateway\\..*\\R", "");
     }
   }
 

@@ -12,6 +12,8 @@ import warnings
 from types import ModuleType
 from typing import Any
 
+from .python_errors import hide_our_lines
+
 
 def fill(module: ModuleType, session: Any) -> None:
     """Put Spark's names into the module the user's code runs in."""
@@ -19,6 +21,7 @@ def fill(module: ModuleType, session: Any) -> None:
 
     offer_cloudpickle()
     hush_to_json()
+    hide_our_lines()
     names = {
         "spark": session,
         "sc": session.sparkContext,

@@ -217,7 +217,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     if (added.nonEmpty) locked { intp.addUrlsToClassPath(added: _*) }
   }
 
-  /** A failure as the REPL tells it: the frames below the statement's own, then the causes. */
+  /** A failure as the REPL tells it: the frames below the statement's own, or below ours, then the causes. */
   private def told(failure: Throwable): String = failure match {
     case _: InvocationTargetException | _: ExceptionInInitializerError | _: UndeclaredThrowableException
         if failure.getCause != null =>
@@ -230,7 +230,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
 
   private def frames(failure: Throwable): String = {
     val all = failure.getStackTrace
-    val shown = all.takeWhile(frame => !isStatement(frame)).take(30)
+    val shown = all.takeWhile(frame => !isStatement(frame) && !isOurs(frame)).take(30)
     val elided = if (shown.length < all.length) s"  ... ${all.length - shown.length} elided\n" else ""
     s"${nameOf(failure)}\n" + shown.map(frame => s"  at $frame\n").mkString + elided
   }
@@ -241,6 +241,9 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
 
   private def isStatement(frame: StackTraceElement): Boolean =
     frame.getClassName.startsWith("$line") && frame.getMethodName.startsWith("<")
+
+  private def isOurs(frame: StackTraceElement): Boolean =
+    frame.getClassName.startsWith("scala.tools.nsc.interpreter.Gateway")
 
   /** The result of user code on its thread; on the left what it threw, as it is told; nothing if it was stopped. */
   private def inUser(body: => Either[Throwable, AnyRef]): Either[String, AnyRef] = {

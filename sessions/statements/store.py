@@ -12,8 +12,7 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
-from gateway.core.store.database import Database, Row
-from gateway.core.store.migrations import Migrations
+from gateway.core.store.database import Database, Migrations, Row
 from sessions.drivers.claims import Claim, claim_of
 from sessions.statements.models import Statement, error_output
 from sessions.statements.states import StatementState

@@ -3,13 +3,15 @@ promise that no process a test has started is left when it ends."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -48,6 +50,18 @@ class FixedClock:
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock()
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that a test runs now and then; what is under way when the test ends is given up."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+    loop.close()
 
 
 @pytest.fixture
@@ -129,11 +143,11 @@ AddSession = Callable[..., Session]
 
 @pytest.fixture
 def add_session(session_store: SessionStore, settings: Settings, clock: FixedClock) -> AddSession:
-    """Adds a session as the service does; keywords are fields of SessionRequest, `limit`, and `name`."""
+    """Adds a session as the service does; keywords are fields of SessionRequest, `limit`, `name` and `uuid`."""
 
-    def add(limit: int = 1000, name: str | None = None, **asked: Any) -> Session:
+    def add(limit: int = 1000, name: str | None = None, uuid: str | None = None, **asked: Any) -> Session:
         options = asked.pop("options", SparkOptions(name=name))
-        driver_id = uuid.uuid4().hex
+        driver_id = uuid4().hex
         driver = Driver(
             id=driver_id,
             state=DriverState.REQUESTED,
@@ -145,7 +159,7 @@ def add_session(session_store: SessionStore, settings: Settings, clock: FixedClo
             launched=None,
         )
         request = SessionRequest(**{"kind": Kind.PYSPARK, "options": options, **asked})
-        return session_store.add(ANONYMOUS, request, driver, str(uuid.uuid4()), clock(), limit)
+        return session_store.add(ANONYMOUS, request, driver, uuid or str(uuid4()), clock(), limit)
 
     return add
 
@@ -180,7 +194,7 @@ def add_batch(batch_store: BatchStore, settings: Settings, clock: FixedClock) ->
         file: str = "/bin/true", name: str | None = None, most_waiting: int = 1000, args: list[str] | None = None
     ) -> Batch:
         request = BatchRequest(file, args=args or [], options=SparkOptions(name=name))
-        number = uuid.uuid4()
+        number = uuid4()
         folder = settings.data_dir / "batches" / number.hex
         return batch_store.add(ANONYMOUS, request, folder, str(number), clock(), most_waiting)
 

@@ -83,6 +83,11 @@ class Settings(_OfCluster):
         Path.home() / ".local/share/spark-gateway", "Folder of the store, logs and drivers' work folders."
     )
     cache_dir: Path = _setting(Path.home() / ".cache/spark-gateway", "Folder of what can be made again.")
+    host_name: str = _setting(
+        "",
+        "Name of this host in the store, another one for each gateway of a store; empty: what the host was called when"
+        " `data_dir` was first used.",
+    )
     retention: timedelta = _setting(timedelta(days=1), "How long ended sessions and batches stay readable.")
     event_retention: timedelta = _setting(timedelta(days=30), "How long events are kept.")
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-from gateway.core.store.migrations import Migrations
 
 Row = dict[str, Any]
 _NONE: Mapping[str, Any] = {}
@@ -39,6 +38,30 @@ class Listener(Protocol):
     def fileno(self) -> int: ...
     def drain(self) -> None: ...
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """`was`: the step of an earlier version that did the same; a store that has had it does not need this one."""
+
+    name: str
+    apply: Callable[[Database], None]
+    was: str | None
+
+
+class Migrations:
+    """The steps of one room's tables. A step that has landed is never edited: a change is a new one at the end."""
+
+    def __init__(self, room: str) -> None:
+        self.room = room
+        self.steps: list[Step] = []
+
+    def __call__(self, was: str | None = None) -> Callable[[Callable[[Database], None]], Callable[[Database], None]]:
+        def add(apply: Callable[[Database], None]) -> Callable[[Database], None]:
+            self.steps.append(Step(f"{self.room}.{apply.__name__}", apply, was))
+            return apply
+
+        return add
 
 
 class Database(ABC):

@@ -181,6 +181,11 @@ def test_magics_give_the_named_value(client: Client) -> None:
     assert len(scala(client, "%table spark.range(2000)")["data"]["application/vnd.livy.table.v1+json"]["data"]) == 1000
 
 
+def test_a_percent_sign_in_a_literal_or_comment_is_no_magic(client: Client) -> None:
+    code = 'val q = """\n%late%\n"""\n/*\n%json nothing\n*/\nval found = List(q)\n%json found'
+    assert scala(client, code)["data"] == {"application/json": ["\n%late%\n"]}
+
+
 def test_magics_without_a_name_take_what_is_before_them(client: Client) -> None:
     assert scala(client, "Seq(1, 2)\n%json")["data"] == {"application/json": [1, 2]}
     assert failure(client, "%json nothing") == ("NameError", "Value nothing does not exist", [])
@@ -192,7 +197,8 @@ def test_mixed_and_odd_values_end_nothing(client: Client) -> None:
     mixed = scala(client, '%table Seq[Any](1, "a", 2.5, null)')["data"]["application/vnd.livy.table.v1+json"]
     assert mixed["headers"] == [{"name": "0", "type": "STRING_TYPE"}]
     assert [type(row[0]) for row in mixed["data"]] == [str, str, str, type(None)]
-    assert "nested" in failure(client, "val own = new java.util.ArrayList[Any]; own.add(own)\n%json own")[1]
+    _, evalue, traceback = failure(client, "val own = new java.util.ArrayList[Any]; own.add(own)\n%json own")
+    assert "nested" in evalue and "Gateway" not in "".join(traceback), "no frame of ours"
     assert scala(client, "%json Double.NaN")["data"] == {"application/json": None}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -16,7 +16,8 @@ from batches.store import BatchStore
 from gateway.core import logs, processes
 from gateway.core.errors import Misconfigured
 from gateway.core.identity import ANONYMOUS
-from gateway.core.processes import Process
+from gateway.core.places.local import LocalPlace
+from gateway.core.places.place import Place
 from gateway.core.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
@@ -33,18 +34,20 @@ ENDS_WITHOUT_A_NEWLINE = "printf 'the answer is 42'"
 class FakeSubmitter:
     """Runs a batch's file as a shell script's text. `fault` is raised instead, if there is one."""
 
+    place: Place
+
     def __init__(self) -> None:
         self.fault: Exception | None = None
         self.started: list[int] = []
 
-    def start(self, batch: Batch) -> Process:
+    def start(self, batch: Batch) -> None:
         if self.fault is not None:
             raise self.fault
-        if (found := processes.find(batch.folder)) is not None:
-            return found
+        if self.place.find(batch.folder):
+            return
         self.started.append(batch.id)
         batch.folder.mkdir(parents=True, exist_ok=True)
-        return processes.start(batch.folder, ["/bin/sh", "-c", batch.request.file], dict(os.environ))
+        self.place.start(batch.folder, ["/bin/sh", "-c", batch.request.file], dict(os.environ))
 
 
 class Supervisor:
@@ -61,8 +64,9 @@ class Supervisor:
         self.again()
 
     def again(self) -> None:
-        self.watcher = processes.Watcher(lambda: None)
-        self.batch_pass = BatchPass(self.store, self.submitter, self.settings, self.clock, self.watcher)  # type: ignore[arg-type]
+        self.place = self.submitter.place = LocalPlace("here", self.settings.data_dir / "removed", lambda: None)
+        self.batch_pass = BatchPass(self.store, self.submitter, self.settings, self.clock, self.place)  # type: ignore[arg-type]
+        self.run(self.place.begin)
         self.run(self.batch_pass.adopt)
 
     def run(self, work: Callable[[], object]) -> object:
@@ -72,8 +76,8 @@ class Supervisor:
 
         return self._loop.run_until_complete(inside())
 
-    def step(self) -> bool:
-        return bool(self.run(self.batch_pass))
+    def step(self) -> None:
+        self.run(self.batch_pass)
 
     def until(self, condition: Callable[[], object], advance: float = 0) -> None:
         """Pass after pass until the condition holds; at most twenty seconds."""
@@ -93,10 +97,8 @@ class Supervisor:
 
 
 @pytest.fixture
-def supervisor(batch_store: BatchStore, settings: Settings, clock) -> Iterator[Supervisor]:
-    loop = asyncio.new_event_loop()
-    yield Supervisor(loop, batch_store, settings, clock)
-    loop.close()
+def supervisor(loop: asyncio.AbstractEventLoop, batch_store: BatchStore, settings: Settings, clock) -> Supervisor:
+    return Supervisor(loop, batch_store, settings, clock)
 
 
 def lines(batch: Batch) -> list[str]:
@@ -123,7 +125,6 @@ def test_how_a_batch_ends_is_told(script: str, state: str, log: list[str] | None
 
 def test_a_batch_that_runs_is_running(supervisor: Supervisor, add_batch) -> None:
     batch = add_batch(RUNS_ON)
-    assert supervisor.step() is False
     for _ in range(5):
         supervisor.step()
     assert supervisor.state(batch) == "running"
@@ -181,10 +182,8 @@ def test_a_deleted_batch_leaves_no_process_and_no_folder(supervisor: Supervisor,
     batch = add_batch(RUNS_ON)
     supervisor.step()
     supervisor.store.delete(batch.id)
-    assert supervisor.step() is True, "somebody waits for the end"
     supervisor.until_state(batch, "forgotten", advance=0.1)
     assert processes.family(batch.folder) == [] and not batch.folder.exists()
-    assert supervisor.step() is False
 
 
 def test_a_waiting_batch_that_is_deleted_never_starts(supervisor: Supervisor, add_batch) -> None:

@@ -10,7 +10,6 @@ from batches import service as service_module
 from batches.models import BatchRequest
 from batches.service import BatchService
 from batches.store import BatchStore
-from gateway.core import logs
 from gateway.core.errors import DuplicateName, InvalidRequest, LimitReached, NotFound
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.options import SparkOptions
@@ -42,7 +41,10 @@ REQUEST = BatchRequest("/bin/true")
         (BatchRequest("/none.py"), "file: there is no file /none.py on the gateway's host"),
         (BatchRequest("/bin/true", options=SparkOptions(name="")), "the batch name '' cannot be asked for"),
         (BatchRequest("/bin/true", options=SparkOptions(jars=["a.jar"])), "jars: 'a.jar' is not absolute"),
-        (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is '-1'"),
+        (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is -1"),
+        (BatchRequest("/bin/true", args=["", "a", "b\rc"]), "args: one has a carriage return"),
+        (BatchRequest("/bin/true", args=["ä" * 65536]), "args: one has 131072 bytes or more"),
+        (BatchRequest("/bin/true", class_name="a\rb"), "className: one has a carriage return"),
     ],
 )
 def test_a_wrong_request_leaves_nothing_behind(wrong: BatchRequest, said: str, service, db: Database) -> None:
@@ -91,8 +93,3 @@ def test_a_delete_does_not_wait_for_ever(batch_store, settings, clock, monkeypat
     service.submit(ANONYMOUS, REQUEST)
     service.delete(ANONYMOUS, "0")
     assert service.page(ANONYMOUS, 0, 9) == (0, [])
-
-
-def test_the_log_of_a_waiting_batch_is_empty(service: BatchService) -> None:
-    service.submit(ANONYMOUS, REQUEST)
-    assert service.log(ANONYMOUS, "0", 0, 100)[1].lines == [logs.STDOUT, logs.STDERR]

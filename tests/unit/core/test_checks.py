@@ -70,7 +70,7 @@ def test_what_is_no_size_is_refused_by_the_fields_name(size: str, settings: Sett
 @pytest.mark.parametrize("number", [-1, 2**31])
 def test_a_wrong_number_is_refused_by_the_fields_name(number: int, settings: Settings) -> None:
     assert refusal(SparkOptions(num_executors=number), settings).startswith(
-        f"numExecutors is '{number}': give a whole number"
+        f"numExecutors is {number}: give a whole number"
     )
 
 

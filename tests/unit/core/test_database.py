@@ -14,8 +14,7 @@ import pytest
 
 from gateway import stores
 from gateway.core.errors import Unavailable
-from gateway.core.store.database import Conflict, Database, next_id
-from gateway.core.store.migrations import Migrations
+from gateway.core.store.database import Conflict, Database, Migrations, next_id
 from gateway.core.store.sqlite import SqliteDatabase
 
 

@@ -65,6 +65,46 @@ def test_a_pattern_is_left_to_spark(settings: Settings, tmp_path: Path) -> None:
     check(SparkOptions(jars=[f"{tmp_path}/*.jar"]), settings, HERE)
 
 
+@pytest.mark.parametrize("field", ["jars", "py_files", "files", "archives"])
+@pytest.mark.parametrize("name", ["a,b", "a?b", "a[b", "a]b", "a:b", "a "])
+def test_a_name_that_spark_takes_in_no_list_is_refused(
+    field: str, name: str, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / name).touch()
+    wire = {"py_files": "pyFiles"}.get(field, field)
+    for path in (f"{tmp_path}/{name}", (tmp_path / name).as_uri()):
+        if name != "a " or not path.startswith("file:"):
+            said = refusal(SparkOptions(**{field: [path]}), settings)  # type: ignore[arg-type]
+            assert said.startswith(f"{wire}: '{path}' ")
+
+
+def test_a_list_in_conf_is_parted_at_commas_alone(settings: Settings, tmp_path: Path) -> None:
+    for name in ("a b.txt", "c%20d.txt", "ü{e}.txt"):
+        (tmp_path / name).touch()
+    conf = {"spark.files": f" {tmp_path}/a b.txt,{tmp_path}/c%20d.txt , {tmp_path}/ü{{e}}.txt,"}
+    check(SparkOptions(conf=conf), settings, HERE)
+    said = refusal(SparkOptions(conf={"spark.files": f"{tmp_path}/a b.txt,{tmp_path}/a?c"}), settings)
+    assert said.startswith(f"spark.files: '{tmp_path}/a?c' has a ?")
+
+
+@pytest.mark.parametrize("path", ["s3a://b/a.jar,s3a://b/c.jar", "https://example.org/a,b.jar"])
+def test_two_files_are_no_entry_of_a_list(path: str, settings: Settings) -> None:
+    assert refusal(SparkOptions(jars=[path]), settings) == (
+        f"jars: '{path}' has a comma, at which Spark parts a list: give each file by itself"
+    )
+
+
+@pytest.mark.parametrize("name", ["a#b.py", "a,b.py", "a?[b]:*.py", "a%23b.py", "a\nb.py", "#.jar", "-x.py"])
+def test_any_name_will_do_for_an_application(name: str, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    check(SparkOptions(), settings, HERE, f"{tmp_path}/{name}")
+
+
+def test_a_jar_that_is_the_application_has_no_comma(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "a,b.jar").touch()
+    assert refusal(SparkOptions(), settings, f"{tmp_path}/a,b.jar").startswith("file: '")
+
+
 def test_a_fragment_is_no_part_of_the_path(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "a b.zip").touch()
     check(SparkOptions(archives=[f"{tmp_path}/a b.zip#data", f"file://{tmp_path}/a%20b.zip#data"]), settings, HERE)

@@ -113,7 +113,7 @@ def test_the_master_is_the_gateways(here: ClusterSettings) -> None:
     ("size", "expected"),
     [
         ("2g", "2g"),
-        ("2G", "2g"),
+        ("2G", "2G"),
         ("1gb", "1g"),
         ("1gib", "1g"),
         ("1024", "1024m"),
@@ -147,6 +147,19 @@ def test_the_command_line_holds_no_conf(here: ClusterSettings, home: Path) -> No
 def test_class_and_deploy_mode_are_on_the_command_line(here: ClusterSettings) -> None:
     command = submit.command(here, Path("/c"), "/a.jar", class_name="org.Main", deploy_mode="cluster")
     assert command[3:] == ["--deploy-mode", "cluster", "--class", "org.Main", "/a.jar"]
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("/d/a#b.py", "file:///d/a%23b.py"),
+        ("/d/a\rb.py", "file:///d/a%0Db.py"),
+        ("/d/a b%20.py", "/d/a b%20.py"),
+        ("s3a://b/a.py#c", "s3a://b/a.py#c"),
+    ],
+)
+def test_an_application_is_named_so_that_spark_finds_it(file: str, expected: str, here: ClusterSettings) -> None:
+    assert submit.command(here, Path("/c"), file)[-1] == expected
 
 
 def test_a_proxy_user_is_passed_on(here: ClusterSettings) -> None:

@@ -174,6 +174,23 @@ def test_the_error_of_a_python_job_is_livys(jobs: Jobs) -> None:
     assert "python_jobs.py" not in error, "no frame of ours"
 
 
+def test_no_frame_of_ours_is_in_the_error_of_a_python_job(jobs: Jobs) -> None:
+    def sleep_backwards(context: Any) -> None:
+        time.sleep("long")  # type: ignore[arg-type]
+
+    def fail_with_others(context: Any) -> None:
+        try:
+            context.stop_streaming_ctx()
+        except ValueError as exc:
+            raise OSError("no stream") from exc
+
+    errors = [
+        run_python(jobs, function, job).error or "" for job, function in enumerate((sleep_backwards, fail_with_others))
+    ]
+    assert all("test_repl_jobs.py" in error and "sessions/repl/" not in error for error in errors)
+    assert "Cannot stop streaming context" in errors[1] and "OSError: no stream" in errors[1]
+
+
 def test_errors_can_always_be_sent(jobs: Jobs, functions: Functions) -> None:
     """Half of a surrogate pair has no UTF-8: an answer with one would never leave the driver."""
 

@@ -58,6 +58,17 @@ def test_one_that_was_deleted_stays_away_until_it_was_not_declared_for_a_start(
     assert ids(session_store) == ["daily"]
 
 
+def test_one_that_was_deleted_and_opened_anew_otherwise_does_not_come_back_as_declared(
+    declare, session_store: SessionStore, add_session, clock
+) -> None:
+    declare(daily={})
+    session_store.remove(0, "deleted by its user", clock())
+    again = add_session(uuid="daily")
+    session_store.remove(again.id, "its time is over", clock())
+    declare(daily={})()
+    assert ids(session_store) == []
+
+
 def test_one_that_is_not_as_declared_is_told_once_and_stays_as_it_is(
     declare, session_store: SessionStore, caplog: pytest.LogCaptureFixture
 ) -> None:

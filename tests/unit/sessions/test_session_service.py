@@ -168,7 +168,6 @@ def beating(service: SessionService, clock) -> Session:
     ("verb", "heartbeat", "activity"),
     [
         ("find", True, False),
-        ("log", True, False),
         ("statements", True, False),
         ("look", False, False),
         ("page", False, False),
@@ -190,7 +189,6 @@ def test_which_requests_are_a_heartbeat_and_which_are_activity(
 ) -> None:
     {
         "find": lambda: service.find(ANONYMOUS, "0"),
-        "log": lambda: service.log(ANONYMOUS, "0", 0, 1),
         "statements": lambda: statements.page(ANONYMOUS, "0", 0, 1, newest_first=False),
         "look": lambda: service.look(ANONYMOUS, "0"),
         "page": lambda: service.page(ANONYMOUS, 0, 9),
