@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import uuid
 from collections.abc import Iterator
 
@@ -16,13 +15,14 @@ from gateway.core.errors import NotFound, refuse
 from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
 from gateway.core.settings import ClusterSettings, Settings
+from gateway.core.waiting import Waiting
 
 _DELETE_PATIENCE = 8.0  # seconds that a delete waits for the batch's processes to end
 
 
 class BatchService:
-    def __init__(self, store: BatchStore, settings: Settings, clock: Clock) -> None:
-        self._store, self._settings, self._clock = store, settings, clock
+    def __init__(self, store: BatchStore, settings: Settings, clock: Clock, waiting: Waiting) -> None:
+        self._store, self._settings, self._clock, self._waiting = store, settings, clock, waiting
 
     def submit(self, principal: Principal, request: BatchRequest) -> Batch:
         """Queue a batch. Raises InvalidRequest and its kinds; then nothing is left behind."""
@@ -64,12 +64,10 @@ class BatchService:
         return self._store.search(principal, list(BatchState) if states is None else states, text, start, size)
 
     def delete(self, principal: Principal, ref: str) -> None:
-        """Kill the batch if it runs and forget it. Returns when its processes have ended."""
+        """Kill the batch if it runs and forget it. Returns when its processes have ended, or nobody can wait for it."""
         batch = self.find(principal, ref)
         self._store.delete(batch.id)
-        end = time.monotonic() + _DELETE_PATIENCE
-        while self._store.exists(batch.id) and time.monotonic() < end:
-            time.sleep(0.010)
+        self._waiting.until("batch", lambda: not self._store.exists(batch.id), bool, _DELETE_PATIENCE)
 
     # ------------------------------------------------------------ rules
 

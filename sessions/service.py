@@ -6,7 +6,6 @@ Every verb is one or two store writes; the supervisor, which the store's bell wa
 from __future__ import annotations
 
 import dataclasses
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +16,7 @@ from gateway.core.errors import NotFound, SessionEnded, refuse
 from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
 from gateway.core.settings import ClusterSettings, Settings
+from gateway.core.waiting import Waiting
 from sessions.drivers.models import Driver
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session, SessionRequest
@@ -28,8 +28,11 @@ _DELETE_PATIENCE = 8.0  # seconds that a delete waits for the driver's processes
 
 
 class SessionService:
-    def __init__(self, store: SessionStore, drivers: DriverStore, settings: Settings, clock: Clock) -> None:
-        self._store, self._drivers, self._settings, self._clock = store, drivers, settings, clock
+    def __init__(
+        self, store: SessionStore, drivers: DriverStore, settings: Settings, clock: Clock, waiting: Waiting
+    ) -> None:
+        self._store, self._drivers = store, drivers
+        self._settings, self._clock, self._waiting = settings, clock, waiting
 
     def open(self, principal: Principal, request: SessionRequest, chosen: str | None = None) -> Session:
         """Store a session that is to start. Raises InvalidRequest and its kinds; then nothing is left behind.
@@ -94,13 +97,13 @@ class SessionService:
         return self._store.page(principal, start, size, newest_first=newest_first)
 
     def stop(self, principal: Principal, ref: str) -> None:
-        """End the session; it stays listed, and its results readable. Returns when its processes have ended."""
+        """End the session; it stays listed, and its results readable. Returns as `delete` does."""
         session = self.look(principal, ref)
         self._store.end(session.id, "stopped by its user", self._clock())
         self._wait_until_gone(session.driver)
 
     def delete(self, principal: Principal, ref: str) -> None:
-        """End the session and forget it. Returns when its processes have ended."""
+        """End the session and forget it. Returns when its processes have ended, or nobody can wait for it."""
         session = self.look(principal, ref)
         driver = self._store.remove(session.id, "deleted by its user", self._clock())
         self._wait_until_gone(driver or session.driver)
@@ -124,6 +127,4 @@ class SessionService:
             yield Fault("kind", Code.ABSENT, lack)
 
     def _wait_until_gone(self, driver: str) -> None:
-        end = time.monotonic() + _DELETE_PATIENCE
-        while not self._drivers.is_gone(driver) and time.monotonic() < end:
-            time.sleep(0.010)
+        self._waiting.until("driver", lambda: self._drivers.is_gone(driver), bool, _DELETE_PATIENCE)

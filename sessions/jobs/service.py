@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -18,6 +17,7 @@ from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionE
 from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from sessions.jobs import uploads
 from sessions.jobs.models import JOB_TYPES, Addition, SessionJob
 from sessions.jobs.states import AdditionState
@@ -30,8 +30,11 @@ _ADD_PATIENCE = 8.0  # seconds that a request waits for an addition: Livy's Pyth
 
 
 class JobService:
-    def __init__(self, store: JobStore, sessions: SessionService, settings: Settings, clock: Clock) -> None:
-        self._store, self._sessions, self._settings, self._clock = store, sessions, settings, clock
+    def __init__(
+        self, store: JobStore, sessions: SessionService, settings: Settings, clock: Clock, waiting: Waiting
+    ) -> None:
+        self._store, self._sessions = store, sessions
+        self._settings, self._clock, self._waiting = settings, clock, waiting
 
     # ------------------------------------------------------------ jobs
 
@@ -107,11 +110,12 @@ class JobService:
             self._wait_for(addition, name)
 
     def _wait_for(self, addition: Addition, name: str) -> None:
-        end = time.monotonic() + _ADD_PATIENCE
-        found: Addition | None = addition
-        while found is not None and found.state is AdditionState.WAITING and time.monotonic() < end:
-            time.sleep(0.005)
-            found = self._store.addition(addition.session, addition.id)
+        found = self._waiting.until(
+            "addition",
+            lambda: self._store.addition(addition.session, addition.id),
+            lambda seen: seen is None or seen.state is not AdditionState.WAITING,
+            _ADD_PATIENCE,
+        )
         if found is None:
             raise SessionEnded(SessionState.DEAD.value)
         if found.state is AdditionState.FAILED:

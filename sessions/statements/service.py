@@ -5,7 +5,6 @@ As everywhere, a request becomes a row; the supervisor, which the store's bell w
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 from gateway.core import names
@@ -14,6 +13,7 @@ from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
 from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from sessions.drivers import kernel_client
 from sessions.drivers.claims import Claim
 from sessions.drivers.states import DriverState
@@ -37,9 +37,10 @@ class StatementService:
         drivers: DriverStore,
         settings: Settings,
         clock: Clock,
+        waiting: Waiting,
     ) -> None:
         self._store, self._sessions, self._drivers = store, sessions, drivers
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._waiting = settings, clock, waiting
 
     def submit(self, principal: Principal, ref: str, code: str, kind: Kind | None) -> Statement:
         """Queue code. Raises SessionEnded, InvalidRequest (the language), LimitReached, NotFound."""
@@ -110,12 +111,12 @@ class StatementService:
         return statement
 
     def _hold(self, statement: Statement) -> Statement:
-        end = time.monotonic() + _HOLD
-        found: Statement | None = statement
-        while found is not None and found.state in UNFINISHED and time.monotonic() < end:
-            statement = found
-            time.sleep(0.002)
-            found = self._store.find(statement.session, statement.id)
+        found = self._waiting.until(
+            "statement",
+            lambda: self._store.find(statement.session, statement.id),
+            lambda seen: seen is None or seen.state not in UNFINISHED,
+            _HOLD,
+        )
         return found or statement
 
 
