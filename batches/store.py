@@ -75,7 +75,7 @@ class BatchStore:
                     },
                 )
             except Conflict as error:
-                raise DuplicateName("session", request.options.name or "") from error
+                raise DuplicateName("batch", request.options.name or "") from error
             assert row is not None
             events.record(db, now, whose, "batch", row["id"], "starting")
         return Batch.of(row)

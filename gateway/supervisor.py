@@ -21,6 +21,7 @@ from gateway.core.clusters import Clusters
 from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
+from gateway.core.waiting import Waiting
 from sessions.drivers.kernels import Kernels
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
@@ -57,7 +58,7 @@ class Supervisor:
         self._runner = Runner(store.statements, store.drivers, utc_now, kernels, stuck)
         self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running, kernels, stuck)
         self._sessions = SessionPass(store.sessions, settings, utc_now, streams.may_expire)
-        service = SessionService(store.sessions, store.drivers, settings, utc_now)
+        service = SessionService(store.sessions, store.drivers, settings, utc_now, Waiting(settings.web_threads))
         self._declared = DeclaredPass(store.sessions, service, settings)
         self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
         self._uploads = UploadPass(store.sessions, settings, place)

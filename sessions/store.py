@@ -101,7 +101,7 @@ class SessionStore:
             if db.value("SELECT 1 FROM sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None:
                 raise AlreadyExists("session", uuid)
             if db.value("SELECT count(*) FROM sessions WHERE state <> 'dead'") >= limit:
-                raise LimitReached("too many sessions are being created!", limit)
+                raise LimitReached("there are as many sessions as there may be; end one, or try again later", limit)
             self._drivers.add(driver, whose)
             number = next_id(db, "session")
             try:

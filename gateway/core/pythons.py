@@ -12,13 +12,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gateway.core import unpack
-from gateway.core.errors import InvalidRequest
+from gateway.core.faults import Code, Fault
 from gateway.core.options import SparkOptions
 from gateway.core.settings import ClusterSettings
 
@@ -96,15 +96,14 @@ def choose(conf: Mapping[str, str], here: ClusterSettings, *, of_archives: bool)
     )
 
 
-def check(options: SparkOptions, here: ClusterSettings) -> None:
-    """Refuse a Python that cannot be started in client deploy mode. Raises InvalidRequest, naming the conf key."""
+def faults(options: SparkOptions, here: ClusterSettings) -> Iterator[Fault]:
+    """The Pythons that cannot be started in client deploy mode, by their conf keys."""
     conf = {**here.spark_conf, **options.conf}
     archives = [_archive(text) for text in options.archives] + archives_of(conf)
     driver, executors = _first(conf, _FOR_DRIVER), _first(conf, _FOR_EXECUTORS)
-    if driver:
-        _check(*driver, archives)
-    if executors and _is_local(here):
-        _check(*executors, archives)
+    for named in dict.fromkeys([driver, executors if _is_local(here) else None]):
+        if named:
+            yield from _faults(*named, archives)
 
 
 def failure(folder: Path) -> str | None:
@@ -124,18 +123,20 @@ def archives_of(conf: Mapping[str, str]) -> list[Archive]:
     return list(found.values())
 
 
-def _check(key: str, python: str, archives: list[Archive]) -> None:
+def _faults(key: str, python: str, archives: list[Archive]) -> Iterator[Fault]:
     folder = _folder(python)
     if folder is None:
         if shutil.which(python) is None:
-            raise InvalidRequest(f"{key} is '{python}': there is no such program on the gateway's host")
+            fix = "there is no such program on the gateway's host"
+            yield Fault(f"conf.{key}", Code.MISFIT, f"{key} is '{python}'", fix, python)
         return
     found = next((archive for archive in archives if archive.name == folder), None)
     if found is None or not _can_be_unpacked(found):
-        raise InvalidRequest(
-            f"{key} is '{python}': give an absolute path, or ./NAME/bin/python and in archives /path/to/file#NAME, on"
-            f" the gateway's host and one of {', '.join(_FORMATS)}"
+        fix = (
+            "give an absolute path, or ./NAME/bin/python and in archives /path/to/file#NAME, on the gateway's host and"
+            f" one of {', '.join(_FORMATS)}"
         )
+        yield Fault(f"conf.{key}", Code.MISFIT, f"{key} is '{python}'", fix, python)
 
 
 def _folder(python: str) -> str | None:

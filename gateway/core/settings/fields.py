@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core import conf_values
-from gateway.core.errors import InvalidRequest, Misconfigured
+from gateway.core.errors import Misconfigured
 
 DEFAULT_CLUSTER = "default"
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -48,10 +48,8 @@ class _OfCluster:
     def __post_init__(self) -> None:
         if self.deploy_mode not in ("client", "cluster"):
             raise Misconfigured(f"setting deploy_mode is '{self.deploy_mode}': give client or cluster")
-        try:
-            conf_values.check(self.spark_conf)
-        except InvalidRequest as error:
-            raise Misconfigured(f"setting spark_conf: {error}") from None
+        for fault in conf_values.faults(self.spark_conf):
+            raise Misconfigured(f"setting spark_conf: {fault}")
 
 
 @dataclass(frozen=True)

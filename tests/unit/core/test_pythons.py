@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from gateway.core import pythons
-from gateway.core.errors import InvalidRequest
 from gateway.core.options import SparkOptions
 from gateway.core.pythons import Archive
 from gateway.core.settings import ClusterSettings
@@ -69,21 +68,21 @@ def test_executors_apart_unpack_their_own(here: ClusterSettings) -> None:
     "python", ["/nowhere/python", "no-such-python", "/etc/passwd", IN_ARCHIVE, "../env/bin/python"]
 )
 def test_a_python_that_cannot_be_started_is_refused(python: str, here: ClusterSettings) -> None:
-    with pytest.raises(InvalidRequest, match=f"{BOTH} is '{python}'"):
-        pythons.check(SparkOptions(conf={BOTH: python}), here)
+    (fault,) = pythons.faults(SparkOptions(conf={BOTH: python}), here)
+    assert str(fault).startswith(f"{BOTH} is '{python}': ")
 
 
 @pytest.mark.parametrize("archive", ["/env.tar.gz", "hdfs:///env.tar.gz#env", "/env.7z#env"])
 def test_a_python_in_an_archive_that_cannot_be_unpacked_here_is_refused(archive: str, here: ClusterSettings) -> None:
-    with pytest.raises(InvalidRequest, match="/path/to/file#NAME"):
-        pythons.check(SparkOptions(conf={BOTH: IN_ARCHIVE}, archives=[archive]), here)
+    (fault,) = pythons.faults(SparkOptions(conf={BOTH: IN_ARCHIVE}, archives=[archive]), here)
+    assert "/path/to/file#NAME" in fault.fix
 
 
 @pytest.mark.parametrize("python", [sys.executable, "python3", IN_ARCHIVE, "env/bin/python"])
 def test_a_python_that_is_there_passes(python: str, here: ClusterSettings) -> None:
-    pythons.check(SparkOptions(conf={BOTH: python}, archives=["/env.tar.gz#env"]), here)
+    assert list(pythons.faults(SparkOptions(conf={BOTH: python}, archives=["/env.tar.gz#env"]), here)) == []
 
 
 def test_what_only_workers_have_is_not_looked_for_here(here: ClusterSettings) -> None:
     apart = dataclasses.replace(here, master="spark://host:7077")
-    pythons.check(SparkOptions(conf={BOTH: "/on/workers/python", DRIVER: sys.executable}), apart)
+    assert list(pythons.faults(SparkOptions(conf={BOTH: "/on/workers/python", DRIVER: sys.executable}), apart)) == []
