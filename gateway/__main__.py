@@ -74,7 +74,7 @@ def show_settings(settings: Settings, markdown: bool) -> None:
 @main.command()
 @click.pass_obj
 def doctor(settings: Settings) -> None:
-    """Check Java, Spark, the port, the store and permissions; say what to do about what is wrong."""
+    """Check Java, Spark, Python, the port, the store and permissions; say what to do about what is wrong."""
     from gateway import doctor as checks
 
     findings = checks.examine(settings)

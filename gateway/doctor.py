@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import psutil
 
-from gateway.core import clusters, java, lease, spark, sparkr
+from gateway.core import clusters, java, lease, pythons, spark, sparkr
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.settings import Settings
 
@@ -33,6 +35,7 @@ def examine(settings: Settings) -> list[Finding]:
         "Java": _java,
         "Spark": _spark,
         **_clusters(settings),
+        "Python of sessions": _python,
         "R": _r,
         "permanent sessions": _permanent_sessions,
         "address": _address,
@@ -86,6 +89,15 @@ def _cluster(name: str, settings: Settings) -> str:
     here, found = clusters.examine(name, settings)
     home = spark.spark_home(here)
     return f"Spark {spark.spark_version(home)} of {home}, Java {found.version} of {found.home}, master {here.master}"
+
+
+def _python(settings: Settings) -> str:
+    chosen = pythons.default(settings)
+    if shutil.which(chosen) is None:
+        raise Misconfigured(f"setting python is '{chosen}': there is no such program here; name one, or leave it empty")
+    # A fact and no fault, as the absence of R.
+    lack = "the gateway's own; `make setup` makes one with numpy, pandas, pyarrow and matplotlib, in .venv-session"
+    return lack if chosen == sys.executable else chosen
 
 
 def _r(settings: Settings) -> str:

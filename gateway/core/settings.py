@@ -98,7 +98,11 @@ class Settings:
     # Spark
     spark_home: str = _setting("", "Spark installation; empty: the bundled pyspark.")
     java_home: str = _setting("", "Java 17 or newer; empty: found by itself.")
-    python: str = _setting("", "Python of sessions and Python batches; empty: the gateway's own.")
+    python: str = _setting(
+        "",
+        "Python of sessions and Python batches; empty: that of `.venv-session`, which `make setup` makes with numpy,"
+        " pandas, pyarrow and matplotlib, or where it is missing the gateway's own.",
+    )
     master: str = _setting("local[*]", "Spark master of every session and batch.")
     deploy_mode: str = _setting("client", "Spark deploy mode of batches; sessions run in client mode.")
     driver_host: str = _setting(

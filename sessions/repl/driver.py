@@ -25,7 +25,7 @@ from .job_context import JobContext
 from .jobs import JobRunner, Jobs
 from .namespace import fill
 from .output import Stream
-from .preload import warm_jvm
+from .preload import import_spark, warm_jvm
 from .python import PythonInterpreter, new_main
 from .python_jobs import PythonJobs
 from .r import RInterpreter
@@ -95,8 +95,7 @@ class Driver:
 
     def _start(self) -> tuple[Application, Statements]:
         warm_jvm()
-        import pyspark.sql  # noqa: F401 - before the kernel's own imports compete for the interpreter
-
+        import_spark()  # before the kernel's own imports compete for the interpreter
         kernel = KernelService(self._options.connection_file, self.leave_soon)
         kernel.start()
         spark = self._spark = Application()
