@@ -1,4 +1,4 @@
-"""The command line: serve, supervise, migrate, settings, doctor. A composition root."""
+"""The command line: serve, supervise, stop, migrate, settings, doctor. A composition root."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import gateway
+from gateway.core import lease
 from gateway.core import settings as settings_module
 from gateway.core.errors import GatewayError
 from gateway.core.settings import FILE_VARIABLE, Settings
@@ -37,6 +38,20 @@ def serve(settings: Settings) -> None:
     doctor.require_startable(settings)
     click.echo(doctor.where(settings))
     Children({"supervisor": [sys.executable, "-m", "gateway", "supervise"], "web": web_command(settings)}).run()
+    from gateway import stop as stopping  # now, for the same reason as in doctor
+
+    if not lease.is_held(settings.lease_path) and (left := stopping.words(stopping.going_on(settings))):
+        click.echo(left)
+
+
+@main.command()
+@click.pass_obj
+def stop(settings: Settings) -> None:
+    """End all sessions and batches, whether the gateway runs or not; wait until they have ended."""
+    from gateway import stop as stopping
+
+    if not stopping.stop(settings, click.echo):
+        sys.exit(1)
 
 
 @main.command()

@@ -67,7 +67,9 @@ def _kernel_options(driver: Driver, settings: Settings) -> dict[str, object]:
     return {
         "connection_file": str(driver.connection_file),
         "ready_file": str(driver.folder / "ready.json"),
+        "left_file": str(driver.folder / "left.json"),
         "wakeup": str(settings.wakeup_path),
+        "orphan_timeout": settings.orphan_timeout.total_seconds(),
         "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else settings.sql_rows,
         "output_limit": settings.statement_output_limit,
         "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
@@ -103,10 +105,20 @@ def readiness(driver: Driver) -> Ready | None:
     return Ready(said.get("app_id"), said.get("ui_url"), said.get("error"))
 
 
+def _reason_of_leaving(driver: Driver) -> str | None:
+    """Why the driver has ended itself; None when it has not."""
+    try:
+        return str(json.loads((driver.folder / "left.json").read_text("utf-8"))["reason"])
+    except (OSError, ValueError):
+        return None
+
+
 def reason_of_end(driver: Driver) -> str:
     """Why the driver's process ended, in one sentence, as far as its folder tells."""
     if failure := pythons.failure(driver.folder) or packages.failure(driver.log):
         return failure
+    if left := _reason_of_leaving(driver):
+        return left
     said = readiness(driver)
     if said is not None and said.error:
         return f"Spark did not start: {said.error}"

@@ -36,6 +36,7 @@ _ARCHIVE_KEYS = ("spark.archives", "spark.yarn.dist.archives")
 _TAKEN = (
     "exit",
     "exit.part",
+    "left.json",
     "log",
     "pid",
     "ready.json",

@@ -41,6 +41,10 @@ class Additions:
         threading.Thread(target=self._run, args=(kind, path, future), name=f"add-{kind}", daemon=True).start()
         return future
 
+    def works(self) -> bool:
+        """Whether something is being added."""
+        return self._one_at_a_time.locked()
+
     def _run(self, kind: str, path: str, future: Future[str | None]) -> None:
         Stream.kept_out.add(threading.get_ident())
         error = None

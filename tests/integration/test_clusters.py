@@ -107,7 +107,7 @@ def test_functions_of_pandas_run_on_the_executors(session: Session) -> None:
         == "4"
     )
     assert session.text("int(spark.range(3).pandas_api()['id'].sum())") == "3"
-    plot = "import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\n%matplot plt"
+    plot = "import matplotlib.pyplot as plt\nlines = plt.plot([1, 3, 2])\n%matplot plt"
     assert list(session.run(plot)["data"]) == ["image/png"]
 
 
