@@ -87,7 +87,7 @@ class BatchStore:
                     },
                 )
             except Conflict as error:
-                raise DuplicateName("session", request.options.name or "") from error
+                raise DuplicateName("batch", request.options.name or "") from error
             assert row is not None
             events.record(db, now, whose, "batch", row["id"], "starting")
         return Batch.of(row, self._host)
@@ -142,6 +142,10 @@ class BatchStore:
         return self._select(
             "state = 'starting' AND target = 'finished' ORDER BY id LIMIT :free", {"free": max(0, free)}
         )
+
+    def not_ended(self) -> list[Batch]:
+        """Of this host, or of none yet."""
+        return self._select(f"state IN ('starting', 'running') AND {_HERE} ORDER BY id")
 
     def running(self) -> list[Batch]:
         """On this host."""

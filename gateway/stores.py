@@ -43,6 +43,11 @@ def supervisor_lease(settings: Settings) -> str:
     return f"supervisor@{host_name(settings)}" if settings.store else "supervisor"
 
 
+def is_supervised(settings: Settings) -> bool:
+    """Whether a supervisor of this host runs."""
+    return open_store(settings).is_leased(supervisor_lease(settings))
+
+
 class Stores:
     """Every store over one database, as the host of this name sees it."""
 

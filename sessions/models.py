@@ -43,8 +43,9 @@ class SessionRequest:
 class Session:
     """`uuid` is a UUID, or the id that its client chose. `short_lives`: how often in a row its driver died young.
 
-    `driver` and `seat` are its claim: which interpreter of which Spark application is its own. `elsewhere` is
-    the other host on which that runs; None: it runs here, or nowhere yet.
+    `driver` and `seat` are its claim: which interpreter of which Spark application is its own. `reason` says why
+    that driver went, in a sentence; None while it lives or when it was asked to go. `elsewhere` is the other host on
+    which it runs; None: here, or nowhere yet.
     """
 
     id: int
@@ -65,6 +66,7 @@ class Session:
     folder: Path
     app_id: str | None
     ui_url: str | None
+    reason: str | None
     created: datetime
     heartbeat: datetime
     ended: datetime | None
@@ -98,6 +100,7 @@ class Session:
             folder=Path(row["folder"]),
             app_id=row["app_id"],
             ui_url=row["ui_url"],
+            reason=row["reason"],
             created=from_text(row["created"]),
             heartbeat=from_text(row["heartbeat"]),
             ended=from_text_or_none(row["ended"]),

@@ -35,8 +35,12 @@ _HAS_JOBS = (
 )
 _SESSION = (
     f"SELECT sessions.*, (sessions.state = 'idle' AND {_HAS_STATEMENTS}) AS busy, drivers.host, drivers.folder,"
-    " drivers.app_id, drivers.ui_url FROM sessions JOIN drivers ON drivers.id = sessions.driver"
+    " drivers.app_id, drivers.ui_url, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
 )
+
+
+# permanent ones, and others whose driver was ended in order to be replaced
+_RESTARTS = "(sessions.permanent = 1 OR drivers.replaced = 1)"
 
 
 @migrations(was="sessions.first_tables")
@@ -97,7 +101,7 @@ class SessionStore:
             if db.value("SELECT 1 FROM sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None:
                 raise AlreadyExists("session", uuid)
             if db.value("SELECT count(*) FROM sessions WHERE state <> 'dead'") >= limit:
-                raise LimitReached("too many sessions are being created!", limit)
+                raise LimitReached("there are as many sessions as there may be; end one, or try again later", limit)
             self._drivers.add(driver, whose)
             number = next_id(db, "session")
             try:
@@ -181,6 +185,10 @@ class SessionStore:
         also = ", activity = :now" if activity else ""
         self._db.run(f"UPDATE sessions SET heartbeat = :now{also} WHERE id = :id", {"id": session, "now": to_text(now)})
 
+    def work_goes_on(self, session: int, now: datetime) -> None:
+        """Something runs in the session, which says nothing of its client."""
+        self._db.run("UPDATE sessions SET activity = :now WHERE id = :id", {"id": session, "now": to_text(now)})
+
     def become_idle(self, now: datetime) -> list[int]:
         """Move every starting session whose driver is ready; their ids."""
         with self._db.transaction():
@@ -197,26 +205,25 @@ class SessionStore:
         """(id, why the driver went) of every session that ends with its driver and whose driver is gone."""
         rows = self._db.rows(
             "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
-            " WHERE sessions.state <> 'dead' AND sessions.permanent = 0 AND drivers.state = 'gone'"
+            f" WHERE sessions.state <> 'dead' AND NOT {_RESTARTS} AND drivers.state = 'gone'"
         )
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
 
     def to_restart(self) -> list[tuple[Session, Driver]]:
-        """Every permanent session whose driver is gone from this host, or was on none, with that driver."""
+        """Every session whose driver is gone from this host and is to have another one, with that driver."""
         rows = self._db.rows(
-            f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1"
-            f" AND drivers.state = 'gone' AND {HERE}",
+            f"{_SESSION} WHERE sessions.state <> 'dead' AND {_RESTARTS} AND drivers.state = 'gone' AND {HERE}",
             {"host": self._drivers.host},
         )
         pairs = [(session, self._drivers.find(session.driver)) for session in map(self._session, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
     def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
-        """Give a permanent session a new driver; what ran has failed, what waits will run. False: it has ended."""
+        """Give a session a new driver; what ran has failed, what waits will run. False: it has ended."""
         whose = Belonging(session.owner, session.project)
         with self._db.transaction():
             if not self._db.value(
-                "SELECT 1 FROM sessions WHERE id = :id AND driver = :old AND state <> 'dead' AND permanent = 1",
+                "SELECT 1 FROM sessions WHERE id = :id AND driver = :old AND state <> 'dead'",
                 {"id": session.id, "old": session.driver},
             ):
                 return False

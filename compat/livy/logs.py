@@ -24,7 +24,7 @@ class Page:
 
 
 def page(path: Path, start: int, size: int, elsewhere: str | None = None) -> Page:
-    """A page of the log, which may be `elsewhere`, on another host; `start` below 0: the last `size` lines; `size` below 0: all lines."""
+    """A page of the log, which may be on another host; `start` below 0: the last `size` lines; `size` below 0: all."""
     instead = logs.elsewhere(elsewhere)
     in_file = len(instead) or logs.count(path)
     total = in_file + 2

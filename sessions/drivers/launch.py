@@ -13,7 +13,8 @@ from pathlib import Path
 
 from jupyter_client.connect import write_connection_file
 
-from gateway.core import ends, packages, private_files, pythons, submit
+from gateway.core import applications, ends, private_files, submit
+from gateway.core.applications import Application
 from gateway.core.clusters import Clusters
 from gateway.core.places.place import End, Place
 from gateway.core.settings import ClusterSettings, Settings
@@ -42,23 +43,22 @@ class Launcher:
         if self._place.find(driver.folder):
             return
         cluster, folder = self._clusters.of(driver.options), driver.folder
-        settings, here = self._settings, cluster.settings
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / "tmp").mkdir(exist_ok=True)
         (folder / "repl").mkdir(exist_ok=True)
-        properties = folder / "spark.properties"
-        conf = packages.settle(_conf(driver, here), here, settings.cache_dir, folder)
-        private_files.write_properties(properties, conf)
         socket = self._place.socket(folder)
         write_connection_file(str(driver.connection_file), ip=socket.ip, transport=socket.transport)
         driver.connection_file.chmod(0o600)
-        private_files.write_private(folder / "options.json", json.dumps(_kernel_options(driver, settings, here)))
-        chosen = pythons.choose(conf, here, of_archives=True)
-        proxy_user = driver.options.proxy_user if settings.impersonation else None
-        command = submit.command(here, properties, str(_LAUNCH), [str(folder / "options.json")], proxy_user=proxy_user)
-        options = [*cluster.jvm_options, submit.temporary_folder(folder / "tmp")]
-        environ = submit.environ(here, cluster.java.home, options, chosen.executors, chosen.driver)
-        self._place.start(folder, [*chosen.command(settings.archive_limit), *command], environ)
+        options = folder / "options.json"
+        private_files.write_private(options, json.dumps(_kernel_options(driver, self._settings, cluster.settings)))
+        application = Application(
+            folder,
+            _conf(driver, cluster.settings),
+            str(_LAUNCH),
+            [str(options)],
+            proxy_user=driver.options.proxy_user,
+            python_of_archives=True,
+        )
+        applications.start(application, cluster, self._settings, self._place)
 
 
 def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -> dict[str, object]:
@@ -66,7 +66,9 @@ def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -
     return {
         "connection_file": str(driver.connection_file),
         "ready_file": str(driver.folder / "ready.json"),
+        "left_file": str(_left_file(driver)),
         "wakeup": str(settings.wakeup_path),
+        "orphan_timeout": settings.orphan_timeout.total_seconds(),
         "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else settings.sql_rows,
         "output_limit": settings.statement_output_limit,
         "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
@@ -102,8 +104,23 @@ def readiness(driver: Driver) -> Ready | None:
     return Ready(said.get("app_id"), said.get("ui_url"), said.get("error"))
 
 
+def _left_file(driver: Driver) -> Path:
+    """Where a driver writes why it ends itself."""
+    return driver.folder / "left.json"
+
+
+def _reason_of_leaving(driver: Driver) -> str | None:
+    """Why the driver has ended itself; None when it has not."""
+    try:
+        return str(json.loads(_left_file(driver).read_text("utf-8"))["reason"])
+    except (OSError, ValueError):
+        return None
+
+
 def reason_of_end(driver: Driver, end: End) -> str:
     """Why the driver ended, in one sentence, as far as its end and its folder tell."""
+    if left := _reason_of_leaving(driver):
+        return left
     said = readiness(driver)
     if said is not None and said.error:
         return f"Spark did not start: {said.error}"

@@ -69,7 +69,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 @pytest.fixture
 def settings(adapter: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     store = request.getfixturevalue("migrated")[0] if adapter == "postgres" else ""
-    return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", store=store)
+    return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", store=store, host_name="here")
 
 
 @pytest.fixture

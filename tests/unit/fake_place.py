@@ -15,12 +15,15 @@ from gateway.core.places.place import End, Ladder, Socket
 class FakePlace:
     """What is in `deaf` does not hear SIGTERM. `runs`: what was started and has not ended; `ends`: how it did.
 
-    `told` are the signals sent, `listening` the ports, `started` all folders in order.
+    `started` are all folders in order, `commands` and `environs` what was started there; `told` the signals sent,
+    `listening` the ports.
     """
 
     def __init__(self, name: str, wake: Callable[[], None]) -> None:
         self.name, self._wake = name, wake
         self.started: list[Path] = []
+        self.commands: dict[Path, Sequence[str]] = {}
+        self.environs: dict[Path, Mapping[str, str]] = {}
         self.runs: set[Path] = set()
         self.ends: dict[Path, End] = {}
         self.deaf: set[Path] = set()
@@ -35,6 +38,7 @@ class FakePlace:
     def start(self, folder: Path, command: Sequence[str], environ: Mapping[str, str]) -> None:
         if folder not in self.started:
             self.started.append(folder)
+            self.commands[folder], self.environs[folder] = command, environ
             self.runs.add(folder)
             (folder / "log").touch()
 

@@ -20,6 +20,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from gateway.core.errors import InvalidRequest, Misconfigured, Unavailable
+from gateway.core.faults import Code, Fault
 from gateway.core.store import postgres_lease
 from gateway.core.store.database import Conflict, Cursor, Database
 from gateway.core.store.postgres_bell import RING, BellListener
@@ -222,4 +223,5 @@ def _in_postgres(sql: str) -> str:
 def _check_text(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, str) and "\0" in value:
-            raise InvalidRequest(f"{name} holds a NUL character (U+0000), which this gateway's store cannot keep")
+            reason = f"{name} holds a NUL character (U+0000), which this gateway's store cannot keep"
+            raise InvalidRequest(Fault(name, Code.MISFIT, reason, "leave it out"))

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("no_process_left")
 
 SUCCEEDS = "echo done"
 FAILS = "echo 'Traceback'; exit 1"
+RUNS_OUT_OF_MEMORY = "echo 'java.lang.OutOfMemoryError: Java heap space'; exit 3"
 RUNS_ON = "exec sleep 1000"
 IGNORES_TERM = "trap '' TERM; touch deaf; while :; do sleep 1000; done"
 TAKES_ITS_LEAVE = "trap 'echo bye; exit 143' TERM; touch polite; while :; do sleep 0.01; done"
@@ -112,6 +113,14 @@ def lines(batch: Batch) -> list[str]:
         (FAILS, "dead", ["Traceback", "spark-gateway: the batch ended with exit code 1"]),
         ("kill -9 $$", "dead", None),
         ("exit 143", "dead", ["spark-gateway: the batch was ended by signal 15"]),
+        (
+            RUNS_OUT_OF_MEMORY,
+            "dead",
+            [
+                "java.lang.OutOfMemoryError: Java heap space",
+                "spark-gateway: the batch ran out of memory; ask for more with driverMemory",
+            ],
+        ),
         ("/no/such/program", "dead", None),
     ],
 )
@@ -137,7 +146,7 @@ def test_a_batch_killed_from_outside(supervisor: Supervisor, add_batch) -> None:
     os.kill(processes.find(batch.folder).pid, signal.SIGKILL)  # type: ignore[union-attr]
     supervisor.until_state(batch, "dead")
     assert lines(batch)[-1] == "spark-gateway: the batch's processes were killed from outside"
-    supervisor.until(lambda: processes.family(batch.folder) == [])
+    assert processes.family(batch.folder) == []
 
 
 def test_the_last_line_of_a_batch_is_shown_though_it_has_no_end(supervisor: Supervisor, add_batch) -> None:
@@ -158,7 +167,7 @@ def test_a_batch_that_cannot_be_started_is_dead_with_the_reason(fault: Exception
 def test_what_a_batch_leaves_running_ends_with_it(supervisor: Supervisor, add_batch) -> None:
     batch = add_batch(LEAVES_CHILDREN)
     supervisor.until_state(batch, "success")
-    supervisor.until(lambda: processes.family(batch.folder) == [])
+    assert processes.family(batch.folder) == []
 
 
 def test_a_hundred_batches_run_in_order_and_only_some_at_a_time(supervisor: Supervisor, add_batch) -> None:

@@ -140,9 +140,11 @@ def test_a_connection_that_is_lost_in_a_transaction_takes_it_back(
 
 
 def test_too_many_connections(postgres: PostgresServer, database: str, open_store: Open) -> None:
-    with role(postgres, database, "CONNECTION LIMIT 0") as url:
-        with pytest.raises(Unavailable, match="too many connections.*max_connections"):
-            open_store(url).value("SELECT 1")
+    with (
+        role(postgres, database, "CONNECTION LIMIT 0") as url,
+        pytest.raises(Unavailable, match="too many connections"),
+    ):
+        open_store(url).value("SELECT 1")
 
 
 @pytest.mark.parametrize(

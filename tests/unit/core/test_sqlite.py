@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from gateway import stores
 from gateway.core.errors import Unavailable
 from gateway.core.store.database import Database, Migrations
 from gateway.core.store.sqlite import SqliteDatabase
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -77,3 +81,9 @@ def test_a_full_disk_is_told_and_nothing_of_the_transaction_stays(counts: Sqlite
     with counts.transaction():
         counts.run("UPDATE counts SET n = 8")
     assert SqliteDatabase(counts.path).value("SELECT n FROM counts") == 8
+
+
+def test_the_store_brings_no_pandas_and_no_psycopg_into_the_gateway_s_processes() -> None:
+    code = "import sys, gateway.stores; print({'numpy', 'pandas', 'psycopg'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n"

@@ -88,3 +88,17 @@ def test_a_line_without_an_end_does_not_count(log: Path) -> None:
     log.write_text("a\nhal")
     assert logs.page(log, 0, 100) == logs.Page(0, 3, [OUT, "a", ERR])
     assert logs.newest(log, 10) == [OUT, "a", ERR]
+
+
+def test_a_huge_line_hides_none_of_those_around_it(gateway) -> None:
+    gateway.submit()
+    batch = gateway.batches.find(0)
+    batch.log.parent.mkdir(parents=True)
+    batch.log.write_text("before\n" + "x" * 2_000_000 + "\nafter\n")
+    for path in ("/batches/0", "/batches/0/log"):
+        begin, before, huge, after, end = gateway.get(path)["log"]
+        assert (begin, before, after, end) == (OUT, "before", "after", ERR)
+        assert huge == "x" * 2_000_000 or huge.endswith(" of 2000000 bytes of this line)")
+    uuid = gateway.get("/lighter/api/batches")["applications"][0]["id"]
+    shown = gateway.get(f"/lighter/api/batches/{uuid}/log")["log"].split("\n")
+    assert (shown[0], shown[2]) == ("before", "after") and shown[1].endswith(" of 2000000 bytes of this line)")

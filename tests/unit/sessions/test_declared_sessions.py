@@ -10,6 +10,7 @@ import pytest
 from gateway.core.errors import Misconfigured
 from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind
 from sessions.permanent import DeclaredPass, declared
@@ -23,7 +24,7 @@ def declare(session_store: SessionStore, driver_store: DriverStore, settings: Se
 
     def start(**tables: Any) -> DeclaredPass:
         changed = dataclasses.replace(settings, permanent_sessions=tables)
-        service = SessionService(session_store, driver_store, changed, clock)
+        service = SessionService(session_store, driver_store, changed, clock, Waiting(16))
         made = DeclaredPass(session_store, service, changed)
         made()
         return made
