@@ -99,7 +99,7 @@ class DriverStore:
         return [driver for one in ids for driver in self._select(wanted, {"id": one})]
 
     def not_gone(self) -> list[tuple[int | None, bool, Driver]]:
-        """(its session, whether that is permanent, driver) of every driver here; None: the session is deleted already."""
+        """(its session, whether that is permanent, driver) of every driver here; None: its session is deleted."""
         rows = self._db.rows(
             "SELECT drivers.*, sessions.id AS session, sessions.permanent FROM drivers"
             f" LEFT JOIN sessions ON sessions.driver = drivers.id WHERE drivers.state <> 'gone' AND {HERE}"

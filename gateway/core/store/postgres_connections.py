@@ -34,21 +34,22 @@ _DEFAULTS = {
 }
 _OPTIONS = "-c lock_timeout=15s -c idle_in_transaction_session_timeout=15s"
 
+# Who is not let in is told why in words alone, not by a code.
+_AWAY = (
+    "see that it runs, and that it lets the gateway in as the setting store, PGPASSWORD or ~/.pgpass say; the gateway"
+    " goes on by itself once it does"
+)
 # The server's codes, or their first two characters, for what is no mistake of ours, and what helps.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_AWAY = "see that it runs and lets the gateway in; the gateway goes on by itself once it does"
 _OUTSIDE = {
     "08": _AWAY,
     "25006": "it takes no writes: name the primary server in the setting store",
     "25P03": "the gateway was too slow in a transaction; try again",
     "25P04": "the gateway was too slow in a transaction; try again",
-    "28": "see the role and its password in the setting store, PGPASSWORD or ~/.pgpass, and the server's pg_hba.conf",
-    "3D000": "make the database, or name another in the setting store",
     "40": "others wrote at the same time; try again",
     "42501": "grant the gateway's role all rights on the tables, and CREATE on their schema",
     "53100": "make room on the server's disk",
     "53200": "give the server more memory",
-    "53300": "raise the server's max_connections, or run fewer web processes",
     "55P03": "another process writes to it for long; try again",
     "57014": "a statement took longer than the server's statement_timeout allows; try again",
     "57": _AWAY,
@@ -59,12 +60,16 @@ _OUTSIDE = {
 def parse(url: str) -> dict[str, Any]:
     """What the URL says, by libpq's names. Raises Misconfigured, without the URL: it may hold a password."""
     try:
-        return conninfo_to_dict(url)
-    except psycopg.Error:
+        found = conninfo_to_dict(url)
+        for port in str(found.get("port") or 1).split(","):
+            if not 0 < int(port) < 65536:
+                raise ValueError
+    except (psycopg.Error, ValueError):
         raise Misconfigured(
             "setting store is no address of a PostgreSQL database: give postgresql://ROLE@HOST:PORT/DATABASE, with %40"
             " for @, %3A for :, %2F for / and %25 for % in any part of it"
         ) from None
+    return found
 
 
 def connect(asked: Mapping[str, Any]) -> Connection:

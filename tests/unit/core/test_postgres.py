@@ -105,7 +105,7 @@ def test_a_server_that_is_not_there_is_told_at_once(open_store: Open) -> None:
 
 
 def test_a_database_that_is_not_there(postgres: PostgresServer, open_store: Open) -> None:
-    with pytest.raises(Unavailable, match='"nowhere" does not exist.*make the database'):
+    with pytest.raises(Unavailable, match='"nowhere" does not exist.*as the setting store'):
         open_store(postgres.url("nowhere")).value("SELECT 1")
 
 
@@ -177,7 +177,7 @@ def test_another_process_that_writes_for_long(postgres: PostgresServer, database
 
 def test_a_server_that_takes_no_writes(postgres: PostgresServer, database: str, db: PostgresDatabase) -> None:
     postgres.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
-    with pytest.raises(Unavailable, match="read-only.*primary"):
+    with pytest.raises(Unavailable, match="session is read-only"):
         db.value("SELECT 1")
 
 

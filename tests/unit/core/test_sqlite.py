@@ -83,7 +83,13 @@ def test_a_full_disk_is_told_and_nothing_of_the_transaction_stays(counts: Sqlite
     assert SqliteDatabase(counts.path).value("SELECT n FROM counts") == 8
 
 
-def test_the_store_brings_no_pandas_and_no_psycopg_into_the_gateway_s_processes() -> None:
-    code = "import sys, gateway.stores; print({'numpy', 'pandas', 'psycopg'} & set(sys.modules))"
+def test_the_store_brings_no_pandas_into_the_gateway_s_processes() -> None:
+    code = "import sys, gateway.stores; print({'numpy', 'pandas'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout == "set()\n"
+
+
+def test_a_gateway_on_it_does_not_carry_the_other_store_s_library() -> None:
+    code = "import sys, gateway.app, gateway.supervisor; print('psycopg' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
