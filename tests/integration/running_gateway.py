@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import psycopg
 import requests
 
 from gateway.core import processes
@@ -102,6 +103,17 @@ class Gateway:
         self.supervisor.kill()
         self.supervisor.wait()
 
+    def kill(self) -> None:
+        """Web server and supervisor at once, without a word; what they had started goes on."""
+        assert self._web is not None
+        workers = psutil.Process(self._web.pid).children()
+        for worker in workers:
+            worker.kill()
+        self._web.kill()
+        self._web.wait()
+        self.kill_supervisor()
+        psutil.wait_procs(workers, SOON)
+
     def close(self) -> None:
         """End the gateway's processes, then those that it had started, which would outlive it."""
         for process in (self._web, self.supervisor):
@@ -169,6 +181,9 @@ class Gateway:
     # ------------------------------------------------------------ its store
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        if self.settings.store:
+            with psycopg.connect(self.settings.store) as connected:
+                return connected.execute(sql.replace("?", "%s").encode(), values).fetchall()
         connection = sqlite3.connect(self.settings.store_path, timeout=15)
         try:
             return connection.execute(sql, values).fetchall()
