@@ -18,7 +18,7 @@ from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
 from gateway.core.options import redact, redact_args
-from gateway.core.store.database import Conflict, Database, Migrations, next_id
+from gateway.core.store.database import Conflict, Database, Migrations, keepable, next_id
 
 migrations = Migrations("batches")
 
@@ -191,7 +191,7 @@ class BatchStore:
                 "UPDATE batches SET state = :state, exit_code = :code, reason = :reason, ended = :now"
                 " WHERE id = :id AND (state = 'running' OR (state = 'starting' AND :state <> 'success'))"
                 " RETURNING owner, project",
-                {"id": batch, "state": state.value, "code": code, "reason": reason, "now": to_text(now)},
+                {"id": batch, "state": state.value, "code": code, "reason": keepable(reason), "now": to_text(now)},
             )
             if row is not None:
                 whose = Belonging.of(row)

@@ -68,6 +68,7 @@ class PostgresServer:
                 cwd="/",
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # what is signalled to the tests' process group is not meant for it
                 **self._as,
             )
         self._wait_until_ready()

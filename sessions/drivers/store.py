@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.events import Belonging
-from gateway.core.store.database import Database, Migrations
+from gateway.core.store.database import Database, Migrations, keepable
 from sessions.drivers.models import Driver
 
 migrations = Migrations("drivers")
@@ -160,7 +160,7 @@ class DriverStore:
         given_up = self._db.run(
             "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason), replaced = :replace"
             " WHERE id = :id AND target <> 'gone'",
-            {"id": driver, "reason": reason, "replace": int(replace)},
+            {"id": driver, "reason": keepable(reason), "replace": int(replace)},
         )
         return bool(given_up)
 
@@ -169,7 +169,7 @@ class DriverStore:
             row = self._db.row(
                 "UPDATE drivers SET state = 'gone', target = 'gone', reason = coalesce(reason, :reason), ended = :now"
                 " WHERE id = :id AND state <> 'gone' RETURNING reason, owner, project",
-                {"id": driver, "reason": reason, "now": to_text(now)},
+                {"id": driver, "reason": keepable(reason), "now": to_text(now)},
             )
             if row is not None:
                 events.record(self._db, now, Belonging.of(row), "driver", driver, "gone", reason=row["reason"])

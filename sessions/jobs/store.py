@@ -12,7 +12,7 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
-from gateway.core.store.database import Database, Migrations, Row
+from gateway.core.store.database import Database, Migrations, Row, keepable
 from sessions.drivers.claims import Claim, claim_of
 from sessions.drivers.store import HERE
 from sessions.jobs.models import Addition, SessionJob
@@ -160,7 +160,7 @@ class JobStore:
                     "session": job.session,
                     "id": job.id,
                     "result": result,
-                    "error": error,
+                    "error": keepable(error),
                     "state": (JobState.SUCCEEDED if error is None else JobState.FAILED).value,
                     "started": to_text(started),
                     "ended": to_text(ended),
@@ -232,7 +232,7 @@ class JobStore:
                     "session": addition.session,
                     "id": addition.id,
                     "state": "added" if error is None else "failed",
-                    "error": error,
+                    "error": keepable(error),
                 },
             )
             if row is not None:

@@ -68,7 +68,7 @@ def test_second_supervisor_waits_for_the_first(held: Session) -> None:
     gateway.start_supervisor()
     second = gateway.supervisor
     try:
-        wait_until(lambda: "another supervisor holds the lease" in gateway.output("supervisor"), SOON, "it says so")
+        wait_until(lambda: "holds the lease; waiting" in gateway.output("supervisor"), SOON, "it says so")
         assert session.text("'served by the first'") == "'served by the first'"
     finally:
         first.terminate()

@@ -206,6 +206,11 @@ class Database(ABC):
     def _roll_back(self) -> None: ...
 
 
+def keepable(text: str | None) -> str | None:
+    """What a program has said, as any store can keep it: PostgreSQL keeps no NUL. What a user sends is refused."""
+    return text and text.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
 def next_id(db: Database, kind: str) -> int:
     """The next id of this kind, from 0, never given twice. Call it inside the transaction of the insert."""
     return int(
