@@ -15,7 +15,7 @@ from batches.store import BatchStore
 from batches.submit import Submitter, application_in_log, find_application
 from gateway.core import ends
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.places.place import AT_ONCE, Ladder, Place
 from gateway.core.settings import Settings
 
@@ -97,6 +97,11 @@ class BatchPass:
         # Its log is complete before anybody reads that it has ended.
         self._place.settle(batch.folder, None if state is BatchState.KILLED else reason)
         self._place.remove(batch.folder / "tmp")
-        if self._store.end(batch.id, state, code, reason, now):
+        try:
+            ended = self._store.end(batch.id, state, code, reason, now)
+        except Unavailable:
+            self._place.find(batch.folder)  # so that its end is told again
+            raise
+        if ended:
             log.info("%s: %s", state.value, reason or "done", extra={"batch": batch.id, "action": "end"})
         self._asked.pop(batch.id, None)

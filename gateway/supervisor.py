@@ -50,6 +50,7 @@ class Supervisor:
         self._settings, self._db = settings, db
         self._awake = asyncio.Event()
         self._stopped = False
+        self._unavailable = False  # the store, in this round
         clusters = Clusters(settings, _DRIVER_JVM)
         self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
         store = stores.Stores(db, place.name)
@@ -85,8 +86,9 @@ class Supervisor:
         log.info("supervising %s", self._db.where, extra={"action": "supervise"})
         while not self._stopped:
             self._awake.clear()
+            self._unavailable = False
             self._run_passes()
-            await self._sleep(_TICK)
+            await (asyncio.sleep(_TICK) if self._unavailable else self._sleep(_TICK))
         for timer in timers:
             timer.cancel()
         bell.close()
@@ -104,9 +106,12 @@ class Supervisor:
 
     def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
+        if self._unavailable:
+            return False  # each would wait for it in vain
         try:
             return bool(one_pass())
         except Unavailable as error:
+            self._unavailable = True
             log.warning("%s", error, extra={"action": "pass"})
         except Exception:
             log.exception("a pass failed", extra={"action": "pass"})
@@ -125,6 +130,8 @@ class Supervisor:
         while True:
             try:
                 await self._batches.find_applications()
+            except Unavailable:
+                self._unavailable = True  # the next round says so
             except Exception:
                 log.exception("looking for applications failed", extra={"action": "pass"})
             await asyncio.sleep(_FIND_APPLICATIONS_EVERY)

@@ -12,7 +12,7 @@ import signal
 from datetime import datetime, timedelta
 
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.places.place import AT_ONCE, Ladder, Place
 from gateway.core.settings import Settings
 from sessions.drivers import launch as driver_process
@@ -105,7 +105,11 @@ class DriverPass:
 
     def _is_gone(self, driver: Driver, reason: str | None, now: datetime) -> None:
         self._place.settle(driver.folder, reason)
-        self._store.gone(driver.id, reason, now)
+        try:
+            self._store.gone(driver.id, reason, now)
+        except Unavailable:
+            self._place.find(driver.folder)  # so that its end is told again
+            raise
         self._started.discard(driver.id)
         self._place.clear(driver.folder)
         log.info("gone: %s", reason or "as asked", extra={"driver": driver.id, "action": "gone"})

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core import logs, processes
-from gateway.core.errors import Misconfigured
+from gateway.core.errors import Misconfigured, Unavailable
 from gateway.core.identity import ANONYMOUS
 from gateway.core.places.local import LocalPlace
 from gateway.core.places.place import Place
@@ -612,3 +612,19 @@ def test_a_permanent_session_never_expires_and_stays_ended_when_it_was_stopped(
     supervisor.sessions.end(permanent.id, "stopped by its user", supervisor.clock())
     supervisor.until(lambda: supervisor.driver_state(permanent) == "gone")
     assert supervisor.state(permanent) == "dead"
+
+
+def test_the_end_of_a_driver_that_the_store_could_not_take_is_told_again(
+    supervisor: Supervisor, running: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = supervisor.drivers.gone
+
+    def once(*told: object) -> bool:
+        monkeypatch.setattr(supervisor.drivers, "gone", gone)
+        raise Unavailable("the store is away")
+
+    monkeypatch.setattr(supervisor.drivers, "gone", once)
+    kill(running.folder)
+    with pytest.raises(Unavailable):
+        supervisor.until(lambda: supervisor.state(running) == "dead")
+    supervisor.until(lambda: supervisor.state(running) == "dead")
