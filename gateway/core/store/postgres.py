@@ -142,6 +142,13 @@ class PostgresDatabase(Database):
     def _has_table(self, name: str) -> bool:
         return self.value("SELECT to_regclass(:name) IS NOT NULL", {"name": name}) is True
 
+    def create_texts(self, table: str) -> None:
+        self.run(f"CREATE TABLE {table} (rowid INTEGER PRIMARY KEY, text TEXT NOT NULL)")
+        may = "has_database_privilege(current_database(), 'CREATE')"
+        if self.value(f"SELECT {may} AND EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm')"):
+            self.run("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+            self.run(f"CREATE INDEX {table}_sought ON {table} USING gin (text gin_trgm_ops)")
+
     # ------------------------------------------------------------ statements
 
     def _execute(self, sql: str, values: Mapping[str, Any]) -> Cursor:

@@ -38,6 +38,17 @@ def test_ids_rise_from_zero_and_are_never_given_again(session_store: SessionStor
     assert add_session().id == 3
 
 
+def test_threads_that_open_at_once_do_not_exceed_the_limit(session_store: SessionStore, add_session) -> None:
+    def open_one(_: int) -> bool:
+        try:
+            return bool(add_session(limit=10))
+        except LimitReached:
+            return False
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(open_one, range(30))) == 10
+
+
 def test_a_refused_session_leaves_nothing_and_burns_no_id(session_store: SessionStore, add_session, db) -> None:
     add_session(name="n")
     before = {table: db.value(f"SELECT count(*) FROM {table}") for table in ("sessions", "drivers", "events")}
