@@ -11,20 +11,24 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.core import events
+from gateway.core import counts, events
 from gateway.core.clock import from_text, to_text
+from gateway.core.counts import Counted
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
 from gateway.core.events import Belonging
-from gateway.core.identity import Principal, visible_to
+from gateway.core.identity import Principal, visible_parts, visible_to
+from gateway.core.store import pages
 from gateway.core.store.database import Conflict, Database, Migrations, next_id
 from sessions.drivers.models import Driver
 from sessions.drivers.store import DriverStore
 from sessions.models import Session, SessionRequest
 from sessions.parts import Part
+from sessions.states import SessionState
 
 migrations = Migrations("sessions")
 
 # The words of the indexes' own conditions: a query has to repeat them to be served by an index.
+_LIVE = "sessions.state <> 'dead'"
 _HAS_STATEMENTS = (
     "EXISTS (SELECT 1 FROM statements WHERE statements.session = sessions.id"
     " AND statements.state IN ('waiting', 'running', 'cancelling'))"
@@ -33,10 +37,12 @@ _HAS_JOBS = (
     "EXISTS (SELECT 1 FROM session_jobs WHERE session_jobs.session = sessions.id"
     " AND session_jobs.state IN ('queued', 'started', 'cancelling'))"
 )
+_BUSY = f"sessions.state = 'idle' AND {_HAS_STATEMENTS}"
 _SESSION = (
-    f"SELECT sessions.*, (sessions.state = 'idle' AND {_HAS_STATEMENTS}) AS busy, drivers.folder, drivers.app_id,"
+    f"SELECT sessions.*, ({_BUSY}) AS busy, drivers.folder, drivers.app_id,"
     " drivers.ui_url FROM sessions JOIN drivers ON drivers.id = sessions.driver"
 )
+_COUNTED = Counted("session", "sessions", _LIVE, f"CASE WHEN {_BUSY} THEN 'busy' ELSE sessions.state END")
 
 
 @migrations(was="sessions.first_tables")
@@ -70,6 +76,21 @@ def claims(db: Database) -> None:
     db.run("UPDATE sessions SET project = 'default' WHERE project IS NULL")
 
 
+@migrations()
+def history(db: Database) -> None:
+    db.run("CREATE INDEX sessions_live ON sessions (state, id) WHERE state <> 'dead'")
+    db.run("CREATE INDEX sessions_ended ON sessions (ended) WHERE state = 'dead'")
+    db.run("CREATE INDEX sessions_of_owner ON sessions (owner, id) WHERE owner IS NOT NULL")
+    db.run("CREATE INDEX sessions_of_project ON sessions (project, id)")
+    db.run(
+        "INSERT INTO counts (kind, owner, project, state, number) SELECT 'session', owner, project, state, count(*)"
+        " FROM sessions WHERE state = 'dead' GROUP BY owner, project, state"
+    )
+    db.run(
+        "UPDATE drivers SET claimed = 0 WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id)"
+    )
+
+
 @dataclass(frozen=True)
 class Lifetime:
     """What the expiry of one live session depends on. `has_jobs`: some are queued or run."""
@@ -96,7 +117,7 @@ class SessionStore:
         with db.transaction():
             if db.value("SELECT 1 FROM sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None:
                 raise AlreadyExists("session", uuid)
-            if db.value("SELECT count(*) FROM sessions WHERE state <> 'dead'") >= limit:
+            if db.value(f"SELECT count(*) FROM sessions WHERE {_LIVE}") >= limit:
                 raise LimitReached("too many sessions are being created!", limit)
             self._drivers.add(driver, whose)
             number = next_id(db, "session")
@@ -153,20 +174,25 @@ class SessionStore:
         self, principal: Principal, start: int, size: int, *, newest_first: bool = False
     ) -> tuple[int, list[Session]]:
         """How many there are, and those from position `start` on, by rising id unless `newest_first`."""
-        visible, values = visible_to(principal, "sessions")
+        parts, values = visible_parts(principal, "sessions")
+        total, newest = counts.total(self._db, principal, _COUNTED)
+        start, size, from_newest = pages.from_nearer_end(total, start, size, newest_first=newest_first)
+        found = pages.ids("sessions", [f"{part} AND id <= :newest" for part in parts], newest_first=from_newest)
         rows = self._db.rows(
-            f"{_SESSION} WHERE {visible} ORDER BY sessions.id {'DESC' if newest_first else 'ASC'}"
-            " LIMIT :size OFFSET :start",
-            {"size": size, "start": start, **values},
+            f"{_SESSION} WHERE sessions.id IN ({found}) ORDER BY sessions.id {'DESC' if newest_first else 'ASC'}",
+            {"newest": newest, **pages.place(start, size), **values},
         )
-        total = self._db.value(f"SELECT count(*) FROM sessions WHERE {visible}", values)
-        return int(total), [Session.of(row) for row in rows]
+        return total, [Session.of(row) for row in rows]
+
+    def counts(self, principal: Principal) -> dict[SessionState, int]:
+        """How many there are in each state that one is in."""
+        return {SessionState(state): n for state, n in counts.by_state(self._db, principal, _COUNTED).items()}
 
     def live(self) -> list[Lifetime]:
         """The live sessions that may expire."""
         rows = self._db.rows(
             f"{_SESSION.replace('sessions.*', f'sessions.*, {_HAS_JOBS} AS has_jobs')}"
-            " WHERE sessions.state <> 'dead' AND sessions.permanent = 0"
+            f" WHERE {_LIVE} AND sessions.permanent = 0"
         )
         return [Lifetime(Session.of(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
 
@@ -179,8 +205,9 @@ class SessionStore:
         """Move every starting session whose driver is ready; their ids."""
         with self._db.transaction():
             rows = self._db.rows(
-                "UPDATE sessions SET state = 'idle', activity = :now WHERE state = 'starting' AND driver IN"
-                " (SELECT id FROM drivers WHERE state = 'ready' AND target = 'ready') RETURNING id, owner, project",
+                f"UPDATE sessions SET state = 'idle', activity = :now WHERE {_LIVE} AND state = 'starting'"
+                " AND EXISTS (SELECT 1 FROM drivers WHERE drivers.id = sessions.driver AND drivers.state = 'ready'"
+                " AND drivers.target = 'ready') RETURNING id, owner, project",
                 {"now": to_text(now)},
             )
             for row in rows:
@@ -191,15 +218,13 @@ class SessionStore:
         """(id, why the driver went) of every session that ends with its driver and whose driver is gone."""
         rows = self._db.rows(
             "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
-            " WHERE sessions.state <> 'dead' AND sessions.permanent = 0 AND drivers.state = 'gone'"
+            f" WHERE {_LIVE} AND sessions.permanent = 0 AND drivers.state = 'gone'"
         )
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
 
     def to_restart(self) -> list[tuple[Session, Driver]]:
         """Every permanent session whose driver is gone, with that driver."""
-        rows = self._db.rows(
-            f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1 AND drivers.state = 'gone'"
-        )
+        rows = self._db.rows(f"{_SESSION} WHERE {_LIVE} AND sessions.permanent = 1 AND drivers.state = 'gone'")
         pairs = [(session, self._drivers.find(session.driver)) for session in map(Session.of, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
@@ -217,6 +242,7 @@ class SessionStore:
                 "UPDATE sessions SET state = 'starting', driver = :new, short_lives = :short_lives WHERE id = :id",
                 {"id": session.id, "new": driver.id, "short_lives": short_lives},
             )
+            self._drivers.abandon(session.driver)
             for part in self._parts:
                 part.lose_driver(session.id, reason, now)
             events.record(self._db, now, whose, "session", session.id, "starting", driver=driver.id, reason=reason)
@@ -235,7 +261,9 @@ class SessionStore:
             for part in self._parts:
                 part.end(session, reason, now)
             self._drivers.release(ended["driver"])
-            events.record(self._db, now, Belonging.of(ended), "session", session, "dead", reason=reason)
+            whose = Belonging.of(ended)
+            counts.change(self._db, "session", whose, "dead", +1)
+            events.record(self._db, now, whose, "session", session, "dead", reason=reason)
         return True
 
     def remove(self, session: int, reason: str, now: datetime) -> str | None:
@@ -244,14 +272,18 @@ class SessionStore:
             for part in self._parts:
                 part.remove(session)
             row = self._db.row(
-                "DELETE FROM sessions WHERE id = :id RETURNING driver, uuid, permanent, owner, project", {"id": session}
+                "DELETE FROM sessions WHERE id = :id RETURNING driver, uuid, permanent, state, owner, project",
+                {"id": session},
             )
             if row is None:
                 return None
             if row["permanent"]:
                 self._db.run("INSERT INTO ended_permanent_sessions (uuid) VALUES (:uuid)", {"uuid": row["uuid"]})
-            self._drivers.release(row["driver"])
-            events.record(self._db, now, Belonging.of(row), "session", session, "deleted", reason=reason)
+            self._drivers.abandon(row["driver"])
+            whose = Belonging.of(row)
+            if row["state"] == SessionState.DEAD.value:
+                counts.change(self._db, "session", whose, row["state"], -1)
+            events.record(self._db, now, whose, "session", session, "deleted", reason=reason)
         return str(row["driver"])
 
     def ended_before(self, moment: datetime) -> list[int]:
