@@ -32,8 +32,8 @@ _LISTED = "target <> 'deleted'"
 _LIVE = "state IN ('starting', 'running')"
 _UNWANTED = "target = 'deleted'"
 
-_COUNTED = Counted("batch", "batches", f"{_LIVE} AND {_LISTED}", "state")
-_SOUGHT = 1000  # newest batches in which a text is sought that no index serves; and found ones that are counted
+_COUNTED = Counted("batch", "batches", _LIVE, "state", _LISTED)
+SOUGHT = 1000  # newest batches in which a text is sought that no index serves; and found ones that are counted
 _AT_ONCE = 1000  # batches whose texts a migration reads
 
 
@@ -154,7 +154,7 @@ class BatchStore:
         if not text:
             return self._page(principal, listed, start, size, newest_first=True)
         numbers = counts.by_state(self._db, principal, _COUNTED)
-        few = sum(numbers.get(state.value, 0) for state in listed) <= _SOUGHT
+        few = sum(numbers.get(state.value, 0) for state in listed) <= SOUGHT
         pattern = pattern_of(text)
         if few or not is_indexed(pattern):
             return self._search_newest(principal, listed, pattern, start, size)
@@ -184,7 +184,7 @@ class BatchStore:
             "SELECT texts.rowid AS id FROM batch_texts AS texts"
             f" WHERE texts.rowid IN ({pages.ids('batches', parts, newest_first=True)})"
             " AND texts.text || '' LIKE :pattern ORDER BY texts.rowid DESC",
-            {"pattern": pattern, **pages.place(0, _SOUGHT), **values},
+            {"pattern": pattern, **pages.place(0, SOUGHT), **values},
         )
         return len(found), self._numbered(found[start : start + size])
 
@@ -197,7 +197,7 @@ class BatchStore:
             "SELECT batches.id FROM batch_texts AS texts CROSS JOIN batches WHERE batches.id = texts.rowid"
             f" AND texts.text LIKE :pattern AND {_LISTED} AND {visible} AND state IN ({_words(states)})"
             " ORDER BY texts.rowid DESC LIMIT :most",
-            {"pattern": pattern, "most": start + size + _SOUGHT, **values},
+            {"pattern": pattern, "most": start + size + SOUGHT, **values},
         )
         return len(found), self._numbered(found[start : start + size])
 

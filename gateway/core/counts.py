@@ -7,6 +7,7 @@ the settings, and is counted when somebody asks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
@@ -26,12 +27,16 @@ def first_table(db: Database) -> None:
 
 @dataclass(frozen=True)
 class Counted:
-    """A kind of record: its table, and in SQL the condition for its live rows and their state as it is shown."""
+    """A kind of record and its table; in SQL the condition for live rows, as their index has it, and their state.
+
+    Of the live ones those count for which `listed` holds too.
+    """
 
     kind: str
     table: str
     live: str
     state: str
+    listed: str = "TRUE"
 
 
 def change(db: Database, kind: str, whose: Belonging, state: str, by: int) -> None:
@@ -45,27 +50,35 @@ def change(db: Database, kind: str, whose: Belonging, state: str, by: int) -> No
 
 def by_state(db: Database, principal: Principal, counted: Counted) -> dict[str, int]:
     """How many records the principal sees in each state that one is in."""
-    ended, _ = visible_to(principal, "counts")
-    live, values = visible_to(principal, counted.table)
+    ended, live, values = _both(principal, counted)
     rows = db.rows(
-        "SELECT state, sum(number) AS number FROM ("
-        f"SELECT state, number FROM counts WHERE kind = :kind AND {ended} UNION ALL"
-        f" SELECT {counted.state} AS state, 1 AS number FROM {counted.table} WHERE {counted.live} AND {live}"
-        ") AS counted GROUP BY state HAVING sum(number) > 0",
-        {"kind": counted.kind, **values},
+        f"SELECT state, sum(number) AS number FROM (SELECT state, number {ended}"
+        f" UNION ALL SELECT {counted.state} AS state, 1 AS number {live}) AS counted GROUP BY state"
+        " HAVING sum(number) > 0",
+        values,
     )
     return {row["state"]: int(row["number"]) for row in rows}
 
 
 def total(db: Database, principal: Principal, counted: Counted) -> tuple[int, int]:
     """How many records the principal sees, and an id above which there was none when they were counted."""
-    ended, _ = visible_to(principal, "counts")
-    live, values = visible_to(principal, counted.table)
+    ended, live, values = _both(principal, counted)
     row = db.row(
-        f"SELECT (SELECT coalesce(sum(number), 0) FROM counts WHERE kind = :kind AND {ended})"
-        f" + (SELECT count(*) FROM {counted.table} WHERE {counted.live} AND {live}) AS total,"
+        f"SELECT (SELECT coalesce(sum(number), 0) {ended}) + (SELECT count(*) {live}) AS total,"
         f" (SELECT max(id) FROM {counted.table}) AS newest",
-        {"kind": counted.kind, **values},
+        values,
     )
     assert row is not None
     return int(row["total"]), int(row["newest"] or 0)
+
+
+def _both(principal: Principal, counted: Counted) -> tuple[str, str, dict[str, Any]]:
+    """From where to take the numbers of ended records, from where live ones, and the values of both."""
+    table = counted.table
+    kept, _ = visible_to(principal, "counts")
+    seen, values = visible_to(principal, table)
+    ended = f"FROM counts WHERE kind = :kind AND {kept}"
+    # MATERIALIZED: the live rows first, and not all that the principal sees
+    first = f"WITH live AS MATERIALIZED (SELECT * FROM {table} WHERE {counted.live}) SELECT * FROM live"
+    live = f"FROM ({first}) AS {table} WHERE {counted.listed} AND {seen}"
+    return ended, live, {"kind": counted.kind, **values}

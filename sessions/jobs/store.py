@@ -42,6 +42,12 @@ def first_tables(db: Database) -> None:
     db.run("CREATE INDEX session_additions_waiting ON session_additions (session, id) WHERE state = 'waiting'")
 
 
+@migrations()
+def in_order(db: Database) -> None:
+    db.run("DROP INDEX session_jobs_unfinished")
+    db.run(f"CREATE INDEX session_jobs_unfinished ON session_jobs (session, id) WHERE state IN {_UNFINISHED}")
+
+
 class JobStore:
     def __init__(self, db: Database) -> None:
         self._db = db

@@ -28,7 +28,7 @@ from sessions.models import Kind, SessionRequest
 from sessions.service import SessionService
 from sessions.statements.service import StatementService
 from tests.benchmarks.conftest import Record
-from tests.benchmarks.history import store_with
+from tests.unit.history import store_with
 
 PAGE = 100  # records in the store without history: a full page of Livy's
 HISTORIES = [int(many) for many in os.environ.get("HISTORIES", "20000,40000").split(",")]
