@@ -57,6 +57,10 @@ class BatchService:
     def page(self, principal: Principal, start: int, size: int) -> tuple[int, list[Batch]]:
         return self._store.page(principal, start, size)
 
+    def counts(self, principal: Principal) -> dict[BatchState, int]:
+        """How many there are in each state that one is in."""
+        return self._store.counts(principal)
+
     def search(
         self, principal: Principal, states: list[BatchState] | None, text: str, start: int, size: int
     ) -> tuple[int, list[Batch]]:

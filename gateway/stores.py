@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from batches.store import BatchStore
 from batches.store import migrations as batches
+from gateway.core.counts import migrations as counts
 from gateway.core.events import migrations as events
 from gateway.core.places.local import host_name
 from gateway.core.settings import Settings
@@ -19,7 +20,7 @@ from sessions.statements.store import migrations as statements
 from sessions.store import SessionStore
 from sessions.store import migrations as sessions
 
-MIGRATIONS = (core, events, drivers, sessions, statements, jobs, batches)
+MIGRATIONS = (core, events, counts, drivers, sessions, statements, jobs, batches)
 
 
 def open_store(settings: Settings) -> Database:

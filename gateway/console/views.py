@@ -5,7 +5,6 @@ Everything is bounded here: how many records are listed, how many lines of a log
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from batches.models import Batch
-from batches.states import BATCH_MOVES
+from batches.states import ENDED, BatchState
 from gateway.console.outputs import Failure, Piece, Text, pieces_of, shortened
 from gateway.core import logs
 from gateway.core.options import SparkOptions, redact, redact_args
@@ -25,7 +24,7 @@ from sessions.statements.states import UNFINISHED, StatementState
 from sessions.states import SessionState
 
 PAGE = 50  # records on a page
-LISTED = 1000  # newest records that pages reach and states are counted of
+LISTED = 1000  # newest records that pages reach
 STATEMENTS = 20  # on a page
 LOG_LINES = 1000  # on a page
 _LONGEST_LINE = 4000  # bytes of a line of a log
@@ -33,6 +32,7 @@ _CHUNK = 100  # lines of a log that a refreshed page keeps or replaces together
 _LONGEST_REASON = 4000  # characters
 
 Record = TypeVar("Record", Session, Batch)
+State = TypeVar("State", SessionState, BatchState)
 Facts = list[tuple[str, str]]
 
 
@@ -63,7 +63,7 @@ def pager(asked: int, total: int, size: int) -> Pager:
 
 @dataclass(frozen=True)
 class Listing(Generic[Record]):
-    """`counts`: records by state. `unlisted`: how many older ones neither pages nor counts reach."""
+    """`counts`: records by state. `unlisted`: how many older ones no page reaches."""
 
     records: list[Record]
     counts: Mapping[str, int]
@@ -73,20 +73,22 @@ class Listing(Generic[Record]):
     live: bool
 
 
-def newest(fetch: Callable[[int, int], tuple[int, list[Record]]], asked: int) -> Listing[Record]:
-    """Page `asked` of the records, newest first. `fetch` gives them by rising id, so the newest are its last."""
-    total, _ = fetch(0, 0)
-    _, rising = fetch(max(0, total - LISTED), LISTED)
-    records = rising[::-1]
-    place = pager(asked, len(records), PAGE)
+def newest(
+    fetch: Callable[[int, int], tuple[int, list[Record]]], counts: Mapping[State, int], asked: int
+) -> Listing[Record]:
+    """Page `asked` of the records. `fetch` gives them newest first; `counts` are all of them, by state."""
+    total = sum(counts.values())
+    reached = min(total, LISTED)
+    place = pager(asked, reached, PAGE)
     first = (place.number - 1) * PAGE
+    _, records = fetch(first, min(PAGE, reached - first))
     return Listing(
-        records=records[first : first + PAGE],
-        counts=Counter(record.state.value for record in records),
+        records=records,
+        counts={state.value: number for state, number in counts.items()},
         pager=place,
         total=total,
-        unlisted=max(0, total - LISTED),
-        live=any(is_live(record) for record in records),
+        unlisted=total - reached,
+        live=any(map(may_change, counts)),
     )
 
 
@@ -95,9 +97,11 @@ def newest(fetch: Callable[[int, int], tuple[int, list[Record]]], asked: int) ->
 
 def is_live(record: Session | Batch) -> bool:
     """Whether something about it may still change."""
-    if isinstance(record, Session):
-        return record.state is not SessionState.DEAD
-    return bool(BATCH_MOVES[record.state])
+    return may_change(record.state)
+
+
+def may_change(state: SessionState | BatchState) -> bool:
+    return state is not SessionState.DEAD if isinstance(state, SessionState) else state not in ENDED
 
 
 def spark_ui(record: Session | Batch) -> str | None:

@@ -116,10 +116,8 @@ class DriverPass:
 
     def _clear_strangers(self) -> None:
         """Remove folders whose driver is forgotten: an upload that was under way may have made one anew."""
-        folders = list(self._drivers.glob("*"))
-        known = self._store.ids()  # read after the folders: a driver is a row before it has one
-        for folder in folders:
-            if folder.name not in known:
+        for folder in list(self._drivers.glob("*")):
+            if self._store.is_forgotten(folder.name):  # asked after the folder was seen: a row is there before it
                 self._place.remove(folder)
 
     def _forget_unclaimed(self) -> None:

@@ -15,6 +15,11 @@ from sessions.drivers.models import Driver
 
 migrations = Migrations("drivers")
 
+# The words of an index's own condition: a query has to repeat them to be served by the index.
+_ALIVE = "state <> 'gone'"
+_MOVING = "state <> target"
+_UNCLAIMED = "claimed = 0"
+
 
 @migrations(was="sessions.first_tables")
 def first_table(db: Database) -> None:
@@ -45,6 +50,14 @@ def replacements(db: Database) -> None:
 @migrations()
 def hosts(db: Database) -> None:
     db.run("ALTER TABLE drivers ADD COLUMN host TEXT")
+
+
+@migrations()
+def rounds(db: Database) -> None:
+    """`claimed` is 0 once no session refers to the driver any more, not even an ended one."""
+    db.run("ALTER TABLE drivers ADD COLUMN claimed INTEGER NOT NULL DEFAULT 1")
+    db.run(f"CREATE INDEX drivers_moving ON drivers (created, id) WHERE {_MOVING}")
+    db.run(f"CREATE INDEX drivers_unclaimed ON drivers (state) WHERE {_UNCLAIMED}")
 
 
 # What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
@@ -79,19 +92,22 @@ class DriverStore:
         events.record(self._db, driver.created, whose, "driver", driver.id, driver.state.value)
 
     def release(self, driver: str) -> None:
-        """Want it gone: nobody has a claim on it any more."""
+        """Want it gone: nobody uses it any more."""
         self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
+        self._db.ring_on_commit()
+
+    def abandon(self, driver: str) -> None:
+        """Want it gone and then forgotten: no session refers to it any more. Call it in the transaction of that."""
+        self._db.run("UPDATE drivers SET target = 'gone', claimed = 0 WHERE id = :id", {"id": driver})
         self._db.ring_on_commit()
 
     def moving(self) -> list[Driver]:
         """Drivers of this host, or of none yet, that are not where they are wanted yet, oldest first."""
-        return self._select(
-            f"state <> 'gone' AND NOT (state = 'ready' AND target = 'ready') AND {HERE} ORDER BY created, id"
-        )
+        return self._select(f"{_MOVING} AND {HERE} ORDER BY created, id")
 
     def ready_ones(self) -> list[Driver]:
         """Of this host."""
-        return self._select(f"state = 'ready' AND target = 'ready' AND {HERE}")
+        return self._select(f"{_ALIVE} AND state = 'ready' AND target = 'ready' AND {HERE}")
 
     def find_all(self, ids: Iterable[str]) -> list[Driver]:
         """Those of these drivers that are on this host, or on none yet, and not gone."""
@@ -113,9 +129,9 @@ class DriverStore:
         found = self._select("id = :id", {"id": driver})
         return found[0] if found else None
 
-    def ids(self) -> set[str]:
-        """All drivers there are, gone ones too."""
-        return {row["id"] for row in self._db.rows("SELECT id FROM drivers")}
+    def is_forgotten(self, driver: str) -> bool:
+        """Whether there is no such driver, not even a gone one."""
+        return self._db.value("SELECT 1 FROM drivers WHERE id = :id", {"id": driver}) is None
 
     def is_gone(self, driver: str) -> bool:
         """Whether nothing of it runs any more."""
@@ -177,9 +193,7 @@ class DriverStore:
 
     def unclaimed(self) -> list[Driver]:
         """Gone drivers of this host, or of none, that no session refers to any more."""
-        return self._select(
-            f"state = 'gone' AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id) AND {HERE}"
-        )
+        return self._select(f"{_UNCLAIMED} AND state = 'gone' AND {HERE}")
 
     def remove(self, driver: str) -> None:
         self._db.run("DELETE FROM drivers WHERE id = :id AND state = 'gone'", {"id": driver})

@@ -48,6 +48,12 @@ def cancels(db: Database) -> None:
     db.run("ALTER TABLE session_jobs ADD COLUMN cancelled TEXT")
 
 
+@migrations()
+def in_order(db: Database) -> None:
+    db.run("DROP INDEX session_jobs_unfinished")
+    db.run(f"CREATE INDEX session_jobs_unfinished ON session_jobs (session, id) WHERE state IN {_UNFINISHED}")
+
+
 class JobStore:
     """As one host sees it, which runs those of sessions whose driver is there."""
 

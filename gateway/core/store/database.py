@@ -162,6 +162,14 @@ class Database(ABC):
         self.run("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
         self.run("INSERT INTO migrations (name) VALUES (:name)", {"name": name})
 
+    @abstractmethod
+    def create_texts(self, table: str) -> None:
+        """Make a table of `rowid` (whole numbers) and `text` in which an index serves `text LIKE`.
+
+        It does for patterns that hold three characters in a row which are no wildcards. Who keeps the texts keeps them
+        in lower case and without backslashes: databases differ in what those mean to LIKE.
+        """
+
     # ------------------------------------------------------------ what an adapter is
 
     @property

@@ -116,6 +116,10 @@ class SqliteDatabase(Database):
             names |= {row["name"] for row in self.rows(noted)}
         return names
 
+    def create_texts(self, table: str) -> None:
+        # "none": LIKE needs no places within a text, and the index is half as large without them.
+        self.run(f"CREATE VIRTUAL TABLE {table} USING fts5 (text, tokenize = 'trigram', detail = 'none')")
+
     # ------------------------------------------------------------ statements
 
     def _execute(self, sql: str, values: Mapping[str, Any]) -> Cursor:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway import stores
 from gateway.core.errors import InvalidRequest, Misconfigured, Unavailable
 from gateway.core.store import postgres_lease
 from gateway.core.store.postgres import MOST_CONNECTIONS, PostgresDatabase
@@ -24,7 +25,7 @@ _DEADLINE = 60.0  # seconds, on a busy machine
 def database(postgres: PostgresServer) -> Iterator[str]:
     """The name of an empty database."""
     name = postgres.create()
-    postgres.execute("CREATE TABLE counts (n BIGINT); INSERT INTO counts VALUES (0)", name)
+    postgres.execute("CREATE TABLE tally (n BIGINT); INSERT INTO tally VALUES (0)", name)
     yield name
     postgres.drop(name)
 
@@ -57,7 +58,7 @@ def role(server: PostgresServer, database: str, options: str = "") -> Iterator[s
     try:
         yield server.url(database).replace("gateway@", "guest@")
     finally:
-        server.execute("DROP OWNED BY guest", database)
+        server.execute("REASSIGN OWNED BY guest TO gateway; DROP OWNED BY guest", database)
         server.execute("DROP ROLE guest")
 
 
@@ -114,13 +115,13 @@ def test_a_server_that_restarts_is_away_for_as_long_as_it_is(postgres: PostgresS
         postgres.stop()
         try:
             with pytest.raises(Unavailable, match="see that it runs"):
-                db.value("SELECT n FROM counts")
+                db.value("SELECT n FROM tally")
             db.ring()  # only shortens a wait: no error
         finally:
             postgres.start()
-        assert db.value("SELECT n FROM counts") == 0
+        assert db.value("SELECT n FROM tally") == 0
         with db.transaction():
-            db.run("UPDATE counts SET n = 1")
+            db.run("UPDATE tally SET n = 1")
         assert select.select([listener], [], [], _DEADLINE)[0], "it rings: rows may have changed meanwhile"
         listener.drain()
         db.ring()
@@ -133,10 +134,10 @@ def test_a_connection_that_is_lost_in_a_transaction_takes_it_back(
     postgres: PostgresServer, database: str, db: PostgresDatabase
 ) -> None:
     with pytest.raises(Unavailable), db.transaction():
-        db.run("UPDATE counts SET n = 1")
+        db.run("UPDATE tally SET n = 1")
         postgres.execute(f"SELECT pg_terminate_backend({db.value('SELECT pg_backend_pid()')})", database)
-        db.run("UPDATE counts SET n = 2")
-    assert db.value("SELECT n FROM counts") == 0
+        db.run("UPDATE tally SET n = 2")
+    assert db.value("SELECT n FROM tally") == 0
 
 
 def test_too_many_connections(postgres: PostgresServer, database: str, open_store: Open) -> None:
@@ -152,9 +153,9 @@ def test_too_many_connections(postgres: PostgresServer, database: str, open_stor
 )
 def test_what_the_server_lacks_is_told(db: PostgresDatabase, code: str, helps: str) -> None:
     with pytest.raises(Unavailable, match=f"no more.*{helps}"), db.transaction():
-        db.run("UPDATE counts SET n = 1")
+        db.run("UPDATE tally SET n = 1")
         db.run(f"DO $$ BEGIN RAISE EXCEPTION 'no more' USING ERRCODE = '{code}'; END $$")
-    assert db.value("SELECT n FROM counts") == 0
+    assert db.value("SELECT n FROM tally") == 0
 
 
 def test_a_statement_that_takes_too_long(postgres: PostgresServer, database: str, db: PostgresDatabase) -> None:
@@ -170,9 +171,9 @@ def test_another_process_that_writes_for_long(postgres: PostgresServer, database
     with first.transaction():
         with pytest.raises(Unavailable, match="another process writes"), second.transaction():
             pass
-        assert second.value("SELECT n FROM counts") == 0, "readers do not wait"
+        assert second.value("SELECT n FROM tally") == 0, "readers do not wait"
     with second.transaction():
-        second.run("UPDATE counts SET n = 1")
+        second.run("UPDATE tally SET n = 1")
 
 
 def test_a_server_that_takes_no_writes(postgres: PostgresServer, database: str, db: PostgresDatabase) -> None:
@@ -207,13 +208,22 @@ def test_a_database_that_will_do(db: PostgresDatabase) -> None:
     db.check()
 
 
+def test_the_owner_of_a_database_may_do_all_that_is_needed(postgres: PostgresServer, database: str, open_store: Open):
+    with role(postgres, database) as url:
+        postgres.execute(f"ALTER DATABASE {database} OWNER TO guest")
+        with closing(open_store(url)) as db:
+            db.check()
+            assert db.migrate(stores.MIGRATIONS) and db.pending(stores.MIGRATIONS) == []
+            assert db.value("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%gin_trgm_ops%'") == 1
+
+
 def test_a_role_that_may_make_no_tables(postgres: PostgresServer, database: str, open_store: Open) -> None:
     with role(postgres, database) as url:
         db = open_store(url)
         with pytest.raises(Misconfigured, match='GRANT USAGE, CREATE ON SCHEMA public TO "guest"'):
             db.check()
         with pytest.raises(Unavailable, match="permission denied.*grant"):
-            db.run("UPDATE counts SET n = 1")
+            db.run("UPDATE tally SET n = 1")
 
 
 def test_a_database_that_keeps_no_unicode(postgres: PostgresServer, open_store: Open) -> None:
@@ -269,23 +279,35 @@ with PostgresDatabase(sys.argv[1]).lease("watch"):
 """
 
 
-@pytest.mark.parametrize("how", ["taken by another", "not renewed in time"])
-def test_a_holder_that_loses_its_lease_ends(
-    how: str, postgres: PostgresServer, database: str, db: PostgresDatabase
-) -> None:
+@contextmanager
+def held(url: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lease, for two seconds a time."""
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDS, postgres.url(database)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDS, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        assert holder.stdout is not None and holder.stderr is not None
-        assert holder.stdout.readline() == "holds\n"
-        if how == "taken by another":
-            db.run("UPDATE leases SET holder = 'boot pid:[1] 7 7 uuid'")
-        else:
-            postgres.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 0")
-            postgres.execute("ALTER ROLE gateway NOSUPERUSER")
-        assert holder.wait(_DEADLINE) == 1
-        assert "lease watch could not be renewed" in holder.stderr.read()
+        assert holder.stdout is not None and holder.stdout.readline() == "holds\n"
+        yield holder
     finally:
         holder.kill()
         holder.communicate()
+
+
+def ends(holder: subprocess.Popen[str]) -> bool:
+    assert holder.stderr is not None
+    return holder.wait(_DEADLINE) == 1 and "lease watch could not be renewed" in holder.stderr.read()
+
+
+def test_a_holder_whose_lease_another_has_ends(postgres: PostgresServer, database: str, db: PostgresDatabase) -> None:
+    with held(postgres.url(database)) as holder:
+        db.run("UPDATE leases SET holder = 'boot pid:[1] 7 7 uuid'")
+        assert ends(holder)
+
+
+def test_a_holder_that_cannot_renew_its_lease_ends(postgres: PostgresServer, database: str) -> None:
+    with role(postgres, database) as url:
+        postgres.execute("GRANT ALL ON SCHEMA public TO guest", database)
+        with held(url) as holder:
+            postgres.execute("ALTER ROLE guest NOLOGIN")
+            postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guest'")
+            assert ends(holder)
