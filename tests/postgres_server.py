@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ _ROLE = "gateway"
 _REQUIRED = "TEST_POSTGRES"  # when it is "required", its absence is a failure
 # Nothing of it needs to outlive a power cut.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=32MB")
-_DEADLINE = 60.0  # seconds, on a busy machine
+_WAIT = ("-w", "-t", "60")  # seconds, on a busy machine
 
 
 def binaries() -> Path:
@@ -46,7 +44,6 @@ class PostgresServer:
         self._as: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if _is_root() else {}
         self._port = _free_port()
         self._made = 0
-        self._process: subprocess.Popen[bytes] | None = None
 
     def open(self) -> PostgresServer:
         password = self.folder / "password"
@@ -60,25 +57,18 @@ class PostgresServer:
         return self
 
     def start(self) -> None:
+        """No child of the tests' process, some of which end all of those."""
         settings = [*_FAST, "listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}"]
-        options = [word for setting in settings for word in ("-c", setting)]
-        with open(self.folder / "log", "ab") as log:
-            self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._data, "-p", str(self._port), *options],
-                cwd="/",
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # what is signalled to the tests' process group is not meant for it
-                **self._as,
-            )
-        self._wait_until_ready()
+        options = " ".join([f"-p {self._port}", *(f"-c {setting}" for setting in settings)])
+        self._run("pg_ctl", "start", "-D", str(self._data), "-l", str(self.folder / "log"), "-o", options, *_WAIT)
 
     def stop(self) -> None:
         """As its operator would, at once: connections are told that it goes."""
-        self._end(signal.SIGINT)
+        self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", *_WAIT)
 
     def close(self) -> None:
-        self._end(signal.SIGQUIT)
+        if (self._data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "immediate", *_WAIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str) -> str:
@@ -106,24 +96,10 @@ class PostgresServer:
         return self.folder / "data"
 
     def _run(self, program: str, *words: str) -> None:
-        done = subprocess.run([self._programs / program, *words], cwd="/", capture_output=True, text=True, **self._as)
-        assert done.returncode == 0, done.stderr
-
-    def _wait_until_ready(self) -> None:
-        end = time.monotonic() + _DEADLINE
-        while True:
-            try:
-                return self.execute("SELECT 1")
-            except psycopg.OperationalError as error:
-                if time.monotonic() > end:
-                    pytest.fail(f"{error}\n{(self.folder / 'log').read_text()}")
-                time.sleep(0.02)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(_DEADLINE)
-            self._process = None
+        output = self.folder / "output"  # a file: the server would keep a pipe open
+        with open(output, "w") as file:
+            done = subprocess.run([self._programs / program, *words], cwd="/", stdout=file, stderr=file, **self._as)
+        assert done.returncode == 0, output.read_text()
 
 
 def _is_root() -> bool:
