@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from gateway.core import clusters, names
-from gateway.core.errors import GatewayError, InvalidRequest, Misconfigured
+from gateway.core.errors import AlreadyExists, GatewayError, InvalidRequest, Misconfigured
 from gateway.core.faults import Code, Fault
 from gateway.core.identity import ANONYMOUS
 from gateway.core.options import SparkOptions
@@ -64,6 +64,8 @@ class DeclaredPass:
     def _open(self, chosen: str, request: SessionRequest) -> None:
         try:
             session = self._service.open(ANONYMOUS, request, chosen)
+        except AlreadyExists:
+            pass  # another gateway of the store was first
         except GatewayError as error:
             if self._said.get(chosen) != str(error):
                 log.error("permanent session %s cannot be opened: %s", chosen, error, extra={"action": "open"})

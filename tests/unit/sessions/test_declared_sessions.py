@@ -113,3 +113,12 @@ def test_what_does_not_fit_is_told_with_the_fix(table: dict[str, Any], said: str
 def test_an_id_must_fit_into_a_path(settings: Settings) -> None:
     with pytest.raises(Misconfigured, match="without a slash"):
         declared(dataclasses.replace(settings, permanent_sessions={"a/b": {}}))
+
+
+def test_one_that_another_gateway_opens_at_the_same_time_is_no_error(
+    declare, session_store: SessionStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(daily={})
+    monkeypatch.setattr(session_store, "number_of", lambda *_: None)
+    declare(daily={})
+    assert len(ids(session_store)) == 1 and caplog.messages == []
