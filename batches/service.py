@@ -63,6 +63,10 @@ class BatchService:
         """Newest first, and of those in these states whose UUID or request holds `text`, whatever its case."""
         return self._store.search(principal, list(BatchState) if states is None else states, text, start, size)
 
+    def counts(self, principal: Principal) -> dict[str, int]:
+        """How many there are, by state."""
+        return self._store.counts(principal)
+
     def delete(self, principal: Principal, ref: str) -> None:
         """Kill the batch if it runs and forget it. Returns when its processes have ended, or nobody can wait for it."""
         batch = self.find(principal, ref)

@@ -87,6 +87,13 @@ class BatchStore:
         found = self._select(f"{column} = :ref AND {_LISTED} AND {visible}", {"ref": ref, **values})
         return found[0] if found else None
 
+    def counts(self, principal: Principal) -> dict[str, int]:
+        """How many there are by state."""
+        visible, values = visible_to(principal, "batches")
+        sql = f"SELECT state, count(*) AS number FROM batches WHERE {_LISTED} AND {visible} GROUP BY state"
+        none = dict.fromkeys((state.value for state in BatchState), 0)
+        return none | {row["state"]: row["number"] for row in self._db.rows(sql, values)}
+
     def page(self, principal: Principal, start: int, size: int) -> tuple[int, list[Batch]]:
         """How many there are, and those from position `start` on, by rising id."""
         visible, values = visible_to(principal, "batches")

@@ -96,6 +96,10 @@ class SessionService:
         """How many there are, and those from position `start` on, by rising id unless `newest_first`."""
         return self._store.page(principal, start, size, newest_first=newest_first)
 
+    def counts(self, principal: Principal) -> dict[str, int]:
+        """How many there are, by state."""
+        return self._store.counts(principal)
+
     def stop(self, principal: Principal, ref: str) -> None:
         """End the session; it stays listed, and its results readable. Returns as `delete` does."""
         session = self.look(principal, ref)

@@ -21,6 +21,7 @@ from sessions.drivers.models import Driver
 from sessions.drivers.store import DriverStore
 from sessions.models import Session, SessionRequest
 from sessions.parts import Part
+from sessions.states import SessionState
 
 migrations = Migrations("sessions")
 
@@ -166,6 +167,13 @@ class SessionStore:
         )
         total = self._db.value(f"SELECT count(*) FROM sessions WHERE {visible}", values)
         return int(total), [Session.of(row) for row in rows]
+
+    def counts(self, principal: Principal) -> dict[str, int]:
+        """How many there are by state; a busy one is idle here."""
+        visible, values = visible_to(principal, "sessions")
+        sql = f"SELECT state, count(*) AS number FROM sessions WHERE {visible} GROUP BY state"
+        stored = [state.value for state in SessionState if state is not SessionState.BUSY]
+        return dict.fromkeys(stored, 0) | {row["state"]: row["number"] for row in self._db.rows(sql, values)}
 
     def live(self) -> list[Lifetime]:
         """The live sessions that may expire."""
