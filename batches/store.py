@@ -135,6 +135,9 @@ class BatchStore:
             "state = 'starting' AND target = 'finished' ORDER BY id LIMIT :free", {"free": max(0, free)}
         )
 
+    def not_ended(self) -> list[Batch]:
+        return self._select("state IN ('starting', 'running') ORDER BY id")
+
     def running(self) -> list[Batch]:
         return self._select("state = 'running' ORDER BY id")
 

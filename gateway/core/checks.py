@@ -37,6 +37,11 @@ def faults(
         yield Fault(
             "conf", Code.SETTING, f"conf has what may not be chosen here: {forbidden}", "leave it out", forbidden
         )
+    for name in ("driver_cores", "executor_cores", "num_executors"):
+        number = getattr(options, name)
+        if number is not None and not 0 <= number < 2**31:
+            reason = f"{_wire(name)} is {number}"
+            yield Fault(_wire(name), Code.MISFIT, reason, "give a whole number from 1 up", str(number))
     fields = options.fields_as_conf()
     named = {key: _wire(FIELDS[key]) for key in fields}
     yield from conf_values.faults({**options.conf, **fields}, named)

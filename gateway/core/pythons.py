@@ -1,5 +1,7 @@
 """Which Python an application's driver and executors run on: one of the request's, of its archives, or the cluster's.
 
+Who names none gets the environment of sessions/requirements.txt, which `make setup` makes beside the gateway's own.
+
 Decides as spark-submit does, and adds what it leaves out: in client deploy mode a Python inside an archive must be on
 the gateway's host before Spark starts. `gateway/core/unpack.py` brings it there. Starts nothing itself.
 https://spark.apache.org/docs/latest/api/python/user_guide/python_packaging.html
@@ -34,6 +36,7 @@ _ARCHIVE_KEYS = ("spark.archives", "spark.yarn.dist.archives")
 _TAKEN = (
     "exit",
     "exit.part",
+    "left.json",
     "log",
     "pid",
     "ready.json",
@@ -43,6 +46,7 @@ _TAKEN = (
     unpack.FAILURE,
 )  # in a working folder
 _FORMATS = (".tar.gz", ".tgz", ".tar", ".zip")
+_ENVIRONMENT = Path(__file__).parents[2] / ".venv-session"
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,24 @@ class Pythons:
         return [sys.executable, "-I", unpack.__file__, json.dumps(options)]
 
 
+def default(here: ClusterSettings) -> str:
+    """The Python of who names none: the cluster's, else that of the environment for sessions, else the gateway's own.
+
+    An environment of another version of Python is none: its sessions could not use the gateway's kernel.
+    """
+    if here.python:
+        return here.python
+    python = _ENVIRONMENT / "bin" / "python"
+    packages = _ENVIRONMENT / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    return str(python) if python.exists() and packages.exists() else sys.executable
+
+
 def choose(conf: Mapping[str, str], here: ClusterSettings, *, of_archives: bool) -> Pythons:
     """The Pythons of an application with this conf, started in client deploy mode.
 
     `of_archives`: a Python in an archive is the application's own even if no conf says so.
     """
-    fallback = here.python or sys.executable
+    fallback = default(here)
     driver, executors = _first(conf, _FOR_DRIVER), _first(conf, _FOR_EXECUTORS)
     archives = [archive for archive in archives_of(conf) if _can_be_unpacked(archive)]
     if driver is None and executors is None:

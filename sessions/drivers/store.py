@@ -80,6 +80,14 @@ class DriverStore:
         """Those of these drivers that are not gone."""
         return [driver for one in ids for driver in self._select("state <> 'gone' AND id = :id", {"id": one})]
 
+    def not_gone(self) -> list[tuple[int | None, bool, Driver]]:
+        """(its session, whether that is permanent, driver) of every driver; None: the session is deleted already."""
+        rows = self._db.rows(
+            "SELECT drivers.*, sessions.id AS session, sessions.permanent FROM drivers"
+            " LEFT JOIN sessions ON sessions.driver = drivers.id WHERE drivers.state <> 'gone' ORDER BY sessions.id"
+        )
+        return [(row["session"], bool(row["permanent"]), Driver.of(row)) for row in rows]
+
     def find(self, driver: str) -> Driver | None:
         """The driver, gone or not; None when it is forgotten."""
         found = self._select("id = :id", {"id": driver})

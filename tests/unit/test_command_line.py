@@ -50,6 +50,13 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0")
     assert answer.returncode == 0, answer.stdout
     assert "Java" in answer.stdout
+    assert f"ok   Python of sessions: {ROOT}/.venv-session/bin/python\n" in answer.stdout
+
+
+def test_doctor_names_a_python_that_is_not_there(tmp_path: Path) -> None:
+    answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0", SPARK_GATEWAY_PYTHON="/nowhere/python")
+    assert answer.returncode == 1
+    assert "FAIL Python of sessions: setting python is '/nowhere/python'" in answer.stdout
 
 
 @pytest.mark.parametrize(

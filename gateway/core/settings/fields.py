@@ -132,6 +132,10 @@ class Settings(_OfCluster):
         "Give a session a new driver when a cancelled statement or job does not stop and its driver has to be ended;"
         " its variables are lost, and what waits runs without them. false: the session ends.",
     )
+    orphan_timeout: timedelta = _setting(
+        timedelta(hours=1),
+        "A session that has had neither a supervisor on its host nor work for this long ends by itself; 0: never.",
+    )
     max_statements_waiting: int = _setting(1000, "Unfinished statements of one session at most; more are refused.")
     statements_retained: int = _setting(1000, "Newest statements of one session that are kept.")
     statement_output_limit: int = _setting(100 * 2**20, "Largest text output of one statement, bytes; the rest is cut.")

@@ -18,6 +18,38 @@ DRIVER, BOTH = "spark.pyspark.driver.python", "spark.pyspark.python"
 YARN, EXECUTORS = "spark.yarn.appMasterEnv.PYSPARK_PYTHON", "spark.executorEnv.PYSPARK_PYTHON"
 
 
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the environment for sessions would be."""
+    monkeypatch.setattr(pythons, "_ENVIRONMENT", tmp_path / "environment")
+    return tmp_path / "environment"
+
+
+def make_environment(folder: Path, version: str) -> str:
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    (folder / "lib" / f"python{version}").mkdir(parents=True)
+    return str(folder / "bin" / "python")
+
+
+def test_who_names_none_gets_the_environment_for_sessions(here: ClusterSettings, environment: Path) -> None:
+    python = make_environment(environment, f"{sys.version_info[0]}.{sys.version_info[1]}")
+    for sessions in (True, False):
+        chosen = pythons.choose({}, here, of_archives=sessions)
+        assert (chosen.driver, chosen.executors) == (python, python)
+    assert pythons.choose({DRIVER: "/d"}, here, of_archives=True).executors == python
+    assert pythons.default(dataclasses.replace(here, python="/opt/python")) == "/opt/python"
+
+
+def test_an_environment_that_cannot_have_the_kernel_is_left_alone(here: ClusterSettings, environment: Path) -> None:
+    python = make_environment(environment, "3.9")
+    assert pythons.default(here) == sys.executable
+    (environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}").mkdir()
+    Path(python).unlink()
+    Path(python).symlink_to("/gone/python")
+    assert pythons.default(here) == sys.executable
+
+
 @pytest.mark.parametrize(
     ("conf", "driver", "executors"),
     [
