@@ -31,10 +31,11 @@ def main(context: click.Context, config: Path | None) -> None:
 def serve(settings: Settings) -> None:
     """Serve HTTP, with the supervisor beside it."""
     from gateway import doctor
-    from gateway.server import Children, web_command
+    from gateway.server import Children, share_metrics, web_command
 
     doctor.require_startable(settings)
     click.echo(doctor.where(settings))
+    share_metrics(settings)
     Children({"supervisor": [sys.executable, "-m", "gateway", "supervise"], "web": web_command(settings)}).run()
     from gateway import stop as stopping  # now, for the same reason as in doctor
     from gateway import stores

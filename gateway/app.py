@@ -18,7 +18,7 @@ from gateway.core.clock import utc_now
 from gateway.core.places.local import host_name
 from gateway.core.settings import Settings, reading
 from gateway.core.waiting import Waiting
-from gateway.web import headers, middleware, scopes
+from gateway.web import headers, metrics, middleware, scopes
 from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
 from gateway.web.middleware import Front
@@ -66,6 +66,7 @@ def _assemble(settings: Settings, dialects: list[Dialect]) -> Flask:
     app.json = JsonProvider(app)
     app.config.from_mapping(_config(settings))
     app.url_map.merge_slashes = False
+    metrics.register(app)
     headers.register(app, settings)
     scopes.register(app)
     middleware.register(app)

@@ -37,14 +37,12 @@ def faults(
         yield Fault(
             "conf", Code.SETTING, f"conf has what may not be chosen here: {forbidden}", "leave it out", forbidden
         )
-    for name in ("driver_cores", "executor_cores", "num_executors"):
-        number = getattr(options, name)
-        if number is not None and not 0 <= number < 2**31:
-            reason = f"{_wire(name)} is {number}"
-            yield Fault(_wire(name), Code.MISFIT, reason, "give a whole number from 1 up", str(number))
+    numbers = list(_number_faults(options))
+    yield from numbers
+    told = {fault.field for fault in numbers}
     fields = options.fields_as_conf()
     named = {key: _wire(FIELDS[key]) for key in fields}
-    yield from conf_values.faults({**options.conf, **fields}, named)
+    yield from (one for one in conf_values.faults({**options.conf, **fields}, named) if one.field not in told)
     for name in ("jars", "py_files", "files", "archives"):
         for path in getattr(options, name):
             yield from paths.faults_listed(_wire(name), path, settings, here)
@@ -56,6 +54,14 @@ def faults(
         if "," in file and not file.endswith((".py", ".R")):  # a jar, which Spark lists among the others
             reason = f"file: '{file}' has a comma, at which Spark parts a list of jars"
             yield Fault("file", Code.MISFIT, reason, "rename the file", file)
+
+
+def _number_faults(options: SparkOptions) -> Iterator[Fault]:
+    for name in ("driver_cores", "executor_cores", "num_executors"):
+        number = getattr(options, name)
+        if number is not None and not 0 <= number < 2**31:
+            reason = f"{_wire(name)} is {number}"
+            yield Fault(_wire(name), Code.MISFIT, reason, "give a whole number from 1 up", str(number))
 
 
 def word_faults(field: str, word: str) -> Iterator[Fault]:

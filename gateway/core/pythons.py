@@ -164,9 +164,15 @@ def _folder(python: str) -> str | None:
 def _archive(text: str) -> Archive:
     """One entry of a list of archives: a path or URL, with the folder's name behind # (else the file's)."""
     path, _, name = text.partition("#")
-    parts = urlsplit(path)
-    here = Path(unquote(parts.path) if parts.scheme else path) if parts.scheme in ("", "file") else None
-    return Archive(name or path.rpartition("/")[2], here)
+    return Archive(name or path.rpartition("/")[2], _here(path))
+
+
+def _here(path: str) -> Path | None:
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return None  # no path and no URL, as its own check says
+    return Path(unquote(parts.path) if parts.scheme else path) if parts.scheme in ("", "file") else None
 
 
 def _can_be_unpacked(archive: Archive) -> bool:

@@ -11,6 +11,7 @@ import os
 import signal
 from datetime import datetime, timedelta
 
+from gateway.core import metrics
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.places.place import AT_ONCE, Ladder, Place
@@ -86,6 +87,8 @@ class DriverPass:
         ready = driver_process.readiness(driver)
         if ready is not None and ready.error is None:
             self._store.ready(driver.id, ready.app_id, ready.ui_url, now)
+            if driver.launched is not None:
+                metrics.STARTS.observe((now - driver.launched).total_seconds())
             log.info("ready", extra={"driver": driver.id, "action": "ready"})
             return False
         if driver.launched and now - driver.launched > self._settings.driver_start_timeout:

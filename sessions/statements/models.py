@@ -42,8 +42,10 @@ class Statement:
             return self.output
         envelope = json.loads(self.output)
         printed = envelope.get("data", {}).get("text/plain", "")
-        lines = [f"{line}\n" for line in printed.removesuffix("\n").split("\n")] if printed else []
-        return json.dumps({**envelope, "traceback": lines + envelope["traceback"]}, separators=(",", ":"))
+        if not printed:
+            return self.output
+        lines = [f"{line}\n" for line in printed.removesuffix("\n").split("\n")]
+        return json.dumps({**envelope, "traceback": lines + envelope.get("traceback", [])}, separators=(",", ":"))
 
     @classmethod
     def of(cls, row: Row) -> Statement:

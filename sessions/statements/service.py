@@ -90,6 +90,10 @@ class StatementService:
         session = self._sessions.look(principal, ref)
         return self._store.page(session.id, start, size, newest_first=True, output_limit=output_limit)
 
+    def counts(self, principal: Principal) -> dict[str, int]:
+        """How many have not ended, by state."""
+        return self._store.counts(principal)
+
     def cancel(self, principal: Principal, ref: str, number: int) -> None:
         """Cancel a statement; nothing happens when there is none or it has ended. Raises SessionEnded."""
         self._sessions.live(principal, ref)

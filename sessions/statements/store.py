@@ -12,11 +12,12 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
+from gateway.core.identity import Principal, visible_to
 from gateway.core.store.database import Database, Migrations, Row
 from sessions.drivers.claims import Claim, claim_of
 from sessions.drivers.store import HERE
 from sessions.statements.models import Statement, error_output
-from sessions.statements.states import StatementState
+from sessions.statements.states import UNFINISHED, StatementState
 from sessions.store import belonging_of
 
 migrations = Migrations("statements")
@@ -86,6 +87,17 @@ class StatementStore:
             "SELECT * FROM statements WHERE session = :session AND id = :id", {"session": session, "id": number}
         )
         return None if row is None else Statement.of(row)
+
+    def counts(self, principal: Principal) -> dict[str, int]:
+        """How many have not ended, by state."""
+        visible, values = visible_to(principal, "sessions")
+        sql = (
+            "SELECT statements.state AS state, count(*) AS number FROM statements"
+            f" JOIN sessions ON sessions.id = statements.session WHERE statements.state IN {_UNFINISHED} AND {visible}"
+            " GROUP BY statements.state"
+        )
+        none = dict.fromkeys((state.value for state in UNFINISHED), 0)
+        return none | {row["state"]: row["number"] for row in self._db.rows(sql, values)}
 
     def page(
         self, session: int, start: int, size: int, *, newest_first: bool, output_limit: int | None = None

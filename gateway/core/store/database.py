@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.core import metrics
+
 Row = dict[str, Any]
 _NONE: Mapping[str, Any] = {}
 
@@ -77,7 +79,7 @@ class Database(ABC):
 
     def rows(self, sql: str, values: Mapping[str, Any] = _NONE) -> list[Row]:
         """All rows of a query, or of a write with RETURNING."""
-        with self._told():
+        with self._told(), metrics.STORE.time():
             cursor = self._execute(sql, values)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row)) for row in cursor.fetchall()]
@@ -88,13 +90,13 @@ class Database(ABC):
 
     def value(self, sql: str, values: Mapping[str, Any] = _NONE) -> Any:
         """The first column of the first row, or None."""
-        with self._told():
+        with self._told(), metrics.STORE.time():
             found = self._execute(sql, values).fetchall()
         return found[0][0] if found else None
 
     def run(self, sql: str, values: Mapping[str, Any] = _NONE) -> int:
         """Do a write without RETURNING; the number of rows it touched."""
-        with self._told():
+        with self._told(), metrics.STORE.time():
             return int(self._execute(sql, values).rowcount)
 
     @contextmanager

@@ -110,6 +110,10 @@ def test_a_python_in_an_archive_that_cannot_be_unpacked_here_is_refused(archive:
     assert "/path/to/file#NAME" in fault.fix
 
 
+def test_an_archive_that_is_no_url_is_anothers_to_refuse(here: ClusterSettings) -> None:
+    assert list(pythons.faults(SparkOptions(archives=["http://[::1"]), here)) == []
+
+
 @pytest.mark.parametrize("python", [sys.executable, "python3", IN_ARCHIVE, "env/bin/python"])
 def test_a_python_that_is_there_passes(python: str, here: ClusterSettings) -> None:
     assert list(pythons.faults(SparkOptions(conf={BOTH: python}, archives=["/env.tar.gz#env"]), here)) == []

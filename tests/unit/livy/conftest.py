@@ -86,7 +86,8 @@ class Gateway:
     def answer(self, session: int, **output: Any) -> int:
         """Run the next statement of a session to its end; its number."""
         (statement,) = (one for one in self.statements.claim(utc_now()) if one.session == session)
-        envelope = {"status": "ok", "execution_count": statement.id, "data": {"text/plain": "2"}, **output}
+        good = {} if output.get("status") == "error" else {"data": {"text/plain": "2"}}
+        envelope = {"status": "ok", "execution_count": statement.id, **good, **output}
         text = json.dumps(envelope, separators=(",", ":"))
         self.statements.finish(session, statement.id, text, utc_now(), utc_now())
         return statement.id

@@ -104,8 +104,8 @@ def test_all_faults_of_a_session_come_at_once_in_the_order_of_the_rules(service:
         ("name", Code.NAME),
         ("conf.spark.jars.packages", Code.MISFIT),
         ("conf", Code.SETTING),
-        ("conf.spark.ui.enabled", Code.MISFIT),
         ("driverCores", Code.MISFIT),
+        ("conf.spark.ui.enabled", Code.MISFIT),
         ("jars", Code.RELATIVE),
         ("jars", Code.ABSENT),
     ]
