@@ -75,7 +75,7 @@ class BatchStore:
                     },
                 )
             except Conflict as error:
-                raise DuplicateName("session", request.options.name or "") from error
+                raise DuplicateName("batch", request.options.name or "") from error
             assert row is not None
             events.record(db, now, whose, "batch", row["id"], "starting")
         return Batch.of(row)
@@ -127,6 +127,9 @@ class BatchStore:
         return self._select(
             "state = 'starting' AND target = 'finished' ORDER BY id LIMIT :free", {"free": max(0, free)}
         )
+
+    def not_ended(self) -> list[Batch]:
+        return self._select("state IN ('starting', 'running') ORDER BY id")
 
     def running(self) -> list[Batch]:
         return self._select("state = 'running' ORDER BY id")

@@ -61,7 +61,7 @@ class Submitter:
 def find_application(batch: Batch, place: Place) -> Application | None:
     """The Spark application of a running batch, asked from the Spark UI that it serves. Takes a while."""
     try:
-        host, text = (batch.folder / _UI_ADDRESS).read_text().split()
+        host, text = (batch.folder / _UI_ADDRESS).read_text("utf-8").split()
         first = int(text)
     except (OSError, ValueError):
         return None

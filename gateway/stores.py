@@ -34,6 +34,11 @@ def open_and_migrate(settings: Settings) -> Database:
     return db
 
 
+def is_supervised(settings: Settings) -> bool:
+    """Whether a supervisor of this host runs."""
+    return open_store(settings).is_leased(SUPERVISOR)
+
+
 class Stores:
     """Every store over one database."""
 

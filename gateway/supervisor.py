@@ -21,14 +21,18 @@ from gateway.core.clusters import Clusters
 from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
+from gateway.core.waiting import Waiting
 from sessions.drivers.kernels import Kernels
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
+from sessions.drivers.stuck import StuckDrivers
+from sessions.jobs.reconcile import UploadPass
 from sessions.jobs.runner import JobRunner
 from sessions.permanent import DeclaredPass
 from sessions.reconcile import SessionPass
 from sessions.service import SessionService
 from sessions.statements.runner import Runner
+from sessions.streams import StreamWatch
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +53,15 @@ class Supervisor:
         store = stores.Stores(db)
         self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
         kernels = Kernels(utc_now, store.drivers.give_up)
-        self._runner = Runner(store.statements, utc_now, kernels)
-        self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running, kernels)
-        self._sessions = SessionPass(store.sessions, settings, utc_now)
-        service = SessionService(store.sessions, store.drivers, settings, utc_now)
+        stuck = StuckDrivers(store.drivers, utc_now, replace=settings.restart_stuck_sessions)
+        streams = StreamWatch(store.sessions, store.drivers, utc_now)
+        self._runner = Runner(store.statements, store.drivers, utc_now, kernels, stuck)
+        self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running, kernels, stuck)
+        self._sessions = SessionPass(store.sessions, settings, utc_now, streams.may_expire)
+        service = SessionService(store.sessions, store.drivers, settings, utc_now, Waiting(settings.web_threads))
         self._declared = DeclaredPass(store.sessions, service, settings)
         self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
+        self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
 
     async def run(self) -> None:
@@ -122,6 +129,7 @@ class Supervisor:
     def _expire(self) -> None:
         self._sessions.expire()
         self._declared()
+        self._uploads()
         self._batches.expire()
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
         self._awake.set()

@@ -39,6 +39,10 @@ _SESSION = (
 )
 
 
+# permanent ones, and others whose driver was ended in order to be replaced
+_RESTARTS = "(sessions.permanent = 1 OR drivers.replaced = 1)"
+
+
 @migrations(was="sessions.first_tables")
 def first_table(db: Database) -> None:
     db.run(
@@ -97,7 +101,7 @@ class SessionStore:
             if db.value("SELECT 1 FROM sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None:
                 raise AlreadyExists("session", uuid)
             if db.value("SELECT count(*) FROM sessions WHERE state <> 'dead'") >= limit:
-                raise LimitReached("too many sessions are being created!", limit)
+                raise LimitReached("there are as many sessions as there may be; end one, or try again later", limit)
             self._drivers.add(driver, whose)
             number = next_id(db, "session")
             try:
@@ -106,7 +110,8 @@ class SessionStore:
                 raise DuplicateName("session", request.options.name or "") from error
             kind = request.kind.value
             events.record(db, now, whose, "session", number, "starting", driver=driver.id, kind=kind)
-            db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid})
+            if request.permanent:
+                db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid})
             added = self.find(principal, number)
         assert added is not None
         return added
@@ -170,10 +175,19 @@ class SessionStore:
         )
         return [Lifetime(Session.of(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
 
+    def is_live(self, session: int) -> bool:
+        """Whether there is such a session and it has not ended."""
+        found = self._db.value("SELECT 1 FROM sessions WHERE id = :id AND state <> 'dead'", {"id": session})
+        return found is not None
+
     def touch(self, session: int, now: datetime, *, activity: bool) -> None:
         """The client lives (heartbeat); with `activity` it also does something with the session."""
         also = ", activity = :now" if activity else ""
         self._db.run(f"UPDATE sessions SET heartbeat = :now{also} WHERE id = :id", {"id": session, "now": to_text(now)})
+
+    def work_goes_on(self, session: int, now: datetime) -> None:
+        """Something runs in the session, which says nothing of its client."""
+        self._db.run("UPDATE sessions SET activity = :now WHERE id = :id", {"id": session, "now": to_text(now)})
 
     def become_idle(self, now: datetime) -> list[int]:
         """Move every starting session whose driver is ready; their ids."""
@@ -191,24 +205,22 @@ class SessionStore:
         """(id, why the driver went) of every session that ends with its driver and whose driver is gone."""
         rows = self._db.rows(
             "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
-            " WHERE sessions.state <> 'dead' AND sessions.permanent = 0 AND drivers.state = 'gone'"
+            f" WHERE sessions.state <> 'dead' AND NOT {_RESTARTS} AND drivers.state = 'gone'"
         )
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
 
     def to_restart(self) -> list[tuple[Session, Driver]]:
-        """Every permanent session whose driver is gone, with that driver."""
-        rows = self._db.rows(
-            f"{_SESSION} WHERE sessions.state <> 'dead' AND sessions.permanent = 1 AND drivers.state = 'gone'"
-        )
+        """Every session whose driver is gone and is to have another one, with that driver."""
+        rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead' AND {_RESTARTS} AND drivers.state = 'gone'")
         pairs = [(session, self._drivers.find(session.driver)) for session in map(Session.of, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
     def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
-        """Give a permanent session a new driver; what ran has failed, what waits will run. False: it has ended."""
+        """Give a session a new driver; what ran has failed, what waits will run. False: it has ended."""
         whose = Belonging(session.owner, session.project)
         with self._db.transaction():
             if not self._db.value(
-                "SELECT 1 FROM sessions WHERE id = :id AND driver = :old AND state <> 'dead' AND permanent = 1",
+                "SELECT 1 FROM sessions WHERE id = :id AND driver = :old AND state <> 'dead'",
                 {"id": session.id, "old": session.driver},
             ):
                 return False
@@ -261,7 +273,7 @@ class SessionStore:
         return [row["id"] for row in rows]
 
     def was_ended(self, uuid: str) -> bool:
-        """Whether a permanent session of this id was deleted, and none has had it since."""
+        """Whether a permanent session of this id was deleted, and no other permanent one has had it since."""
         return self._db.value("SELECT 1 FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None
 
     def forget_ended_but(self, kept: Container[str]) -> None:

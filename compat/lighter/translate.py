@@ -187,7 +187,7 @@ def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:
 
 
 def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) -> str:
-    """The statement as JSON text. For sparkmagic the stored output is put in as it is."""
+    """The statement as JSON text. For sparkmagic it is as in Livy's protocol."""
     output = None if statement.output is None or sparkmagic else json.loads(statement.output)
     document = {
         "id": statement.id if sparkmagic else statement_id(session, statement.id),
@@ -196,7 +196,7 @@ def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) 
         "progress": statement.progress,
         "createdAt": _time(statement.created),
     }
-    text = (statement.output or "null") if sparkmagic else _compact(output and _output(output))
+    text = (statement.told or "null") if sparkmagic else _compact(output and _output(output))
     return f'{_compact(document)[:-1]},"output":{text}}}'
 
 

@@ -126,7 +126,7 @@ def _app_info(ui_url: str | None) -> dict[str, str | None]:
 
 
 def statement_text(statement: Statement) -> str:
-    """The statement as JSON text. The stored output is put in as it is: it may be many megabytes."""
+    """The statement as JSON text. A good output is put in as it is stored: it may be many megabytes."""
     document = {
         "id": statement.id,
         "code": statement.code,
@@ -136,7 +136,7 @@ def statement_text(statement: Statement) -> str:
         "completed": to_milliseconds(statement.completed),
     }
     head = json.dumps(document, separators=(",", ":"))
-    return f'{head[:-1]},"output":{statement.output or "null"}}}'
+    return f'{head[:-1]},"output":{statement.told or "null"}}}'
 
 
 def statements_text(total: int, statements: Iterable[Statement]) -> str:

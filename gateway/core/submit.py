@@ -6,8 +6,10 @@ user of the machine could read a secret. Field mapping: contract §4.1.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -89,9 +91,11 @@ def environ(
 
     `driver_python` is the driver's where it differs from the executors' `python`.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith((PREFIX, "PYSPARK_", "SPARK_"))}
+    own = (PREFIX, "PYSPARK_", "SPARK_", "PYTHONIOENCODING")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return {
         **kept,
+        **({} if _speaks_utf8() else {"LC_ALL": "C.UTF-8"}),
         "SPARK_HOME": str(installation.spark_home(here)),
         "JAVA_HOME": str(java_home),
         "SPARK_LOCAL_IP": here.driver_host,  # Spark's own UI binds to this, to every address without it
@@ -100,3 +104,16 @@ def environ(
         "PYSPARK_DRIVER_PYTHON": driver_python or python,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+@functools.cache
+def _speaks_utf8() -> bool:
+    """Whether what is started from here takes arguments, paths and text for UTF-8: Java goes by the locale.
+
+    A locale that is not installed, of which `locale` complains, is none.
+    """
+    try:
+        asked = subprocess.run(["locale", "charmap"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        return False
+    return asked.stdout.strip() == b"UTF-8" and not asked.stderr

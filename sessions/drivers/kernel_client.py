@@ -1,7 +1,7 @@
 """The gateway's end of a driver's kernel: Jupyter messages on its shell and control channels.
 
 Opened for one statement and closed after it, so that an idle session holds no socket and no thread.
-The requests beside Jupyter's own (cancel, progress, forget, candidates, those of jobs, add) are those of
+The requests beside Jupyter's own (cancel, progress, forget, candidates, streams, those of jobs, add) are those of
 `sessions/repl/kernel.py`.
 """
 
@@ -26,11 +26,15 @@ _PATIENCE = 5.0  # seconds for an answer on the control channel
 
 @dataclass(frozen=True)
 class Reply:
-    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1 as JSON text."""
+    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1 as JSON text.
+
+    `application` has the id and UI of the Spark application that user code has started in place of the first.
+    """
 
     output: str
     started: datetime
     completed: datetime
+    application: tuple[str, str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,9 @@ class KernelClient:
         answer = await self._ask(self._client.shell_channel, "execute_request", content, metadata, None)
         # Numbers that Python's JSON would round come as text of their own.
         output = answer.get("output_json") or json.dumps(answer["output"], separators=(",", ":"))
-        return Reply(output, from_milliseconds(answer["started"]), from_milliseconds(answer["completed"]))
+        started, completed = from_milliseconds(answer["started"]), from_milliseconds(answer["completed"])
+        renewed = answer.get("application")
+        return Reply(output, started, completed, renewed and (renewed["app_id"], renewed["ui_url"]))
 
     async def progress(self, statement: int) -> float:
         """Finished share of the tasks of its Spark jobs, 0.0 to 1.0."""
@@ -107,6 +113,10 @@ class KernelClient:
         """What could stand at `cursor` of `code`; asked beside the statements."""
         content = {"code": code, "kind": language, "cursor": cursor}
         return list((await self._control("candidates_request", content))["candidates"])
+
+    async def streams(self) -> bool:
+        """Whether streaming queries run in the application, whoever started them."""
+        return bool((await self._control("streams_request", {}))["streams"])
 
     async def run_job(self, job: int, language: str, payload: str) -> JobReply:
         """Run it, however long that takes; asking again gives its one end. Meanwhile ask it nothing else."""

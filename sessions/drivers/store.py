@@ -36,6 +36,11 @@ def owners(db: Database) -> None:
     db.run("ALTER TABLE drivers ADD COLUMN project TEXT NOT NULL DEFAULT 'default'")
 
 
+@migrations()
+def replacements(db: Database) -> None:
+    db.run("ALTER TABLE drivers ADD COLUMN replaced INTEGER NOT NULL DEFAULT 0")
+
+
 class DriverStore:
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -75,6 +80,14 @@ class DriverStore:
         """Those of these drivers that are not gone."""
         return [driver for one in ids for driver in self._select("state <> 'gone' AND id = :id", {"id": one})]
 
+    def not_gone(self) -> list[tuple[int | None, bool, Driver]]:
+        """(its session, whether that is permanent, driver) of every driver; None: the session is deleted already."""
+        rows = self._db.rows(
+            "SELECT drivers.*, sessions.id AS session, sessions.permanent FROM drivers"
+            " LEFT JOIN sessions ON sessions.driver = drivers.id WHERE drivers.state <> 'gone' ORDER BY sessions.id"
+        )
+        return [(row["session"], bool(row["permanent"]), Driver.of(row)) for row in rows]
+
     def find(self, driver: str) -> Driver | None:
         """The driver, gone or not; None when it is forgotten."""
         found = self._select("id = :id", {"id": driver})
@@ -102,12 +115,21 @@ class DriverStore:
                 )
         return moved
 
-    def give_up(self, driver: str, reason: str) -> None:
-        """Want it gone, because of `reason`."""
+    def is_application(self, driver: str, app_id: str, ui_url: str | None) -> None:
+        """User code has started Spark anew in it: from now on it is this application."""
         self._db.run(
-            "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason) WHERE id = :id",
-            {"id": driver, "reason": reason},
+            "UPDATE drivers SET app_id = :app_id, ui_url = :ui_url WHERE id = :id",
+            {"id": driver, "app_id": app_id, "ui_url": ui_url},
         )
+
+    def give_up(self, driver: str, reason: str, *, replace: bool = False) -> bool:
+        """Want it gone, because of `reason`; with `replace` its session is to have another one. False: it goes."""
+        given_up = self._db.run(
+            "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason), replaced = :replace"
+            " WHERE id = :id AND target <> 'gone'",
+            {"id": driver, "reason": reason, "replace": int(replace)},
+        )
+        return bool(given_up)
 
     def gone(self, driver: str, reason: str | None, now: datetime) -> bool:
         with self._db.transaction():

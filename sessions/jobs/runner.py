@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 from gateway.core.clock import Clock
 from sessions.drivers.claims import Claim
 from sessions.drivers.kernels import Kernels
+from sessions.drivers.stuck import JOB_PATIENCE, StuckDrivers
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
 from sessions.jobs.store import JobStore
@@ -25,9 +27,11 @@ Key = tuple[str, int, int]  # what, session, number
 class JobRunner:
     """`most_running` is the number of jobs of one session that run at the same time."""
 
-    def __init__(self, store: JobStore, clock: Clock, most_running: int, kernels: Kernels) -> None:
-        self._store, self._clock, self._most_running, self._kernels = store, clock, most_running, kernels
+    def __init__(self, store: JobStore, clock: Clock, most_running: int, kernels: Kernels, stuck: StuckDrivers) -> None:
+        self._store, self._clock, self._most_running = store, clock, most_running
+        self._kernels, self._stuck = kernels, stuck
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._attempts: dict[Key, int] = {}
 
     def run_pass(self) -> None:
         """Begin what is not begun, pass on cancels, drop what was ended otherwise."""
@@ -40,7 +44,11 @@ class JobRunner:
         for job, claim in self._store.running():
             wanted.add(self._begin(("run", job.session, job.id), self._run, job, claim))
             if job.state is JobState.CANCELLING:
-                wanted.add(self._begin(("cancel", job.session, job.id), self._cancel, job, claim))
+                key = self._begin(("cancel", job.session, job.id), self._cancel, job, claim)
+                self._stuck.attend(
+                    claim.driver, f"job {job.id}", job.cancelled, self._attempts.get(key, 0), JOB_PATIENCE
+                )
+                wanted.add(key)
         for key in self._tasks.keys() - wanted:
             self._tasks[key].cancel()
 
@@ -53,6 +61,7 @@ class JobRunner:
     def _end(self, key: Key, task: asyncio.Task[None]) -> None:
         if self._tasks.get(key) is task:
             del self._tasks[key]
+        self._attempts.pop(key, None)
         if not task.cancelled():
             task.exception()  # it has been logged, and the work is begun again
 
@@ -66,7 +75,7 @@ class JobRunner:
 
     async def _cancel(self, job: SessionJob, claim: Claim) -> None:
         async with self._kernels.open(claim) as kernel:
-            while True:
+            for self._attempts["cancel", job.session, job.id] in count(1):
                 with suppress(asyncio.TimeoutError):
                     await kernel.cancel_job(job.id)
                 await asyncio.sleep(_CANCEL_EVERY)

@@ -24,7 +24,7 @@ migrations = Migrations("jobs")
 # The words of an index's own condition: a query has to repeat them to be served by the index.
 _UNFINISHED = "('queued', 'started', 'cancelling')"
 _RUNNING = "('started', 'cancelling')"
-_JOB = "session, id, type, state, result, error, created, started, ended"
+_JOB = "session, id, type, state, result, error, created, started, ended, cancelled"
 
 
 @migrations(was="sessions.jobs_and_additions")
@@ -40,6 +40,11 @@ def first_tables(db: Database) -> None:
         " kind TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL, error TEXT, PRIMARY KEY (session, id))"
     )
     db.run("CREATE INDEX session_additions_waiting ON session_additions (session, id) WHERE state = 'waiting'")
+
+
+@migrations()
+def cancels(db: Database) -> None:
+    db.run("ALTER TABLE session_jobs ADD COLUMN cancelled TEXT")
 
 
 class JobStore:
@@ -95,7 +100,7 @@ class JobStore:
         with self._db.transaction():
             row = self._db.row(
                 "UPDATE session_jobs SET ended = CASE state WHEN 'queued' THEN :now ELSE ended END,"
-                " payload = CASE state WHEN 'queued' THEN '' ELSE payload END,"
+                " payload = CASE state WHEN 'queued' THEN '' ELSE payload END, cancelled = :now,"
                 " state = CASE state WHEN 'queued' THEN 'cancelled' ELSE 'cancelling' END"
                 " WHERE session = :session AND id = :id AND state IN ('queued', 'started')"
                 " RETURNING session, id, state",

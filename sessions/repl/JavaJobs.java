@@ -84,6 +84,7 @@ public class JavaJobs {
       Arrived arrived = jobs.wires.read(bytes);
       bytes = null;
       jobs.context.sc().setJobGroup(group, arrived.job.getClass().getName(), true);
+      jobs.context.sc().setLocalProperty("spark.job.tags", "spark-gateway-" + group); // as in thread_tags.py
       Object value = arrived.job.call(jobs.context);
       return value == null ? null : Base64.getEncoder().encodeToString(arrived.wire.write(value));
     }

@@ -25,8 +25,9 @@ class Cells:
     def add(self, statement: int, code: str) -> str:
         """Keep the text of `statement`; the file name to compile it with."""
         name = f"<cell {statement}>"
+        lines = list(io.StringIO(f"{code}\n", newline=None))  # Python counts on a last line that ends
         # No time of change: such an entry is never compared with a file.
-        linecache.cache[name] = (len(code), None, list(io.StringIO(code, newline=None)), name)
+        linecache.cache[name] = (len(code), None, lines, name)
         self._kept.append((name, len(code)))
         self._size += len(code)
         while self._kept and (len(self._kept) > self._most_cells or self._size > self._most_text):

@@ -36,6 +36,23 @@ def fill(module: ModuleType, session: Any) -> None:
     vars(module).update(names)
 
 
+def renew(module: ModuleType, session: Any) -> None:
+    """Let the names that stand for a stopped Spark stand for the new one; a user's own values stay."""
+    from pyspark.sql import SQLContext
+
+    context = session.sparkContext
+    live = {"spark": session, "sc": context, "sqlContext": SQLContext._get_or_create(context)}
+    vars(module).update({name: live[name] for name in live if _is_stopped(vars(module).get(name))})
+
+
+def _is_stopped(value: Any) -> bool:
+    """Whether it is a SparkContext, or has one, that was stopped."""
+    from pyspark import SparkContext
+
+    context = value if isinstance(value, SparkContext) else getattr(value, "_sc", None)
+    return isinstance(context, SparkContext) and context._jsc is None
+
+
 def hush_to_json() -> None:
     """Keep Spark 4.3's advice on toJSON out of outputs: notebooks print its rows and parse all that is printed."""
     warnings.filterwarnings("ignore", "The return type of DataFrame.toJSON", UserWarning)

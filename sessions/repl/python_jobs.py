@@ -15,13 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 from .job_context import JobContext
-from .jobs import JobFailed, JobRunner, JobStopped
+from .jobs import JobFailed, JobStopped, JobType
 from .python_errors import frame_lines, traceback_lines
 
 _ERROR = "org.apache.livy.repl.PythonJobException: Client job error:"
 
 
-class PythonJobs(JobRunner):
+class PythonJobs(JobType):
     """The session's Python jobs, which share one context."""
 
     def __init__(self, context: JobContext) -> None:

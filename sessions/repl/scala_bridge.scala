@@ -68,6 +68,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
 
   private val output = new GatewayOutput(System.out)
   private val printer = new PrintStream(output, true, "UTF-8")
+  private val (tags, tagPrefix) = ("spark.job.tags", "spark-gateway-") // as in thread_tags.py
   private val compiling = new ReentrantLock
   private val phase = new Object
   private var seen = Set.empty[URL]
@@ -272,7 +273,13 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     phase.synchronized { inUserCode = false }
   }
 
-  private def joinGroup(): Unit = Main.sparkContext.setJobGroup(group._1, group._2, true)
+  /** A new thread has what the one that made it had. */
+  private def joinGroup(): Unit = {
+    val context = Main.sparkContext
+    context.setJobGroup(group._1, group._2, true)
+    val others = Option(context.getLocalProperty(tags)).toSeq.flatMap(_.split(",")).filterNot(_.startsWith(tagPrefix))
+    context.setLocalProperty(tags, (others :+ (tagPrefix + group._1)).filter(_.nonEmpty).mkString(","))
+  }
 
   /** One attempt to stop the statement; `hard` ends its thread, where Java still can. Never ends the compiler's work.
     * A thread that is told to end while it waits in native code, for a connection say, ends when it comes back from

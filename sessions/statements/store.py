@@ -36,6 +36,11 @@ def first_table(db: Database) -> None:
     db.run(f"CREATE UNIQUE INDEX statements_one_runs ON statements (session) WHERE state IN {_RUNNING}")
 
 
+@migrations()
+def cancels(db: Database) -> None:
+    db.run("ALTER TABLE statements ADD COLUMN cancelled TEXT")
+
+
 class StatementStore:
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -87,7 +92,8 @@ class StatementStore:
         """
         output = "output" if output_limit is None else "substr(output, 1, :output_limit) AS output"
         rows = self._db.rows(
-            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed FROM statements"
+            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed, cancelled"
+            " FROM statements"
             f" WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
             {"session": session, "size": size, "start": start, "output_limit": output_limit},
         )
@@ -99,7 +105,7 @@ class StatementStore:
         with self._db.transaction():
             row = self._db.row(
                 "UPDATE statements SET completed = CASE state WHEN 'waiting' THEN :now ELSE completed END,"
-                " progress = CASE state WHEN 'waiting' THEN 1.0 ELSE progress END,"
+                " progress = CASE state WHEN 'waiting' THEN 1.0 ELSE progress END, cancelled = :now,"
                 " state = CASE state WHEN 'waiting' THEN 'cancelled' ELSE 'cancelling' END"
                 " WHERE session = :session AND id = :id AND state IN ('waiting', 'running')"
                 " RETURNING session, id, state",

@@ -78,8 +78,8 @@ class Gateway:
             for name, value in os.environ.items()
             if not name.startswith(reading.PREFIX) or name == f"{reading.PREFIX}CACHE_DIR"
         }
-        self._environ = {**kept, reading.FILE_VARIABLE: str(file)}
-        self.settings = reading.load(self._environ)
+        self.environ = {**kept, reading.FILE_VARIABLE: str(file)}
+        self.settings = reading.load(self.environ)
         self.http = requests.Session()
         self.http.trust_env = False
         self.supervisor: subprocess.Popen[bytes] | None = None
@@ -135,7 +135,7 @@ class Gateway:
     def _start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         with open(self._home / f"{name}.out", "ab") as output:
             return subprocess.Popen(
-                command, cwd=ROOT, env=self._environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
 
     def _answers(self) -> bool:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -143,11 +143,11 @@ AddSession = Callable[..., Session]
 
 @pytest.fixture
 def add_session(session_store: SessionStore, settings: Settings, clock: FixedClock) -> AddSession:
-    """Adds a session as the service does; keywords are fields of SessionRequest, `limit`, and `name`."""
+    """Adds a session as the service does; keywords are fields of SessionRequest, `limit`, `name` and `uuid`."""
 
-    def add(limit: int = 1000, name: str | None = None, **asked: Any) -> Session:
+    def add(limit: int = 1000, name: str | None = None, uuid: str | None = None, **asked: Any) -> Session:
         options = asked.pop("options", SparkOptions(name=name))
-        driver_id = uuid.uuid4().hex
+        driver_id = uuid4().hex
         driver = Driver(
             id=driver_id,
             state=DriverState.REQUESTED,
@@ -159,7 +159,7 @@ def add_session(session_store: SessionStore, settings: Settings, clock: FixedClo
             launched=None,
         )
         request = SessionRequest(**{"kind": Kind.PYSPARK, "options": options, **asked})
-        return session_store.add(ANONYMOUS, request, driver, str(uuid.uuid4()), clock(), limit)
+        return session_store.add(ANONYMOUS, request, driver, uuid or str(uuid4()), clock(), limit)
 
     return add
 
@@ -194,7 +194,7 @@ def add_batch(batch_store: BatchStore, settings: Settings, clock: FixedClock) ->
         file: str = "/bin/true", name: str | None = None, most_waiting: int = 1000, args: list[str] | None = None
     ) -> Batch:
         request = BatchRequest(file, args=args or [], options=SparkOptions(name=name))
-        number = uuid.uuid4()
+        number = uuid4()
         folder = settings.data_dir / "batches" / number.hex
         return batch_store.add(ANONYMOUS, request, folder, str(number), clock(), most_waiting)
 

@@ -20,7 +20,7 @@ def gateway(tmp_path: Path, *words: str, **variables: str) -> subprocess.Complet
         cwd=ROOT,
         env=environ | folders | variables,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
     )
 
@@ -34,6 +34,13 @@ def test_a_file_of_settings_can_be_named(tmp_path: Path) -> None:
     assert "port = 9124\n" in gateway(tmp_path, "--config", str(tmp_path / "mine.toml"), "settings").stdout
 
 
+def test_in_a_locale_of_another_encoding_text_is_utf_8_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "größe.toml").write_text('python = "/größe/😀"\n', "utf-8")
+    elsewhere = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    shown = gateway(tmp_path, "--config", str(tmp_path / "größe.toml"), "settings", **elsewhere)
+    assert "python = /größe/😀\n" in shown.stdout, shown.stderr
+
+
 def test_migrate_makes_the_store_and_is_done_then(tmp_path: Path) -> None:
     assert "applied" in gateway(tmp_path, "migrate").stdout
     assert "up to date" in gateway(tmp_path, "migrate").stdout
@@ -43,6 +50,13 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0")
     assert answer.returncode == 0, answer.stdout
     assert "Java" in answer.stdout
+    assert f"ok   Python of sessions: {ROOT}/.venv-session/bin/python\n" in answer.stdout
+
+
+def test_doctor_names_a_python_that_is_not_there(tmp_path: Path) -> None:
+    answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0", SPARK_GATEWAY_PYTHON="/nowhere/python")
+    assert answer.returncode == 1
+    assert "FAIL Python of sessions: setting python is '/nowhere/python'" in answer.stdout
 
 
 @pytest.mark.parametrize(

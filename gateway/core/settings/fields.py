@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core import conf_values
-from gateway.core.errors import InvalidRequest, Misconfigured
+from gateway.core.errors import Misconfigured
 
 DEFAULT_CLUSTER = "default"
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -48,10 +48,8 @@ class _OfCluster:
     def __post_init__(self) -> None:
         if self.deploy_mode not in ("client", "cluster"):
             raise Misconfigured(f"setting deploy_mode is '{self.deploy_mode}': give client or cluster")
-        try:
-            conf_values.check(self.spark_conf)
-        except InvalidRequest as error:
-            raise Misconfigured(f"setting spark_conf: {error}") from None
+        for fault in conf_values.faults(self.spark_conf):
+            raise Misconfigured(f"setting spark_conf: {fault}")
 
 
 @dataclass(frozen=True)
@@ -128,6 +126,15 @@ class Settings(_OfCluster):
     )
     session_ttl: timedelta = _setting(
         timedelta(0), "A session this old is deleted, unless it asked for another time; 0: never."
+    )
+    restart_stuck_sessions: bool = _setting(
+        False,
+        "Give a session a new driver when a cancelled statement or job does not stop and its driver has to be ended;"
+        " its variables are lost, and what waits runs without them. false: the session ends.",
+    )
+    orphan_timeout: timedelta = _setting(
+        timedelta(hours=1),
+        "A session that has had neither a supervisor on its host nor work for this long ends by itself; 0: never.",
     )
     max_statements_waiting: int = _setting(1000, "Unfinished statements of one session at most; more are refused.")
     statements_retained: int = _setting(1000, "Newest statements of one session that are kept.")

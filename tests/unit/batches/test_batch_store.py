@@ -78,7 +78,7 @@ def test_ids_rise_from_zero_and_are_never_given_again(add_batch, batch_store: Ba
 def test_a_refused_batch_leaves_nothing_and_burns_no_id(add_batch, db: Database) -> None:
     add_batch(name="n")
     events = db.value("SELECT count(*) FROM events")
-    with pytest.raises(DuplicateName, match="^the session name 'n' is taken"):
+    with pytest.raises(DuplicateName, match="^the batch name 'n' is taken"):
         add_batch(name="n")
     with pytest.raises(LimitReached):
         add_batch(most_waiting=1)

@@ -15,6 +15,7 @@ from batches.store import BatchStore
 from gateway.console.routes import console as console_dialect
 from gateway.core.clock import Clock
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from gateway.web import headers, scopes
 from gateway.web.api import Api
 from sessions.drivers.store import DriverStore
@@ -40,9 +41,9 @@ def console(
     app.url_map.merge_slashes = False
     headers.register(app, settings)
     scopes.register(app)
-    sessions = SessionService(session_store, driver_store, settings, clock)
-    statements = StatementService(statement_store, sessions, driver_store, settings, clock)
-    Api(app).mount(console_dialect(sessions, statements, BatchService(batch_store, settings, clock)))
+    sessions = SessionService(session_store, driver_store, settings, clock, Waiting(16))
+    statements = StatementService(statement_store, sessions, driver_store, settings, clock, Waiting(16))
+    Api(app).mount(console_dialect(sessions, statements, BatchService(batch_store, settings, clock, Waiting(16))))
     return app.test_client()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -16,6 +18,8 @@ from gateway import stores
 from gateway.core.errors import Unavailable
 from gateway.core.store.database import Conflict, Database, Migrations, next_id
 from gateway.core.store.sqlite import SqliteDatabase
+
+ROOT = Path(__file__).parents[3]
 
 
 def migrations() -> tuple[Migrations, ...]:
@@ -246,3 +250,9 @@ def test_a_full_disk_is_told_and_nothing_of_the_transaction_stays(counts: Sqlite
     with counts.transaction():
         counts.run("UPDATE counts SET n = 8")
     assert SqliteDatabase(counts.path).value("SELECT n FROM counts") == 8
+
+
+def test_the_store_brings_no_pandas_into_the_gateway_s_processes() -> None:
+    code = "import sys, gateway.stores; print({'numpy', 'pandas'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -179,3 +181,45 @@ def test_the_environment_holds_nothing_of_the_gateways_own(
     assert environ["PYSPARK_PYTHON"] == environ["PYSPARK_DRIVER_PYTHON"] == "/bin/python"
     assert "PYSPARK_SUBMIT_ARGS" not in environ
     assert not [name for name in environ if name.startswith("SPARK_GATEWAY_")]
+
+
+# ---------------------------------------------------------------- the locale
+
+
+@pytest.fixture
+def set_locale(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str]], None]]:
+    """Gives the process these variables of the locale and no others."""
+
+    def give(variables: dict[str, str]) -> None:
+        for name in [name for name in os.environ if name.startswith(("LC_", "LANG"))]:
+            monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        submit._speaks_utf8.cache_clear()
+
+    yield give
+    submit._speaks_utf8.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "C.UTF-8"),
+        ({"LC_ALL": "C"}, "C.UTF-8"),
+        ({"LANG": "POSIX"}, "C.UTF-8"),
+        ({"LANG": "xx_XX.UTF-8"}, "C.UTF-8"),
+        ({"LANG": "xx_XX.UTF-8", "LC_CTYPE": "C.UTF-8"}, "C.UTF-8"),
+        ({"LC_ALL": "C.UTF-8"}, "C.UTF-8"),
+        ({"LANG": "C.UTF-8"}, None),
+    ],
+)
+def test_what_is_started_speaks_utf_8_whatever_the_locale(
+    variables: dict[str, str], expected: str | None, set_locale, here: ClusterSettings
+) -> None:
+    set_locale(variables)
+    assert submit.environ(here, Path("/jdk"), [], "/bin/python").get("LC_ALL") == expected
+
+
+def test_another_encoding_of_pythons_streams_is_not_passed_on(here: ClusterSettings, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    assert "PYTHONIOENCODING" not in submit.environ(here, Path("/jdk"), [], "/bin/python")

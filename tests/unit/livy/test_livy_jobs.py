@@ -242,7 +242,7 @@ def test_an_upload_is_kept_under_its_name(route: str, part: str, other: str, gat
     assert (response.status_code, response.data) == (200, b"")
     session, addition = gateway.sessions.find(ANONYMOUS, 0), gateway.jobs.addition(0, 1)
     assert session is not None and addition is not None
-    assert addition.path.startswith(f"{session.folder}/uploads/") and addition.path.endswith("/a b.txt")
+    assert addition.path.startswith(f"{gateway.settings.data_dir}/uploads/0/") and addition.path.endswith("/a b.txt")
     with open(addition.path, "rb") as file:
         assert file.read() == b"some bytes"
     for wrong in (upload(gateway, route, other, "a.txt"), gateway.client.post(f"/sessions/0/{route}", data="x")):

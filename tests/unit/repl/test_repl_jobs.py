@@ -16,7 +16,7 @@ import pytest
 
 from sessions.repl import jobs as jobs_module
 from sessions.repl.job_context import MOST_SHARED_OBJECTS, JobContext
-from sessions.repl.jobs import Ended, JobFailed, JobRunner, Jobs
+from sessions.repl.jobs import Ended, JobFailed, Jobs, JobType
 from sessions.repl.output import Stream
 from sessions.repl.python_jobs import PythonJobs
 
@@ -41,7 +41,7 @@ class Spark:
         self.cancelled.append(name)
 
 
-class Functions(JobRunner):
+class Functions(JobType):
     """Runs a Python function registered under the payload's text."""
 
     def __init__(self) -> None:

@@ -256,6 +256,13 @@ def test_a_function_is_told_by_the_cell_that_defines_it(interpreter: PythonInter
     }
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 marks no part of a line")
+@pytest.mark.parametrize("code", ["x = wrong + 1", "x = 1\n%json [1, wrong]", "%json  wrong.x"])
+def test_the_part_of_a_line_that_failed_is_marked(run: Run, code: str) -> None:
+    line, marks = run(code)["traceback"][1].splitlines()[1:]
+    assert line[marks.index("^") :].startswith("wrong") and marks.count("^") == len("wrong")
+
+
 def test_old_cells_are_forgotten() -> None:
     cells = Cells(most_cells=3, most_text=100)
     names = [cells.add(number, "x" * 20) for number in range(-5, 0)]

@@ -16,6 +16,7 @@ from sessions.drivers.kernel_client import KernelClient, Unreachable
 from sessions.drivers.kernels import Kernels
 from sessions.drivers.states import DriverState
 from sessions.drivers.store import DriverStore
+from sessions.drivers.stuck import StuckDrivers
 from sessions.jobs.runner import JobRunner
 from sessions.models import Kind, Session
 from sessions.statements.runner import Runner
@@ -95,6 +96,11 @@ def break_it(claim: Claim, text: str | None) -> None:
         claim.driver.connection_file.write_text(text)
 
 
+@pytest.fixture
+def stuck(all_stores, clock) -> StuckDrivers:
+    return StuckDrivers(all_stores.drivers, clock, replace=False)
+
+
 def told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -102,14 +108,14 @@ def told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 @pytest.mark.parametrize("fault", BROKEN)
 @pytest.mark.parametrize("what", ["statement", "job", "addition"])
 def test_a_kernel_that_stays_out_of_reach_is_told_once_and_given_up_after_a_minute(
-    what: str, fault: str, claim, kernels, tries, pass_on, all_stores, idle_session, clock, caplog
+    what: str, fault: str, claim, kernels, stuck, tries, pass_on, all_stores, idle_session, clock, caplog
 ) -> None:
     break_it(claim, BROKEN[fault])
     if what == "statement":
         all_stores.statements.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
-        run_pass = Runner(all_stores.statements, clock, kernels).run_pass
+        run_pass = Runner(all_stores.statements, all_stores.drivers, clock, kernels, stuck).run_pass
     else:
-        run_pass = JobRunner(all_stores.jobs, clock, 4, kernels).run_pass
+        run_pass = JobRunner(all_stores.jobs, clock, 4, kernels, stuck).run_pass
         if what == "job":
             all_stores.jobs.submit(idle_session.id, Kind.PYSPARK, "cGF5", clock(), most_unfinished=9, retained=9)
         else:
@@ -132,10 +138,10 @@ def test_a_kernel_that_stays_out_of_reach_is_told_once_and_given_up_after_a_minu
 
 
 def test_a_cancel_of_what_cannot_be_begun_waits(
-    claim, kernels, pass_on, all_stores, idle_session, clock, tries
+    claim, kernels, stuck, pass_on, all_stores, idle_session, clock, tries
 ) -> None:
     all_stores.statements.submit(idle_session.id, "1", "sql", clock(), most_unfinished=9, retained=9)
-    runner = Runner(all_stores.statements, clock, kernels)
+    runner = Runner(all_stores.statements, all_stores.drivers, clock, kernels, stuck)
     pass_on(runner.run_pass)
     all_stores.statements.cancel(idle_session.id, 0, clock())
     pass_on(runner.run_pass)

@@ -26,7 +26,7 @@ from gateway.stores import Stores
 from sessions.drivers.models import Driver
 from sessions.drivers.reconcile import DriverPass
 from sessions.models import Session
-from sessions.reconcile import SessionPass, reason_of_expiry
+from sessions.reconcile import SessionPass, reason_of_expiry, reason_of_idle_expiry
 from sessions.statements.states import StatementState
 from sessions.states import SessionState
 from sessions.store import Lifetime, SessionStore
@@ -408,7 +408,8 @@ def expires(lifetime: Lifetime, settings: Settings, after: float, activity: floa
     session = dataclasses.replace(lifetime.session, **changes)  # type: ignore[arg-type]
     begun = session.created
     moved = Lifetime(session, begun + timedelta(seconds=activity))
-    return reason_of_expiry(moved, settings, begun + timedelta(seconds=after)) is not None
+    now = begun + timedelta(seconds=after)
+    return (reason_of_expiry(moved, settings, now) or reason_of_idle_expiry(moved, settings, now)) is not None
 
 
 def test_a_quiet_session_expires_after_the_settings_time(lifetime: Lifetime, settings: Settings) -> None:
@@ -437,8 +438,8 @@ def test_a_session_that_works_or_starts_is_never_idle(
 def test_a_session_with_unfinished_jobs_is_never_idle(lifetime: Lifetime, settings: Settings) -> None:
     begun = lifetime.session.created
     works = dataclasses.replace(lifetime, has_jobs=True)
-    assert reason_of_expiry(works, settings, begun + timedelta(days=9)) is None
-    assert reason_of_expiry(lifetime, settings, begun + timedelta(days=9)) is not None
+    assert reason_of_idle_expiry(works, settings, begun + timedelta(days=9)) is None
+    assert reason_of_idle_expiry(lifetime, settings, begun + timedelta(days=9)) is not None
 
 
 def test_a_folder_that_no_driver_knows_is_cleared(supervisor: Supervisor, idle_session: Session) -> None:
