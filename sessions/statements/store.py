@@ -93,7 +93,9 @@ class StatementStore:
         visible, values = visible_to(principal, "sessions")
         sql = (
             "SELECT statements.state AS state, count(*) AS number FROM statements"
-            f" JOIN sessions ON sessions.id = statements.session WHERE statements.state IN {_UNFINISHED} AND {visible}"
+            # CROSS: SQLite then begins with the few statements, not with all sessions that one sees.
+            " CROSS JOIN sessions WHERE sessions.id = statements.session"
+            f" AND statements.state IN {_UNFINISHED} AND {visible}"
             " GROUP BY statements.state"
         )
         none = dict.fromkeys((state.value for state in UNFINISHED), 0)

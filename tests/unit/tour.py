@@ -106,6 +106,7 @@ class Tour:
 
     def _statements(self, session: int) -> None:
         store, now = self._stores.statements, self._now
+        store.counts(self._principal)
         for code in ("1", "2"):
             assert store.submit(session, code, "pyspark", now, most_unfinished=9, retained=9)
         assert store.has_waiting() and store.claim(now) and store.running()
