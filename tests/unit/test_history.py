@@ -107,7 +107,7 @@ def after_tour(stores_of: dict[int, Path], tmp_path: Path, clock, monkeypatch: p
 
 
 def test_the_tour_takes_every_verb_of_every_store(db, clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    stores, taken = Stores(db), set()
+    stores, taken = Stores(db), set[str]()
     for room, one in vars(stores).items():
         for verb in verbs_of(one):
             monkeypatch.setattr(one, verb, noting(taken, f"{room}.{verb}", getattr(one, verb)))

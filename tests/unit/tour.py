@@ -68,7 +68,8 @@ class Tour:
             stores.drivers.gone(driver, "why", now)
         for abandoned in stores.drivers.unclaimed():
             stores.drivers.remove(abandoned.id)
-        stores.sessions.was_ended("uuid"), stores.sessions.forget_ended_but([])
+        stores.sessions.was_ended("uuid")
+        stores.sessions.forget_ended_but([])
 
     def _idle(self, *, permanent: bool) -> int:
         options = SparkOptions(name=uuid.uuid4().hex)
@@ -138,7 +139,9 @@ class Tour:
         store.set_app(batch, "app", None)
         store.end(batch, BatchState.SUCCESS, 0, None, now)
         store.expire(now + timedelta(seconds=1))
-        store.delete(batch), store.exists(batch), store.remove(batch, now)
+        store.delete(batch)
+        store.exists(batch)
+        store.remove(batch, now)
 
     def events(self) -> None:
         cursor, who = events.newest(self._db), self._principal
