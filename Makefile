@@ -1,20 +1,25 @@
 # `make run` serves the gateway, `make test` checks it; both first set up what is missing.
-# Everything lives in .venv, .venv-clients and .venv-spark35. PYTHON=python3.12 chooses the interpreter they are made with.
+# Everything lives in .venv, .venv-session, .venv-clients and .venv-spark35. PYTHON=python3.12 chooses the interpreter they are made with.
 
 PYTHON ?= python3
 VENV := .venv
+SESSIONS := .venv-session
 CLIENTS := .venv-clients
 SPARK35 := .venv-spark35
 RUN := $(VENV)/bin/python
+SESSION_PYTHON := $(SESSIONS)/bin/python
 CLIENT_PYTHON := $(CLIENTS)/bin/python
 SPARK35_PYTHON := $(SPARK35)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
-APT := DEBIAN_FRONTEND=noninteractive apt-get
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq
+MAY_INSTALL := { command -v apt-get && [ "$$(id -u)" = 0 ]; } >/dev/null
+INSTALL = { $(APT) install -y --no-install-recommends $(1) || { $(APT) update && $(APT) install -y --no-install-recommends $(1); }; } >/dev/null
 
 # An environment is ready when its stamp is there. A stamp is missing while pip writes, so that a set-up that was
 # interrupted starts anew instead of trusting half a package.
 RUNTIME := $(VENV)/runtime.stamp
 CHECKS := $(VENV)/checks.stamp
+SESSION := $(SESSIONS)/session.stamp
 CLIENT := $(CLIENTS)/clients.stamp
 OLD_SPARK := $(SPARK35)/spark.stamp
 
@@ -22,7 +27,7 @@ LIVY := livy-0.8.0
 # Without their dependencies: those would compile Kerberos, and hold pandas and notebook back.
 BARE := sparkmagic==0.23.0 hdijupyterutils==0.23.0 autovizwidget==0.23.0 requests_kerberos==0.15.0
 
-.PHONY: help run test python_api bench setup lint format clients spark35 clean interpreter ensurepip r
+.PHONY: help run test python_api bench setup lint format clients spark35 clean interpreter ensurepip r postgresql
 .NOTPARALLEL:
 
 help: ## show this list
@@ -31,7 +36,7 @@ help: ## show this list
 run: setup ## serve on http://127.0.0.1:8998
 	@exec $(RUN) -m gateway serve
 
-test: setup lint clients spark35 r ## format check, lint, types, then every test
+test: setup lint clients spark35 r postgresql ## format check, lint, types, then every test
 	@$(RUN) -m gateway.core.java --install --jdk
 	@$(RUN) -m pytest tests/unit tests/integration tests/acceptance
 
@@ -41,7 +46,7 @@ python_api: setup clients ## check Livy's Python client, from the source checkou
 bench: setup $(CHECKS) ## measure
 	@$(RUN) -m pytest tests/benchmarks
 
-setup: $(RUNTIME) ## install what `make run` needs, once
+setup: $(RUNTIME) $(SESSION) ## install what `make run` needs, once
 	@$(RUN) -m gateway.core.java --install
 	@$(RUN) -m gateway.core.prepare
 
@@ -58,14 +63,19 @@ clients: $(CLIENT) ## install the real clients that tests/acceptance drives
 
 spark35: $(OLD_SPARK) ## install the Spark 3.5 that tests/integration runs beside the bundled one
 
-# The tests of R need it; where it cannot be had they are skipped and say so.
+# The tests of R and of PostgreSQL need them; where they cannot be had those are skipped and say so.
 r:
-	@command -v R >/dev/null || ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ] || \
-	    { $(APT) -qq install -y --no-install-recommends r-base-core >/dev/null || \
-	      { $(APT) -qq update && $(APT) -qq install -y --no-install-recommends r-base-core >/dev/null; }; }
+	@command -v R >/dev/null || ! $(MAY_INSTALL) || $(call INSTALL,r-base-core)
+
+# Its programs alone: the tests make servers of their own, so Debian need not make and start one.
+CLUSTER_CONF := /etc/postgresql-common/createcluster.conf
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || ! $(MAY_INSTALL) || \
+	    { mkdir -p $(dir $(CLUSTER_CONF)) && { [ -e $(CLUSTER_CONF) ] || echo 'create_main_cluster = false' >$(CLUSTER_CONF); } && \
+	      $(call INSTALL,postgresql); }
 
 clean: ## remove all that was set up
-	rm -rf $(VENV) $(CLIENTS) $(SPARK35) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(SESSIONS) $(CLIENTS) $(SPARK35) .mypy_cache .pytest_cache .ruff_cache
 
 # One clear sentence when the interpreter will not do.
 interpreter:
@@ -75,14 +85,22 @@ interpreter:
 
 # Debian keeps the part of Python that makes environments in a package of its own.
 ensurepip:
-	@[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "$(PYTHON) cannot make environments: as root run \`apt-get install $(PACKAGE)\`." >&2; exit 1; }
-	@$(APT) -qq install -y $(PACKAGE) >/dev/null || { $(APT) -qq update && $(APT) -qq install -y $(PACKAGE) >/dev/null; }
+	@$(MAY_INSTALL) || { echo "$(PYTHON) cannot make environments: as root run \`apt-get install $(PACKAGE)\`." >&2; exit 1; }
+	@$(call INSTALL,$(PACKAGE))
 
 $(RUNTIME): requirements.txt $(RUN)
 	@$(MAKE) --no-print-directory interpreter
 	@echo "Setting up $(VENV) (once)"
+	@rm -f $(SESSION)
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(RUN) $(PIP) install --use-pep517 -r $<
+	@touch $@
+
+# The Python of sessions and batches: the gateway's version of it, whose kernel it uses, but none of its other packages.
+$(SESSION): sessions/requirements.txt $(SESSION_PYTHON) | $(RUNTIME)
+	@echo "Setting up $(SESSIONS) (once)"
+	@$(RUN) -m venv --clear $(SESSIONS)
+	@$(SESSION_PYTHON) $(PIP) install -r $<
 	@touch $@
 
 $(CHECKS): tests/requirements.txt $(RUNTIME)
@@ -103,7 +121,7 @@ $(CLIENT): tests/acceptance/clients-requirements.txt $(CLIENT_PYTHON)
 	@tar -xzf $(CLIENTS)/$(LIVY).tar.gz -C $(CLIENTS)
 	@touch $@
 
-# Spark alone: drivers on it use the gateway's Python.
+# Spark alone: drivers on it use the Python of sessions.
 $(OLD_SPARK): $(SPARK35_PYTHON)
 	@$(MAKE) --no-print-directory interpreter
 	@echo "Setting up $(SPARK35) (once)"
@@ -112,4 +130,4 @@ $(OLD_SPARK): $(SPARK35_PYTHON)
 	@touch $@
 
 # No recipe: when missing (never made, or the system's Python behind it went away), what needs them is made anew.
-$(RUN) $(CLIENT_PYTHON) $(SPARK35_PYTHON):
+$(RUN) $(SESSION_PYTHON) $(CLIENT_PYTHON) $(SPARK35_PYTHON):

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
-import shutil
 import signal
 from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 from batches.models import Batch
 from batches.states import BatchState, Target
 from batches.store import BatchStore
 from batches.submit import Submitter, application_in_log, find_application
-from gateway.core import logs, packages, processes, pythons
+from gateway.core import ends
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unavailable
+from gateway.core.places.place import AT_ONCE, Ladder, Place
 from gateway.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
+# SIGTERM lets Spark tell its cluster manager; what ignores it is killed.
+_LADDER: Ladder = ((signal.SIGTERM, timedelta(seconds=5)), (signal.SIGKILL, timedelta(seconds=1)))
 _ASK_AGAIN = timedelta(seconds=0.3)
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
 class BatchPass:
-    def __init__(
-        self, store: BatchStore, submitter: Submitter, settings: Settings, clock: Clock, watcher: processes.Watcher
-    ) -> None:
+    def __init__(self, store: BatchStore, submitter: Submitter, settings: Settings, clock: Clock, place: Place) -> None:
         self._store, self._submitter, self._settings, self._clock = (store, submitter, settings, clock)
-        self._watcher = watcher
-        self._ladder = processes.Ladder((signal.SIGTERM, timedelta(seconds=5)), (signal.SIGKILL, timedelta(seconds=1)))
+        self._place, self._batches = place, settings.data_dir / "batches"
         self._asked: dict[int, datetime] = {}  # batch: when its application was last looked for
 
     def adopt(self) -> None:
@@ -38,20 +39,19 @@ class BatchPass:
             if batch.target is Target.FINISHED:
                 self._start(batch, self._clock())
 
-    def __call__(self) -> bool:
-        """Whether something is being stopped, so that the next pass should come soon."""
+    def __call__(self) -> None:
         now = self._clock()
-        for batch in self._store.with_folders(self._watcher.ended_in(self._settings.data_dir / "batches")):
-            # One that is told to go has lost its shell first; the ladder below gives the rest its time.
-            if batch.target is Target.FINISHED and not self._watcher.renew(batch.folder):
+        for batch in self._store.with_folders(self._place.ended_in(self._batches)):
+            # One that is told to go has lost its first process before the others; below they have their time.
+            if batch.target is Target.FINISHED and self._place.stop(batch.folder, AT_ONCE, now):
                 self._end(batch, now)
         for batch in self._store.unwanted():
-            if self._ladder.has_ended(batch.folder, now):
+            if self._place.stop(batch.folder, _LADDER, now):
                 self._remove(batch, now)
         for batch in self._store.next(self._settings.max_batches_running):
-            if self._store.start(batch.id, now):
-                self._start(batch, now)
-        return self._ladder.busy
+            folder = self._batches / UUID(batch.uuid).hex
+            if self._store.start(batch.id, folder, now):
+                self._start(dataclasses.replace(batch, folder=folder), now)
 
     async def find_applications(self) -> None:
         """Look for the Spark application of each running batch that has shown none yet; less often as time goes."""
@@ -61,7 +61,7 @@ class BatchPass:
             if abs(now - self._asked.get(batch.id, _LONG_AGO)) < pause:
                 continue
             self._asked[batch.id] = now
-            application = await asyncio.to_thread(find_application, batch)
+            application = await asyncio.to_thread(find_application, batch, self._place)
             if application is not None:
                 self._store.set_app(batch.id, application.id, application.ui_url)
 
@@ -71,45 +71,37 @@ class BatchPass:
 
     def _start(self, batch: Batch, now: datetime) -> None:
         try:
-            self._watcher.add(self._submitter.start(batch))
+            self._submitter.start(batch)
             log.info("running", extra={"batch": batch.id, "action": "start"})
         except (OSError, GatewayError) as error:
             self._finish(batch, BatchState.DEAD, None, f"the batch could not be started: {error}", now)
 
     def _end(self, batch: Batch, now: datetime) -> None:
-        code = processes.exit_code(batch.folder)
-        if code == 0:
-            self._finish(batch, BatchState.SUCCESS, code, None, now)
+        end = self._place.end_of(batch.folder)
+        if end.code == 0:
+            self._finish(batch, BatchState.SUCCESS, end.code, None, now)
         else:
-            self._finish(batch, BatchState.DEAD, code, _reason(batch, code), now)
+            reason = ends.reason("batch", batch.folder, end, "ended with exit code {code}")
+            self._finish(batch, BatchState.DEAD, end.code, reason, now)
 
     def _remove(self, batch: Batch, now: datetime) -> None:
-        self._finish(batch, BatchState.KILLED, processes.exit_code(batch.folder), "killed by its user", now)
-        shutil.rmtree(batch.folder, ignore_errors=True)
+        code = self._place.end_of(batch.folder).code
+        self._finish(batch, BatchState.KILLED, code, "killed by its user", now)
+        self._place.remove(batch.folder)
         self._store.remove(batch.id, now)
 
     def _finish(self, batch: Batch, state: BatchState, code: int | None, reason: str | None, now: datetime) -> None:
-        """Write the end of a batch, once; make sure that nothing of it runs on, and keep its log alone."""
-        processes.signal_all(batch.folder, signal.SIGKILL)
+        """Write the end of a batch of which nothing runs any more, once, and clear what only it needed."""
         if batch.app_id is None and (application := application_in_log(batch)):
             self._store.set_app(batch.id, application.id, application.ui_url)
-        logs.finish(batch.log)
-        if self._store.end(batch.id, state, code, reason, now):
-            if reason:
-                logs.note(batch.log, reason)
+        # Its log is complete before anybody reads that it has ended.
+        self._place.settle(batch.folder, None if state is BatchState.KILLED else reason)
+        self._place.remove(batch.folder / "tmp")
+        try:
+            ended = self._store.end(batch.id, state, code, reason, now)
+        except Unavailable:
+            self._place.find(batch.folder)  # so that its end is told again
+            raise
+        if ended:
             log.info("%s: %s", state.value, reason or "done", extra={"batch": batch.id, "action": "end"})
-        shutil.rmtree(batch.folder / "tmp", ignore_errors=True)
-        self._watcher.forget(batch.folder)
         self._asked.pop(batch.id, None)
-
-
-def _reason(batch: Batch, code: int | None) -> str:
-    if failure := pythons.failure(batch.folder) or packages.failure(batch.log):
-        return failure
-    if code is None:
-        return "the batch's processes were killed from outside"
-    if code == 128 + signal.SIGKILL:
-        return "the batch was killed (signal 9); if nobody did that, the machine ran out of memory"
-    if code > 128:
-        return f"the batch was ended by signal {code - 128}"
-    return f"the batch ended with exit code {code}"

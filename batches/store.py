@@ -21,7 +21,7 @@ from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_parts, visible_to
 from gateway.core.store import pages
-from gateway.core.store.database import Conflict, Database, Migrations, Row, next_id
+from gateway.core.store.database import Conflict, Database, Migrations, Row, keepable, next_id
 
 migrations = Migrations("batches")
 
@@ -57,6 +57,11 @@ def reasons(db: Database) -> None:
 
 
 @migrations()
+def hosts(db: Database) -> None:
+    db.run("ALTER TABLE batches ADD COLUMN host TEXT")
+
+
+@migrations()
 def history(db: Database) -> None:
     db.run("DROP INDEX batches_by_state")
     db.run("DROP INDEX batches_by_target")
@@ -77,14 +82,21 @@ def texts(db: Database) -> None:
     db.create_texts("batch_texts")
     last = -1
     while some := db.rows("SELECT * FROM batches WHERE id > :last ORDER BY id LIMIT :n", {"last": last, "n": _AT_ONCE}):
-        for batch in map(Batch.of, some):
+        for batch in [Batch.of(row, "") for row in some]:
             _add_text(db, batch)
             last = batch.id
 
 
+# What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
+# one host that such a store has.
+_HERE = "(host IS NULL OR host = :host)"
+
+
 class BatchStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it, which gets none to act on that are on others."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self._host = db, host
 
     def add(
         self, principal: Principal, request: BatchRequest, folder: Path, uuid: str, now: datetime, most_waiting: int
@@ -112,9 +124,9 @@ class BatchStore:
                     },
                 )
             except Conflict as error:
-                raise DuplicateName("session", request.options.name or "") from error
+                raise DuplicateName("batch", request.options.name or "") from error
             assert row is not None
-            batch = Batch.of(row)
+            batch = Batch.of(row, self._host)
             _add_text(db, batch)
             events.record(db, now, whose, "batch", batch.id, "starting")
         return batch
@@ -213,15 +225,22 @@ class BatchStore:
         self._db.ring_on_commit()
 
     def next(self, most_running: int) -> list[Batch]:
-        """The waiting batches that may start now, in order, when `most_running` may run at the same time."""
-        running = self._db.value(f"SELECT count(*) FROM batches WHERE {_LIVE} AND state = 'running'")
+        """The waiting batches that may start now, in order, when `most_running` may run on this host at a time."""
+        running = self._db.value(
+            f"SELECT count(*) FROM batches WHERE {_LIVE} AND state = 'running' AND {_HERE}", {"host": self._host}
+        )
         return self._select(
             f"{_LIVE} AND state = 'starting' AND target = 'finished' ORDER BY id LIMIT :free",
             {"free": max(0, most_running - int(running))},
         )
 
+    def not_ended(self) -> list[Batch]:
+        """Of this host, or of none yet."""
+        return self._select(f"state IN ('starting', 'running') AND {_HERE} ORDER BY id")
+
     def running(self) -> list[Batch]:
-        return self._select(f"{_LIVE} AND state = 'running' ORDER BY id")
+        """On this host."""
+        return self._select(f"{_LIVE} AND state = 'running' AND {_HERE} ORDER BY id")
 
     def with_folders(self, names: Iterable[str]) -> list[Batch]:
         """The running batches with these folder names."""
@@ -232,19 +251,20 @@ class BatchStore:
         ]
 
     def without_app(self) -> list[Batch]:
-        """Running batches whose Spark application is not known yet."""
-        return self._select(f"{_LIVE} AND state = 'running' AND app_id IS NULL")
+        """Running batches of this host whose Spark application is not known yet."""
+        return self._select(f"{_LIVE} AND state = 'running' AND app_id IS NULL AND {_HERE}")
 
     def unwanted(self) -> list[Batch]:
-        """Deleted batches, to be killed and forgotten."""
-        return self._select(_UNWANTED)
+        """Deleted batches of this host, or of none, to be killed and forgotten."""
+        return self._select(f"{_UNWANTED} AND {_HERE}")
 
-    def start(self, batch: int, now: datetime) -> bool:
+    def start(self, batch: int, folder: Path, now: datetime) -> bool:
+        """Take it to this host, to run in `folder`. False: it was taken, or is not wanted any more."""
         with self._db.transaction():
             row = self._db.row(
-                "UPDATE batches SET state = 'running', started = :now"
+                "UPDATE batches SET state = 'running', host = :host, folder = :folder, started = :now"
                 " WHERE id = :id AND state = 'starting' AND target = 'finished' RETURNING owner, project",
-                {"id": batch, "now": to_text(now)},
+                {"id": batch, "host": self._host, "folder": str(folder), "now": to_text(now)},
             )
             if row is not None:
                 events.record(self._db, now, Belonging.of(row), "batch", batch, "running")
@@ -262,7 +282,7 @@ class BatchStore:
                 "UPDATE batches SET state = :state, exit_code = :code, reason = :reason, ended = :now"
                 " WHERE id = :id AND (state = 'running' OR (state = 'starting' AND :state <> 'success'))"
                 " RETURNING owner, project, target",
-                {"id": batch, "state": state.value, "code": code, "reason": reason, "now": to_text(now)},
+                {"id": batch, "state": state.value, "code": code, "reason": keepable(reason), "now": to_text(now)},
             )
             if row is not None:
                 whose = Belonging.of(row)
@@ -299,7 +319,8 @@ class BatchStore:
         return len(rows)
 
     def _select(self, where: str, values: Mapping[str, object] | None = None) -> list[Batch]:
-        return [Batch.of(row) for row in self._db.rows(f"SELECT * FROM batches WHERE {where}", values or {})]
+        rows = self._db.rows(f"SELECT * FROM batches WHERE {where}", {"host": self._host, **(values or {})})
+        return [Batch.of(row, self._host) for row in rows]
 
 
 def _parts(principal: Principal, states: list[BatchState]) -> tuple[list[str], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A batch as a process: started, and its Spark application found. Knows no store."""
+"""A batch as something that runs: started, and its Spark application found. Knows no store."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from http.client import HTTPException
 
 from batches.models import Batch
-from gateway.core import logs, packages, private_files, processes, pythons, submit
+from gateway.core import applications, logs, private_files, submit
 from gateway.core.clusters import Clusters
+from gateway.core.places.place import Place
 from gateway.core.settings import Settings
 
 _LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
+_LONGEST_LINE = 1000  # bytes of each of them
 _APPLICATION = re.compile(r"(?:app ID|Submitted application) (app-\d+-\d+|application_\d+_\d+)")
 _UI_ADDRESS = "ui_address"  # file in a batch's folder: the host of its Spark UI, and the port that tries first
 _UI_PORT_TRIES = 16  # how many ports further Spark goes when that one is taken (spark.port.maxRetries)
@@ -28,52 +30,42 @@ class Application:
 
 
 class Submitter:
-    """Starts batches on this host, each on its cluster."""
+    """Starts batches at a place, each on its cluster."""
 
-    def __init__(self, clusters: Clusters, settings: Settings) -> None:
-        self._clusters, self._settings = clusters, settings
+    def __init__(self, clusters: Clusters, place: Place, settings: Settings) -> None:
+        self._clusters, self._place, self._settings = clusters, place, settings
 
-    def start(self, batch: Batch) -> processes.Process:
-        """Start the batch's process, unless it was started already. Raises OSError, Misconfigured."""
-        if (started := processes.find(batch.folder)) is not None:
-            return started
+    def start(self, batch: Batch) -> None:
+        """Start the batch, unless it was started already. Raises OSError, Misconfigured."""
+        if self._place.find(batch.folder):
+            return
         request, folder = batch.request, batch.folder
         cluster = self._clusters.of(request.options)
-        settings, here = self._settings, cluster.settings
+        here = cluster.settings
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / "tmp").mkdir(exist_ok=True)
-        properties = folder / "spark.properties"
         # A port of its own, so that the application's UI is known from other servers in its processes.
         conf = submit.conf_of(request.options, here, folder, {"spark.ui.port": str(_free_port())})
-        if here.deploy_mode == "client":
-            conf = packages.settle(conf, here, settings.cache_dir, folder)
-        private_files.write_properties(properties, conf)
         private_files.write_private(folder / _UI_ADDRESS, f"{here.driver_host} {conf['spark.ui.port']}")
-        command = submit.command(
-            here,
-            properties,
+        application = applications.Application(
+            folder,
+            conf,
             request.file,
             request.args,
             class_name=request.class_name,
+            proxy_user=request.options.proxy_user,
             deploy_mode=here.deploy_mode,
-            proxy_user=request.options.proxy_user if settings.impersonation else None,
         )
-        options = [*cluster.jvm_options, submit.temporary_folder(folder / "tmp")]
-        chosen = pythons.choose(conf, here, of_archives=False)
-        if here.deploy_mode == "client":
-            command = [*chosen.command(settings.archive_limit), *command]
-        environ = submit.environ(here, cluster.java.home, options, chosen.executors, chosen.driver)
-        return processes.start(folder, command, environ)
+        applications.start(application, cluster, self._settings, self._place)
 
 
-def find_application(batch: Batch) -> Application | None:
-    """The Spark application of a running batch, asked from the Spark UI that it serves."""
+def find_application(batch: Batch, place: Place) -> Application | None:
+    """The Spark application of a running batch, asked from the Spark UI that it serves. Takes a while."""
     try:
-        host, text = (batch.folder / _UI_ADDRESS).read_text().split()
+        host, text = (batch.folder / _UI_ADDRESS).read_text("utf-8").split()
         first = int(text)
     except (OSError, ValueError):
         return None
-    for port in processes.listening_ports(batch.folder):
+    for port in place.ports(batch.folder):
         if first <= port <= first + _UI_PORT_TRIES:
             return _ask(f"http://{host}:{port}")
     return None
@@ -95,7 +87,7 @@ def _free_port() -> int:
 
 def application_in_log(batch: Batch) -> Application | None:
     """The application that a cluster manager named in the log; for one that ended before its UI was asked."""
-    for line in logs.read(batch.log, 0, _LOG_LINES):
+    for line in logs.read(batch.log, 0, _LOG_LINES, _LONGEST_LINE):
         if found := _APPLICATION.search(line):
             return Application(found[1], None)
     return None

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-from functools import partial
 from importlib.resources import files
 from typing import Any
 
 from flask import Flask, Response, abort, request, send_from_directory
-from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import HTTPException
 
 import gateway
 from batches.service import BatchService
-from compat.lighter.routes import PREFIX as LIGHTER
-from compat.lighter.routes import lighter_blueprints, lighter_pages
-from compat.lighter.translate import refusal as lighter_refusal
-from compat.livy.routes import livy_blueprints
+from compat.lighter.dialect import lighter
+from compat.livy.dialect import livy
 from gateway import stores
-from gateway.console.routes import console_blueprint
+from gateway.console.routes import console
 from gateway.core.clock import utc_now
-from gateway.core.errors import GatewayError
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings, reading
-from gateway.web import headers
-from gateway.web.api import Api, JsonProvider, Unreadable, json_response
+from gateway.core.waiting import Waiting
+from gateway.web import headers, metrics, middleware, scopes
+from gateway.web.api import Api, JsonProvider
+from gateway.web.dialects import Dialect
 from gateway.web.middleware import Front
 from sessions import permanent
 from sessions.jobs.service import JobService
 from sessions.service import SessionService
 from sessions.statements.service import StatementService
-
-log = logging.getLogger(__name__)
 
 # The OpenAPI pages bring inline styles and images of their own; no other page is let off the strict policy.
 _DOCS_POLICY = (
@@ -52,30 +45,38 @@ _DOCS_ASSETS = {
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
     settings = settings or reading.load(os.environ)
-    store = stores.Stores(stores.open_and_migrate(settings))
-    sessions = SessionService(store.sessions, store.drivers, settings, utc_now)
-    statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now)
-    jobs = JobService(store.jobs, sessions, settings, utc_now)
-    batches = BatchService(store.batches, settings, utc_now)
+    store = stores.Stores(stores.open_and_migrate(settings), host_name(settings))
+    waiting = Waiting(settings.web_threads)
+    sessions = SessionService(store.sessions, store.drivers, settings, utc_now, waiting)
+    statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now, waiting)
+    jobs = JobService(store.jobs, sessions, settings, utc_now, waiting)
+    batches = BatchService(store.batches, settings, utc_now, waiting)
 
+    dialects = [
+        livy(sessions, statements, jobs, batches, settings),
+        lighter(sessions, statements, batches, settings, permanent.declared(settings)),
+        console(sessions, statements, batches),
+    ]
+    return _assemble(settings, dialects)
+
+
+def _assemble(settings: Settings, dialects: list[Dialect]) -> Flask:
+    """Raises Misconfigured when dialects get into each other's way, or a route declares no scope."""
     app = Flask(__name__, static_folder=None)
     app.json = JsonProvider(app)
     app.config.from_mapping(_config(settings))
     app.url_map.merge_slashes = False
+    metrics.register(app)
     headers.register(app, settings)
+    scopes.register(app)
+    middleware.register(app)
     api = Api(app)
-    app.register_error_handler(GatewayError, partial(_answer, api))
-    app.register_error_handler(ParseException, partial(_broken_off, api))
-    app.register_error_handler(Exception, partial(_unexpected, api))
-    declared = permanent.declared(settings)
-    blueprints = livy_blueprints(sessions, statements, jobs, batches, settings.upload_limit)
-    for blueprint in blueprints + lighter_blueprints(sessions, statements, batches, settings, declared):
-        api.register_blueprint(blueprint)
-    api.shape_errors(LIGHTER, lighter_refusal)
-    app.register_blueprint(lighter_pages(sessions, batches))
-    app.register_blueprint(console_blueprint(sessions, statements, batches))
+    for dialect in dialects:
+        api.mount(dialect)
     _serve_api_docs(app)
-    app.wsgi_app = Front(app.wsgi_app, settings.url_prefix)  # type: ignore[method-assign]
+    scopes.require_all(app)
+    slashes = [path for dialect in dialects for path in dialect.slashes]
+    app.wsgi_app = Front(app.wsgi_app, settings.url_prefix, slashes)  # type: ignore[method-assign]
     return app
 
 
@@ -94,31 +95,12 @@ def _config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _answer(api: Api, error: GatewayError) -> Response:
-    """For errors raised outside any protocol's routes."""
-    said = str(error)
-    return api.shaped(error.status, said) or json_response(json.dumps({"msg": said}), error.status)
-
-
-def _broken_off(api: Api, error: ParseException) -> Response:
-    """The server finds out only while the body is read that its chunks are none."""
-    return _answer(api, Unreadable(f"the body is not sent in chunks, as its Transfer-Encoding says: {error}"))
-
-
-def _unexpected(api: Api, error: Exception) -> Response:
-    """A defect of ours: the log has the story, the client a JSON string (Livy's shape) without our insides."""
-    if isinstance(error, HTTPException):
-        raise error
-    log.error("unexpected failure", exc_info=error)
-    said = "Internal error: the gateway's log says what happened."
-    return api.shaped(500, said) or json_response(json.dumps(said), 500)
-
-
 def _serve_api_docs(app: Flask) -> None:
     """Swagger UI's and ReDoc's scripts, from the package that holds them: nothing is loaded from elsewhere."""
     package = str(files("offapi"))
+    scopes.declare(app, "api-docs", scopes.PUBLIC)
 
-    @app.get("/docs/assets/<name>")
+    @app.get("/docs/assets/<name>", scope=scopes.PUBLIC)
     def docs_asset(name: str) -> Response:
         if name not in _DOCS_ASSETS:
             abort(404)

@@ -1,4 +1,4 @@
-"""The supervisor: one process per store that launches, runs, watches and ends. A composition root.
+"""The supervisor: one process per host of a store that launches, runs, watches and ends. A composition root.
 
 It sleeps until a nudge, the end of a process or a timer, then runs every pass. All it knows is in rows and
 folders: killed at any moment, its successor goes on from there.
@@ -15,23 +15,29 @@ from contextlib import suppress
 from batches.reconcile import BatchPass
 from batches.submit import Submitter
 from gateway import stores
-from gateway.core import events, logs, processes, wakeup
+from gateway.core import events, processes, wakeup
 from gateway.core.clock import utc_now
 from gateway.core.clusters import Clusters
+from gateway.core.errors import Unavailable
+from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
+from gateway.core.waiting import Waiting
+from sessions.drivers.kernels import Kernels
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
+from sessions.drivers.stuck import StuckDrivers
+from sessions.jobs.reconcile import UploadPass
 from sessions.jobs.runner import JobRunner
 from sessions.permanent import DeclaredPass
 from sessions.reconcile import SessionPass
 from sessions.service import SessionService
 from sessions.statements.runner import Runner
+from sessions.streams import StreamWatch
 
 log = logging.getLogger(__name__)
 
 _TICK = 1.0  # seconds between passes when nothing happens: what a lost nudge costs at most
-_SOON = 0.050  # seconds between passes while something is being stopped
 _EXPIRE_EVERY = 5.0
 _FIND_APPLICATIONS_EVERY = 0.3
 
@@ -44,16 +50,21 @@ class Supervisor:
         self._settings, self._db = settings, db
         self._awake = asyncio.Event()
         self._stopped = False
+        self._unavailable = False  # the store, in this round
         clusters = Clusters(settings, _DRIVER_JVM)
-        store = stores.Stores(db)
-        watcher = processes.Watcher(self._awake.set)
-        self._runner = Runner(store.statements, utc_now)
-        self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running)
-        self._sessions = SessionPass(store.sessions, settings, utc_now)
-        service = SessionService(store.sessions, store.drivers, settings, utc_now)
+        self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
+        store = stores.Stores(db, place.name)
+        kernels = Kernels(utc_now, store.drivers.give_up)
+        stuck = StuckDrivers(store.drivers, utc_now, replace=settings.restart_stuck_sessions)
+        streams = StreamWatch(store.sessions, store.drivers, utc_now)
+        self._runner = Runner(store.statements, store.drivers, utc_now, kernels, stuck)
+        self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running, kernels, stuck)
+        self._sessions = SessionPass(store.sessions, settings, utc_now, streams.may_expire)
+        service = SessionService(store.sessions, store.drivers, settings, utc_now, Waiting(settings.web_threads))
         self._declared = DeclaredPass(store.sessions, service, settings)
-        self._drivers = DriverPass(store.drivers, Launcher(clusters, settings), settings, utc_now, watcher)
-        self._batches = BatchPass(store.batches, Submitter(clusters, settings), settings, utc_now, watcher)
+        self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
+        self._uploads = UploadPass(store.sessions, settings, place)
+        self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""
@@ -64,6 +75,7 @@ class Supervisor:
         fifo, bell = wakeup.create(self._settings.wakeup_path), self._db.listen()
         loop.add_reader(fifo, self._on_nudge, fifo)
         loop.add_reader(bell.fileno(), self._on_ring, bell)
+        self._place.begin()
         self._drivers.adopt()
         self._batches.adopt()
         timers = [
@@ -74,31 +86,36 @@ class Supervisor:
         log.info("supervising %s", self._db.where, extra={"action": "supervise"})
         while not self._stopped:
             self._awake.clear()
-            await self._sleep(_SOON if self._run_passes() else _TICK)
+            self._unavailable = False
+            self._run_passes()
+            await (asyncio.sleep(_TICK) if self._unavailable else self._sleep(_TICK))
         for timer in timers:
             timer.cancel()
         bell.close()
 
-    def _run_passes(self) -> bool:
-        """Statements and jobs first: somebody waits for them. Whether the next round should come soon."""
-        soon = [
-            self._guard(self._runner.run_pass),
-            self._guard(self._jobs.run_pass),
-            self._guard(self._drivers),
-            self._guard(self._sessions),
-            self._guard(self._runner.run_pass),
-            self._guard(self._jobs.run_pass),
-            self._guard(self._batches),
-        ]
-        return any(soon)
+    def _run_passes(self) -> None:
+        """Statements and jobs first: somebody waits for them."""
+        self._guard(self._runner.run_pass)
+        self._guard(self._jobs.run_pass)
+        self._guard(self._drivers)
+        if self._guard(self._sessions):
+            self._awake.set()
+        self._guard(self._runner.run_pass)
+        self._guard(self._jobs.run_pass)
+        self._guard(self._batches)
 
     def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
+        if self._unavailable:
+            return False  # each would wait for it in vain
         try:
             return bool(one_pass())
+        except Unavailable as error:
+            self._unavailable = True
+            log.warning("%s", error, extra={"action": "pass"})
         except Exception:
             log.exception("a pass failed", extra={"action": "pass"})
-            return False
+        return False
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(asyncio.TimeoutError):
@@ -113,6 +130,8 @@ class Supervisor:
         while True:
             try:
                 await self._batches.find_applications()
+            except Unavailable:
+                self._unavailable = True  # the next round says so
             except Exception:
                 log.exception("looking for applications failed", extra={"action": "pass"})
             await asyncio.sleep(_FIND_APPLICATIONS_EVERY)
@@ -120,14 +139,13 @@ class Supervisor:
     def _expire(self) -> None:
         self._sessions.expire()
         self._declared()
+        self._uploads()
         self._batches.expire()
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
         self._awake.set()
 
     def _cut_logs(self) -> None:
-        for kind in ("drivers", "batches"):
-            for log_file in (self._settings.data_dir / kind).glob("*/log"):
-                logs.cut(log_file, self._settings.log_limit)
+        self._place.cut_logs(self._settings.log_limit)
 
     def _on_nudge(self, fifo: int) -> None:
         wakeup.drain(fifo)
@@ -143,9 +161,9 @@ class Supervisor:
 
 
 def run(settings: Settings) -> None:
-    """Be the supervisor of this store, once it has no other. Returns after SIGTERM or SIGINT."""
+    """Be the supervisor of this host, once it has no other. Returns after SIGTERM or SIGINT."""
     db = stores.open_and_migrate(settings)
-    with db.lease(stores.SUPERVISOR):
+    with db.lease(stores.supervisor_lease(settings)):
         asyncio.run(_supervise(settings, db))
 
 

@@ -6,6 +6,7 @@ A pass reads rows and processes, moves what has to move, and forgets: a restarte
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from gateway.core import logs
@@ -26,11 +27,18 @@ _MOST_SHORT_LIVES = 6  # counted; 2**6 seconds are more than the longest pause
 class SessionPass:
     """Lets sessions follow their drivers, and ends those whose time is over."""
 
-    def __init__(self, store: SessionStore, settings: Settings, clock: Clock) -> None:
-        self._store, self._settings, self._clock = store, settings, clock
+    def __init__(
+        self,
+        store: SessionStore,
+        settings: Settings,
+        clock: Clock,
+        may_expire: Callable[[Lifetime], bool] = lambda idle: True,
+    ) -> None:
+        """`may_expire` is asked of a session that was idle for its whole time; when it says no, it is asked again."""
+        self._store, self._settings, self._clock, self._may_expire = store, settings, clock, may_expire
 
     def __call__(self) -> bool:
-        """Whether a new driver is wanted, so that the next pass should come soon."""
+        """Whether a new driver is wanted, so that the passes should run again."""
         now = self._clock()
         for session in self._store.become_idle(now):
             log.info("idle", extra={"session": session, "action": "idle"})
@@ -48,7 +56,8 @@ class SessionPass:
         young = now - (lost.launched or lost.created) < _YOUNG
         again = young and session.short_lives
         pause = min(timedelta(seconds=2**session.short_lives), _YOUNG) if again else timedelta(0)
-        driver = Driver.wanted(self._settings.data_dir, lost.options, now, now + pause)
+        # On the same host: its log begins with that of the lost one, and what was sent to the session is there.
+        driver = Driver.wanted(self._settings.data_dir, lost.options, now, now + pause, lost.host)
         lives = min(session.short_lives + 1, _MOST_SHORT_LIVES) if young else 0
         if self._store.restart(session, driver, reason, lives, now):
             logs.succeed(driver.log, lost.log, reason)
@@ -59,6 +68,9 @@ class SessionPass:
         now = self._clock()
         for lifetime in self._store.live():
             reason = reason_of_expiry(lifetime, self._settings, now)
+            idle = reason_of_idle_expiry(lifetime, self._settings, now)
+            if reason is None and idle is not None and self._may_expire(lifetime):
+                reason = idle
             if reason:
                 self._store.remove(lifetime.session.id, reason, now)
                 log.info("expired: %s", reason, extra={"session": lifetime.session.id, "action": "expire"})
@@ -67,7 +79,7 @@ class SessionPass:
 
 
 def reason_of_expiry(lifetime: Lifetime, settings: Settings, now: datetime) -> str | None:
-    """Why a live session must go now; None while it may stay. Running code counts as activity."""
+    """Why a live session must go now, whatever it does; None while it may stay."""
     session = lifetime.session
     heartbeat = session.heartbeat_timeout
     if heartbeat is not None and now - session.heartbeat > heartbeat:
@@ -75,9 +87,14 @@ def reason_of_expiry(lifetime: Lifetime, settings: Settings, now: datetime) -> s
     ttl = parse_duration(session.ttl) if session.ttl else settings.session_ttl
     if ttl and now - session.created > ttl:
         return f"older than {ttl.total_seconds():g} s (ttl)"
+    return None
+
+
+def reason_of_idle_expiry(lifetime: Lifetime, settings: Settings, now: datetime) -> str | None:
+    """Why a live session that does nothing must go now; None while it may stay. Running code counts as activity."""
+    session = lifetime.session
     idle = parse_duration(session.idle_timeout) if session.idle_timeout else settings.session_idle_timeout
     works = session.state is not SessionState.IDLE or lifetime.has_jobs
-    quiet = not works and now - lifetime.activity > idle
-    if quiet and idle > timedelta(0):
+    if not works and timedelta(0) < idle < now - lifetime.activity:
         return f"no work for more than {idle.total_seconds():g} s (idleTimeout)"
     return None

@@ -16,6 +16,6 @@ class SessionState(str, Enum):
 
 SESSION_MOVES = {
     SessionState.STARTING: {SessionState.IDLE, SessionState.DEAD},
-    SessionState.IDLE: {SessionState.DEAD, SessionState.STARTING},  # starting: a permanent one whose driver is lost
+    SessionState.IDLE: {SessionState.DEAD, SessionState.STARTING},  # starting: one that is to have another driver
     SessionState.DEAD: set(),
 }

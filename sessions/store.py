@@ -18,9 +18,9 @@ from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_parts, visible_to
 from gateway.core.store import pages
-from gateway.core.store.database import Conflict, Database, Migrations, next_id
+from gateway.core.store.database import Conflict, Database, Migrations, Row, next_id
 from sessions.drivers.models import Driver
-from sessions.drivers.store import DriverStore
+from sessions.drivers.store import HERE, DriverStore
 from sessions.models import Session, SessionRequest
 from sessions.parts import Part
 from sessions.states import SessionState
@@ -39,10 +39,14 @@ _HAS_JOBS = (
 )
 _BUSY = f"sessions.state = 'idle' AND {_HAS_STATEMENTS}"
 _SESSION = (
-    f"SELECT sessions.*, ({_BUSY}) AS busy, drivers.folder, drivers.app_id,"
-    " drivers.ui_url FROM sessions JOIN drivers ON drivers.id = sessions.driver"
+    f"SELECT sessions.*, ({_BUSY}) AS busy, drivers.host, drivers.folder, drivers.app_id, drivers.ui_url,"
+    " drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
 )
 _COUNTED = Counted("session", "sessions", _LIVE, f"CASE WHEN {_BUSY} THEN 'busy' ELSE sessions.state END")
+
+
+# permanent ones, and others whose driver was ended in order to be replaced
+_RESTARTS = "(sessions.permanent = 1 OR drivers.replaced = 1)"
 
 
 @migrations(was="sessions.first_tables")
@@ -118,7 +122,7 @@ class SessionStore:
             if db.value("SELECT 1 FROM sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None:
                 raise AlreadyExists("session", uuid)
             if db.value(f"SELECT count(*) FROM sessions WHERE {_LIVE}") >= limit:
-                raise LimitReached("too many sessions are being created!", limit)
+                raise LimitReached("there are as many sessions as there may be; end one, or try again later", limit)
             self._drivers.add(driver, whose)
             number = next_id(db, "session")
             try:
@@ -127,7 +131,8 @@ class SessionStore:
                 raise DuplicateName("session", request.options.name or "") from error
             kind = request.kind.value
             events.record(db, now, whose, "session", number, "starting", driver=driver.id, kind=kind)
-            db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid})
+            if request.permanent:
+                db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid})
             added = self.find(principal, number)
         assert added is not None
         return added
@@ -163,7 +168,7 @@ class SessionStore:
         visible, values = visible_to(principal, "sessions")
         column = "id" if isinstance(ref, int) else "name"
         row = self._db.row(f"{_SESSION} WHERE sessions.{column} = :ref AND {visible}", {"ref": ref, **values})
-        return None if row is None else Session.of(row)
+        return None if row is None else self._session(row)
 
     def number_of(self, principal: Principal, uuid: str) -> int | None:
         visible, values = visible_to(principal, "sessions")
@@ -182,7 +187,7 @@ class SessionStore:
             f"{_SESSION} WHERE sessions.id IN ({found}) ORDER BY sessions.id {'DESC' if newest_first else 'ASC'}",
             {"newest": newest, **pages.place(start, size), **values},
         )
-        return total, [Session.of(row) for row in rows]
+        return total, [self._session(row) for row in rows]
 
     def counts(self, principal: Principal) -> dict[SessionState, int]:
         """How many there are in each state that one is in."""
@@ -194,12 +199,21 @@ class SessionStore:
             f"{_SESSION.replace('sessions.*', f'sessions.*, {_HAS_JOBS} AS has_jobs')}"
             f" WHERE {_LIVE} AND sessions.permanent = 0"
         )
-        return [Lifetime(Session.of(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
+        return [Lifetime(self._session(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
+
+    def is_live(self, session: int) -> bool:
+        """Whether there is such a session and it has not ended."""
+        found = self._db.value("SELECT 1 FROM sessions WHERE id = :id AND state <> 'dead'", {"id": session})
+        return found is not None
 
     def touch(self, session: int, now: datetime, *, activity: bool) -> None:
         """The client lives (heartbeat); with `activity` it also does something with the session."""
         also = ", activity = :now" if activity else ""
         self._db.run(f"UPDATE sessions SET heartbeat = :now{also} WHERE id = :id", {"id": session, "now": to_text(now)})
+
+    def work_goes_on(self, session: int, now: datetime) -> None:
+        """Something runs in the session, which says nothing of its client."""
+        self._db.run("UPDATE sessions SET activity = :now WHERE id = :id", {"id": session, "now": to_text(now)})
 
     def become_idle(self, now: datetime) -> list[int]:
         """Move every starting session whose driver is ready; their ids."""
@@ -218,22 +232,25 @@ class SessionStore:
         """(id, why the driver went) of every session that ends with its driver and whose driver is gone."""
         rows = self._db.rows(
             "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
-            f" WHERE {_LIVE} AND sessions.permanent = 0 AND drivers.state = 'gone'"
+            f" WHERE {_LIVE} AND NOT {_RESTARTS} AND drivers.state = 'gone'"
         )
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
 
     def to_restart(self) -> list[tuple[Session, Driver]]:
-        """Every permanent session whose driver is gone, with that driver."""
-        rows = self._db.rows(f"{_SESSION} WHERE {_LIVE} AND sessions.permanent = 1 AND drivers.state = 'gone'")
-        pairs = [(session, self._drivers.find(session.driver)) for session in map(Session.of, rows)]
+        """Every session whose driver is gone from this host and is to have another one, with that driver."""
+        rows = self._db.rows(
+            f"{_SESSION} WHERE {_LIVE} AND {_RESTARTS} AND drivers.state = 'gone' AND {HERE}",
+            {"host": self._drivers.host},
+        )
+        pairs = [(session, self._drivers.find(session.driver)) for session in map(self._session, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
     def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
-        """Give a permanent session a new driver; what ran has failed, what waits will run. False: it has ended."""
+        """Give a session a new driver; what ran has failed, what waits will run. False: it has ended."""
         whose = Belonging(session.owner, session.project)
         with self._db.transaction():
             if not self._db.value(
-                "SELECT 1 FROM sessions WHERE id = :id AND driver = :old AND state <> 'dead' AND permanent = 1",
+                "SELECT 1 FROM sessions WHERE id = :id AND driver = :old AND state <> 'dead'",
                 {"id": session.id, "old": session.driver},
             ):
                 return False
@@ -286,6 +303,9 @@ class SessionStore:
             events.record(self._db, now, whose, "session", session, "deleted", reason=reason)
         return str(row["driver"])
 
+    def _session(self, row: Row) -> Session:
+        return Session.of(row, self._drivers.host)
+
     def ended_before(self, moment: datetime) -> list[int]:
         rows = self._db.rows(
             "SELECT id FROM sessions WHERE state = 'dead' AND ended < :moment", {"moment": to_text(moment)}
@@ -293,7 +313,7 @@ class SessionStore:
         return [row["id"] for row in rows]
 
     def was_ended(self, uuid: str) -> bool:
-        """Whether a permanent session of this id was deleted, and none has had it since."""
+        """Whether a permanent session of this id was deleted, and no other permanent one has had it since."""
         return self._db.value("SELECT 1 FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None
 
     def forget_ended_but(self, kept: Container[str]) -> None:

@@ -13,16 +13,16 @@ from werkzeug.wrappers import Response as Redirect
 from batches.service import BatchService
 from compat.lighter import schemas
 from compat.lighter import translate as lighter
-from gateway.core.errors import GatewayError
 from gateway.core.settings import Settings
 from gateway.web.api import Blueprint, json_response
 from gateway.web.identity import principal
+from gateway.web.scopes import JOBS_EXECUTE, JOBS_READ, JOBS_TERMINATE, PUBLIC
 from sessions.models import Kind, Session, SessionRequest
 from sessions.service import SessionService
 from sessions.statements.service import StatementService
 from sessions.statements.states import UNFINISHED
 
-PREFIX = "/lighter"
+PREFIX, HEALTH = "/lighter", "/health"
 _API = f"{PREFIX}/api"
 
 Document = dict[str, Any]
@@ -36,35 +36,31 @@ def lighter_blueprints(
     declared: Mapping[str, SessionRequest],
 ) -> list[Blueprint]:
     """The blueprints of Lighter's API over these services; `declared` are the settings' permanent sessions."""
-    blueprints = [
+    return [
         _session_routes(sessions, settings.spark_conf),
         _statement_routes(sessions, statements),
         _batch_routes(batches, settings.spark_conf),
         _configuration_routes(settings, declared),
         _health_routes(sessions),
     ]
-    for blueprint in blueprints:
-        blueprint.register_error_handler(GatewayError, lighter.answer)
-    return blueprints
 
 
 def lighter_pages(sessions: SessionService, batches: BatchService) -> flask.Blueprint:
     """Where Lighter has its pages, the way to the console's."""
-    bp = flask.Blueprint("lighter_pages", __name__, url_prefix=PREFIX)
-    bp.register_error_handler(GatewayError, lighter.answer)
+    bp = flask.Blueprint("pages", __name__, url_prefix=PREFIX)
 
-    @bp.get("")
-    @bp.get("/")
-    @bp.get("/batches")
-    @bp.get("/sessions")
+    @bp.get("", scope=JOBS_READ)
+    @bp.get("/", scope=JOBS_READ)
+    @bp.get("/batches", scope=JOBS_READ)
+    @bp.get("/sessions", scope=JOBS_READ)
     def overview() -> Redirect:
         return redirect(url_for("console.overview"))
 
-    @bp.get("/sessions/<ref>")
+    @bp.get("/sessions/<ref>", scope=JOBS_READ)
     def session(ref: str) -> Redirect:
         return redirect(url_for("console.session", ref=sessions.reference(principal(), ref)))
 
-    @bp.get("/batches/<ref>")
+    @bp.get("/batches/<ref>", scope=JOBS_READ)
     def batch(ref: str) -> Redirect:
         return redirect(url_for("console.batch_log", ref=batches.reference(principal(), ref)))
 
@@ -72,7 +68,7 @@ def lighter_pages(sessions: SessionService, batches: BatchService) -> flask.Blue
 
 
 def _session_routes(service: SessionService, default_conf: Mapping[str, str]) -> Blueprint:
-    bp = Blueprint("lighter_sessions", __name__, url_prefix=_API, description="Sessions, as Lighter serves them")
+    bp = Blueprint("sessions", __name__, url_prefix=_API, description="Sessions, as Lighter serves them")
 
     def open_session(asked: Document, chosen: str) -> Document:
         session = service.open(principal(), lighter.to_session_request(asked, chosen, default_conf), chosen)
@@ -81,7 +77,7 @@ def _session_routes(service: SessionService, default_conf: Mapping[str, str]) ->
     def one_session(ref: str) -> Document:
         return lighter.session_document(_find(service, ref), sparkmagic=_for_sparkmagic())
 
-    @bp.get("/sessions")
+    @bp.get("/sessions", scope=JOBS_READ)
     @bp.arguments(schemas.ListQuery, location="query")
     @bp.response(200, schemas.SessionApplications)
     def list_sessions(query: Document) -> Document:
@@ -91,39 +87,39 @@ def _session_routes(service: SessionService, default_conf: Mapping[str, str]) ->
         documents = [lighter.session_document(one, sparkmagic=sparkmagic) for one in found]
         return {"start": query["start"], "total": total, "sessions" if sparkmagic else "applications": documents}
 
-    @bp.post("/sessions")
+    @bp.post("/sessions", scope=JOBS_EXECUTE)
     @bp.arguments(schemas.SubmitSession)
     @bp.response(201, schemas.Application)
     def create_session(asked: Document) -> Document:
         """Open a session: answers at once, Spark starts behind it"""
         return open_session(asked, str(uuid4()))
 
-    @bp.put("/sessions/<ref>")
+    @bp.put("/sessions/<ref>", scope=JOBS_EXECUTE)
     @bp.arguments(schemas.SubmitSession)
     @bp.response(201, schemas.Application)
     def put_session(asked: Document, ref: str) -> Document:
         """Open a session under an id of one's own choice"""
         return open_session(asked, ref)
 
-    @bp.get("/sessions/<ref>")
+    @bp.get("/sessions/<ref>", scope=JOBS_READ)
     @bp.response(200, schemas.Application)
     def get_session(ref: str) -> Document:
         """One session"""
         return one_session(ref)
 
-    @bp.get("/sessions/<ref>/state")
+    @bp.get("/sessions/<ref>/state", scope=JOBS_READ)
     @bp.response(200, schemas.Application)
     def get_session_state(ref: str) -> Document:
         """The same as the session itself"""
         return one_session(ref)
 
-    @bp.get("/sessions/<ref>/log")
+    @bp.get("/sessions/<ref>/log", scope=JOBS_READ)
     @bp.response(200, schemas.ApplicationLog)
     def get_session_log(ref: str) -> Document:
         """The newest lines of the driver's log"""
         return lighter.log_document(_find(service, ref), sparkmagic=_for_sparkmagic())
 
-    @bp.delete("/sessions/<ref>")
+    @bp.delete("/sessions/<ref>", scope=JOBS_TERMINATE)
     @bp.response(200)
     def delete_session(ref: str) -> Response:
         """End a session, a permanent one too, and forget it"""
@@ -135,10 +131,10 @@ def _session_routes(service: SessionService, default_conf: Mapping[str, str]) ->
 
 def _statement_routes(sessions: SessionService, service: StatementService) -> Blueprint:
     bp = Blueprint(
-        "lighter_statements", __name__, url_prefix=_API, description="Statements of a session, as Lighter serves them"
+        "statements", __name__, url_prefix=_API, description="Statements of a session, as Lighter serves them"
     )
 
-    @bp.get("/sessions/<ref>/statements")
+    @bp.get("/sessions/<ref>/statements", scope=JOBS_READ)
     @bp.arguments(schemas.ListQuery, location="query")
     @bp.response(200, schemas.ApplicationStatements)
     def list_statements(query: Document, ref: str) -> Response:
@@ -147,7 +143,7 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
         _, found = service.page(principal(), str(session.id), *_page(query), newest_first=True)
         return json_response(lighter.statements_text(session, query["start"], found, sparkmagic=_for_sparkmagic()))
 
-    @bp.post("/sessions/<ref>/statements")
+    @bp.post("/sessions/<ref>/statements", scope=JOBS_EXECUTE)
     @bp.arguments(schemas.SubmitStatement)
     @bp.response(201, schemas.ApplicationStatement)
     def create_statement(asked: Document, ref: str) -> tuple[Response, int]:
@@ -157,7 +153,7 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
         statement = service.submit(principal(), str(session.id), asked["code"], language)
         return json_response(lighter.statement_text(session, statement, sparkmagic=_for_sparkmagic())), 201
 
-    @bp.get("/sessions/<ref>/statements/<number>")
+    @bp.get("/sessions/<ref>/statements/<number>", scope=JOBS_READ)
     @bp.response(200, schemas.ApplicationStatement)
     def get_statement(ref: str, number: str) -> Response:
         """One statement, with its output once it has ended"""
@@ -165,7 +161,7 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
         statement = service.find(principal(), str(session.id), _number(session, number))
         return json_response(lighter.statement_text(session, statement, sparkmagic=_for_sparkmagic()))
 
-    @bp.post("/sessions/<ref>/statements/<number>/cancel")
+    @bp.post("/sessions/<ref>/statements/<number>/cancel", scope=JOBS_TERMINATE)
     @bp.response(201, schemas.ApplicationStatement)
     @bp.alt_response(200, schema=schemas.ApplicationStatement, description="For sparkmagic.")
     def cancel_statement(ref: str, number: str) -> tuple[Response, int]:
@@ -183,12 +179,12 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
 
 
 def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blueprint:
-    bp = Blueprint("lighter_batches", __name__, url_prefix=_API, description="Batches, as Lighter serves them")
+    bp = Blueprint("batches", __name__, url_prefix=_API, description="Batches, as Lighter serves them")
 
     def one_batch(ref: str) -> Document:
         return lighter.batch_document(service.find(principal(), service.reference(principal(), ref)))
 
-    @bp.get("/batches")
+    @bp.get("/batches", scope=JOBS_READ)
     @bp.arguments(schemas.BatchListQuery, location="query")
     @bp.response(200, schemas.Applications)
     def list_batches(query: Document) -> Document:
@@ -197,32 +193,32 @@ def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blu
         total, found = service.search(principal(), states, query["search"].strip(), *_page(query))
         return {"start": query["start"], "total": total, "applications": list(map(lighter.batch_document, found))}
 
-    @bp.post("/batches")
+    @bp.post("/batches", scope=JOBS_EXECUTE)
     @bp.arguments(schemas.SubmitBatch)
     @bp.response(200, schemas.Application)
     def create_batch(asked: Document) -> Document:
         """Submit a Spark application"""
         return lighter.batch_document(service.submit(principal(), lighter.to_batch_request(asked, default_conf)))
 
-    @bp.get("/batches/<ref>")
+    @bp.get("/batches/<ref>", scope=JOBS_READ)
     @bp.response(200, schemas.Application)
     def get_batch(ref: str) -> Document:
         """One batch"""
         return one_batch(ref)
 
-    @bp.get("/batches/<ref>/state")
+    @bp.get("/batches/<ref>/state", scope=JOBS_READ)
     @bp.response(200, schemas.Application)
     def get_batch_state(ref: str) -> Document:
         """The same as the batch itself"""
         return one_batch(ref)
 
-    @bp.get("/batches/<ref>/log")
+    @bp.get("/batches/<ref>/log", scope=JOBS_READ)
     @bp.response(200, schemas.ApplicationLog)
     def get_batch_log(ref: str) -> Document:
         """The newest lines of the batch's log"""
         return lighter.log_document(service.find(principal(), service.reference(principal(), ref)), sparkmagic=False)
 
-    @bp.delete("/batches/<ref>")
+    @bp.delete("/batches/<ref>", scope=JOBS_TERMINATE)
     @bp.response(200)
     def delete_batch(ref: str) -> Response:
         """Kill a batch if it runs, and forget it"""
@@ -233,9 +229,9 @@ def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blu
 
 
 def _configuration_routes(settings: Settings, declared: Mapping[str, SessionRequest]) -> Blueprint:
-    bp = Blueprint("lighter_configuration", __name__, url_prefix=_API, description="Settings that clients may know")
+    bp = Blueprint("configuration", __name__, url_prefix=_API, description="Settings that clients may know")
 
-    @bp.get("/configuration")
+    @bp.get("/configuration", scope=JOBS_READ)
     @bp.response(200, schemas.Configuration)
     def get_configuration() -> Document:
         """What clients may know of the settings"""
@@ -245,15 +241,15 @@ def _configuration_routes(settings: Settings, declared: Mapping[str, SessionRequ
 
 
 def _health_routes(sessions: SessionService) -> Blueprint:
-    bp = Blueprint("lighter_health", __name__, url_prefix="/health", description="Probes")
+    bp = Blueprint("health", __name__, url_prefix=HEALTH, description="Probes")
 
-    @bp.get("/liveness")
+    @bp.get("/liveness", scope=PUBLIC)
     @bp.response(200, schemas.Health)
     def liveness() -> Document:
         """Whether it answers"""
         return {"status": "UP"}
 
-    @bp.get("/readiness")
+    @bp.get("/readiness", scope=PUBLIC)
     @bp.response(200, schemas.Health)
     def readiness() -> Document:
         """Whether it answers and its store does"""

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates
 
-from compat.livy.schemas import QueryWhole, Text, Whole
+from gateway.web.fields import QueryWhole, Text, Whole
 
 _REDACTION = "spark.redaction.regex"
 LONGEST_SEARCH = 200  # characters

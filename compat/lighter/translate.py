@@ -1,4 +1,4 @@
-"""Between Lighter's documents and this project's records, both ways, and this project's errors in Lighter's shape.
+"""Between Lighter's documents and this project's records, both ways.
 
 For sparkmagic (§5 of the contract) ids are the numbers that Livy's protocol shows, and statements are Livy's.
 """
@@ -9,20 +9,16 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from http import HTTPStatus
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
-
-from flask import Response, request
 
 from batches.models import Batch, BatchRequest
 from batches.states import BATCH_MOVES, BatchState
 from gateway.core import logs
 from gateway.core.clock import utc_now
-from gateway.core.errors import AlreadyExists, GatewayError, LimitReached, NotFound, SessionEnded
+from gateway.core.errors import NotFound
 from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.core.settings import Settings
-from gateway.web.api import json_response
 from sessions.models import Kind, Session, SessionRequest
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
@@ -147,7 +143,7 @@ def _application(record: Session | Batch, *, contacted: bool, live: bool) -> Doc
     return {
         "appId": record.app_id,
         "appInfo": {"sparkUiUrl": record.ui_url, "driverLogUrl": None} if record.ui_url else None,
-        "log": logs.tail(record.log, _FEW_LINES),
+        "log": _last_lines(record, _FEW_LINES),
         "createdAt": _time(record.created),
         "contactedAt": _time(utc_now() if live else record.ended) if contacted else None,
         "finishedAt": _time(record.ended),
@@ -182,7 +178,7 @@ def _size(options: SparkOptions, field: str, key: str, default: Any) -> Any:
 
 def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:
     """Raises NotFound when nothing was written yet, but for sparkmagic, which needs the list."""
-    lines = logs.tail(record.log, LOG_LINES)
+    lines = _last_lines(record, LOG_LINES)
     if sparkmagic:
         return {"id": record.id, "log": lines}
     if not lines:
@@ -190,8 +186,12 @@ def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:
     return {"id": record.uuid, "log": "\n".join(lines)}
 
 
+def _last_lines(record: Session | Batch, size: int) -> list[str]:
+    return logs.elsewhere(record.elsewhere) or logs.tail(record.log, size)
+
+
 def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) -> str:
-    """The statement as JSON text. For sparkmagic the stored output is put in as it is."""
+    """The statement as JSON text. For sparkmagic it is as in Livy's protocol."""
     output = None if statement.output is None or sparkmagic else json.loads(statement.output)
     document = {
         "id": statement.id if sparkmagic else statement_id(session, statement.id),
@@ -200,7 +200,7 @@ def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) 
         "progress": statement.progress,
         "createdAt": _time(statement.created),
     }
-    text = (statement.output or "null") if sparkmagic else _compact(output and _output(output))
+    text = (statement.told or "null") if sparkmagic else _compact(output and _output(output))
     return f'{_compact(document)[:-1]},"output":{text}}}'
 
 
@@ -266,28 +266,3 @@ def _time(at: datetime | None) -> str | None:
 
 def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-# ---------------------------------------------------------------- errors
-
-
-def answer(error: GatewayError) -> Response:
-    """The error in the status, shape and words that Lighter's clients know (contract §2)."""
-    if isinstance(error, SessionEnded):
-        return refusal(400, f"Invalid session state: {error.state.upper()}", {"sessionState": error.state})
-    if isinstance(error, LimitReached) and error.limit is not None:
-        said = f"Maximum number of running sessions ({error.limit}) has been reached"
-        return refusal(400, said, {"maxRunning": error.limit})
-    if isinstance(error, AlreadyExists):
-        return refusal(409, "Application already exists", {"sessionId": error.ref})
-    return refusal(error.status, str(error))
-
-
-def refusal(status: int, message: str, details: Document | None = None) -> Response:
-    """The envelope of every error, also of those that no route has raised."""
-    query = request.query_string.decode("utf-8", "replace")
-    path = request.script_root + request.path + (f"?{query}" if query else "")
-    said: Document = {"message": message, "path": None, "title": None}
-    if details is not None:
-        said["details"] = details
-    return json_response(_compact({"message": HTTPStatus(status).phrase, "path": path, "errors": [said]}), status)

@@ -6,69 +6,16 @@ numbers and booleans given for text are text, nulls are as if absent, unknown me
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flask_smorest.fields import Upload
 from marshmallow import Schema, ValidationError, fields, pre_load, validate
 
-from gateway.core.errors import InvalidRequest
+from gateway.web.fields import QueryWhole, Text, Whole
 from sessions.models import Kind
 
-LARGEST = 2**31 - 1
 _KIND_ALIASES = {"scala": "spark", "python": "pyspark", "r": "sparkr"}
 _KINDS = [*(kind.value for kind in Kind), *_KIND_ALIASES]
-
-
-class Text(fields.String):
-    """Text; a number or boolean is taken as its JSON text."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        if isinstance(value, bool):
-            value = "true" if value else "false"
-        elif isinstance(value, (int, float)):
-            value = json.dumps(value)
-        if isinstance(value, str) and "\0" in value:
-            raise ValidationError("holds a NUL character: leave it out")
-        return str(super()._deserialize(value, *args, **kwargs))
-
-
-class Whole(fields.Integer):
-    """A 32-bit whole number; its digits as text are taken too."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, (int, str)):
-            raise ValidationError(f"is {value!r:.80}: give a whole number")
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValidationError(f"is {value!r:.80}: give a whole number") from None
-        if not -LARGEST <= number <= LARGEST:
-            raise ValidationError(f"is outside of 32 bits: give a number up to {LARGEST}")
-        return number
-
-
-class QueryWhole(fields.Integer):
-    """A 32-bit whole number in a query; what is not one is refused in Java's words, as Livy does."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
-        return whole_in_url(value)
-
-
-def whole_in_url(text: str) -> int:
-    """Raises ValidationError in Java's words (contract §0.5) for what is not a 32-bit whole number."""
-    digits = text[1:] if text[:1] in ("-", "+") else text
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 10 and -LARGEST - 1 <= int(text) <= LARGEST):
-        raise ValidationError(f'For input string: "{text}"')
-    return int(text)
-
-
-def whole_in_path(text: str) -> int:
-    """As `whole_in_url`, for a number in the path. Raises InvalidRequest."""
-    try:
-        return whole_in_url(text)
-    except ValidationError as error:
-        raise InvalidRequest(str(error.messages[0])) from None
 
 
 class KindField(fields.String):

@@ -1,4 +1,4 @@
-"""Between Livy's documents and this project's records, both ways, and this project's errors in Livy's words."""
+"""Between Livy's documents and this project's records, both ways."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from flask import Response, request
-
 from batches.models import Batch, BatchRequest
-from gateway.core import logs
+from compat.livy import logs
 from gateway.core.clock import to_milliseconds
-from gateway.core.errors import DuplicateName, GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.options import SparkOptions, redact
-from gateway.web.api import Unreadable, json_response
 from sessions.jobs.models import SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Session, SessionRequest
@@ -82,7 +78,7 @@ def session_document(session: Session) -> dict[str, Any]:
         "state": session.state.value,
         "kind": session.kind.value,
         "appInfo": _app_info(session.ui_url),
-        "log": logs.newest(session.log, _LOG_LINES),
+        "log": logs.newest(session.log, _LOG_LINES, session.elsewhere),
         "ttl": session.ttl,
         "idleTimeout": session.idle_timeout,
         "driverMemory": options.driver_memory,
@@ -109,12 +105,14 @@ def batch_document(batch: Batch) -> dict[str, Any]:
         "state": batch.state.value,
         "appId": batch.app_id,
         "appInfo": _app_info(batch.ui_url),
-        "log": logs.newest(batch.log, _LOG_LINES),
+        "log": logs.newest(batch.log, _LOG_LINES, batch.elsewhere),
     }
 
 
-def log_document(number: int, page: logs.Page) -> dict[str, Any]:
-    return {"id": number, "start": page.start, "total": page.total, "log": page.lines}
+def log_document(record: Session | Batch, start: int, size: int) -> dict[str, Any]:
+    """A page of its log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
+    page = logs.page(record.log, start, size, record.elsewhere)
+    return {"id": record.id, "start": page.start, "total": page.total, "log": page.lines}
 
 
 def job_document(job: SessionJob) -> dict[str, Any]:
@@ -128,7 +126,7 @@ def _app_info(ui_url: str | None) -> dict[str, str | None]:
 
 
 def statement_text(statement: Statement) -> str:
-    """The statement as JSON text. The stored output is put in as it is: it may be many megabytes."""
+    """The statement as JSON text. A good output is put in as it is stored: it may be many megabytes."""
     document = {
         "id": statement.id,
         "code": statement.code,
@@ -138,52 +136,9 @@ def statement_text(statement: Statement) -> str:
         "completed": to_milliseconds(statement.completed),
     }
     head = json.dumps(document, separators=(",", ":"))
-    return f'{head[:-1]},"output":{statement.output or "null"}}}'
+    return f'{head[:-1]},"output":{statement.told or "null"}}}'
 
 
 def statements_text(total: int, statements: Iterable[Statement]) -> str:
     joined = ",".join(map(statement_text, statements))
     return f'{{"total_statements":{total},"statements":[{joined}]}}'
-
-
-# ---------------------------------------------------------------- errors
-
-
-def answer(error: GatewayError) -> Response:
-    """The error in the status, shape and words that Livy's clients know (contract §0.5, §1.5; rules 17 to 19)."""
-    if isinstance(error, NotFound):
-        if error.kind == "job":
-            return _as_message(str(error), 404)
-        if error.kind == "statement":
-            return _as_string("Statement not found", 404)
-        return _as_message(f"Session '{error.ref}' not found.", 404)
-    if isinstance(error, SessionEnded):
-        return _as_string(f"java.lang.IllegalStateException: Session is in state {error.state}", 500)
-    if isinstance(error, InvalidRequest) and not isinstance(error, Unreadable) and _creates():
-        return _as_message(_rejection(error), 400)
-    return _as_message(str(error), error.status)
-
-
-def not_active(error: SessionEnded) -> Response:
-    """What the routes of jobs answer for an ended session (contract §1.8)."""
-    return _as_message("requirement failed: Session isn't active.", 400)
-
-
-def _creates() -> bool:
-    return request.method == "POST" and request.path.strip("/") in ("sessions", "batches")
-
-
-def _rejection(error: InvalidRequest) -> str:
-    if isinstance(error, LimitReached):
-        return f"Rejected, {error}"
-    if isinstance(error, DuplicateName):
-        return f"Rejected, Reason: Duplicate session name: {error.name}"
-    return f"Rejected, Reason: {error}"
-
-
-def _as_message(text: str, status: int) -> Response:
-    return json_response(json.dumps({"msg": text}, separators=(",", ":")), status)
-
-
-def _as_string(text: str, status: int) -> Response:
-    return json_response(json.dumps(text), status)

@@ -8,14 +8,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, abort, render_template, request, url_for
-from werkzeug.exceptions import NotFound as NoSuchPage
+from flask import Blueprint, Response, abort, render_template, request, send_from_directory
 
 from batches.service import BatchService
 from gateway.console import outputs, views
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError, InvalidRequest
+from gateway.web.bodies import Unreadable
+from gateway.web.dialects import Dialect
+from gateway.web.headers import site
 from gateway.web.identity import principal
+from gateway.web.scopes import JOBS_READ, PUBLIC
 from sessions.models import Session
 from sessions.service import SessionService
 from sessions.statements.models import Statement
@@ -28,20 +31,35 @@ _POLICY = (
 )
 
 
-def console_blueprint(sessions: SessionService, statements: StatementService, batches: BatchService) -> Blueprint:
-    """The pages at and below `/ui`, and the way there from `/`."""
-    bp = Blueprint(
-        "console", __name__, template_folder="templates", static_folder="static", static_url_path="/ui/static"
+_FAILED = "That did not work"
+
+
+def console(sessions: SessionService, statements: StatementService, batches: BatchService) -> Dialect:
+    """The pages at and below `/ui`, as a dialect whose errors are pages too."""
+    return Dialect(
+        name="console",
+        paths=("/ui",),
+        blueprints=(_blueprint(sessions, statements, batches),),
+        answer=_answer,
+        refuse=_refuse,
+        error_schema={"type": "string"},
+        slashes=("/ui",),
     )
-    bp.register_error_handler(GatewayError, _refusal)
-    bp.register_error_handler(NoSuchPage, _no_such_page)
+
+
+def _blueprint(sessions: SessionService, statements: StatementService, batches: BatchService) -> Blueprint:
+    bp = Blueprint("console", __name__, template_folder="templates")
     bp.after_request(_finish)
     bp.add_app_template_filter(views.duration_text, "duration")
     _overview_routes(bp, sessions, batches)
     _session_routes(bp, sessions, statements)
     _batch_routes(bp, batches)
 
-    @bp.get("/ui/<path:rest>")
+    @bp.get("/ui/static/<path:filename>", scope=PUBLIC)
+    def static(filename: str) -> Response:
+        return send_from_directory(f"{bp.root_path}/static", filename)
+
+    @bp.get("/ui/<path:rest>", scope=PUBLIC)
     def no_such_page(rest: str) -> str:
         abort(404)
 
@@ -49,12 +67,8 @@ def console_blueprint(sessions: SessionService, statements: StatementService, ba
 
 
 def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchService) -> None:
-    @bp.get("/")
-    def root() -> Response:
-        return Response(status=302, headers={"Location": _site() + url_for("console.overview")})
-
-    @bp.get("/ui/")
-    @bp.get("/ui")
+    @bp.get("/ui/", scope=JOBS_READ)
+    @bp.get("/ui", scope=JOBS_READ)
     def overview() -> str:
         """Sessions and batches, newest first"""
         who = principal()
@@ -68,12 +82,12 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
             live=nothing or all_sessions.live or all_batches.live,
             sessions=all_sessions,
             batches=all_batches,
-            site=_site() + request.script_root,
+            site=site(request) + request.script_root,
         )
 
 
 def _session_routes(bp: Blueprint, sessions: SessionService, service: StatementService) -> None:
-    @bp.get("/ui/session/<ref>")
+    @bp.get("/ui/session/<ref>", scope=JOBS_READ)
     def session(ref: str) -> str:
         """One session with its statements, newest first"""
         found = sessions.look(principal(), ref)
@@ -90,12 +104,12 @@ def _session_routes(bp: Blueprint, sessions: SessionService, service: StatementS
             now=now,
         )
 
-    @bp.get("/ui/session/<ref>/log")
+    @bp.get("/ui/session/<ref>/log", scope=JOBS_READ)
     def session_log(ref: str) -> str:
         """What the session's driver wrote"""
         return _log_page("session", sessions.look(principal(), ref))
 
-    @bp.get("/ui/session/<ref>/statement/<int:number>/image.png")
+    @bp.get("/ui/session/<ref>/statement/<int:number>/image.png", scope=JOBS_READ)
     def picture(ref: str, number: int) -> Response:
         """The picture a statement drew, which the policy does not let a page carry within itself"""
         statement = service.look(principal(), ref, number)
@@ -106,7 +120,7 @@ def _session_routes(bp: Blueprint, sessions: SessionService, service: StatementS
 
 
 def _batch_routes(bp: Blueprint, batches: BatchService) -> None:
-    @bp.get("/ui/batch/<ref>/log")
+    @bp.get("/ui/batch/<ref>/log", scope=JOBS_READ)
     def batch_log(ref: str) -> str:
         """What a batch wrote, below what it is"""
         return _log_page("batch", batches.find(principal(), ref))
@@ -127,7 +141,7 @@ def _statements(service: StatementService, session: Session, asked: int) -> tupl
 
 def _log_page(noun: str, record: Any) -> str:
     asked = _number("from")
-    log = views.log_view(record.log, asked)
+    log = views.log_view(record.log, asked, record.elsewhere)
     live = views.is_live(record) and log.at_end
     return _page("log", live=live, follow=live and asked is None, noun=noun, record=record, log=log)
 
@@ -136,17 +150,18 @@ def _page(name: str, **shown: Any) -> str:
     return render_template(f"console/{name}.html", views=views, **shown)
 
 
-def _refusal(error: GatewayError) -> tuple[str, int]:
+def _answer(error: GatewayError) -> Response:
     """A number that no id can be is as unknown as one that none is."""
-    unknown = isinstance(error, InvalidRequest)
+    unknown = isinstance(error, InvalidRequest) and not isinstance(error, Unreadable)
     status = 404 if unknown else error.status
     said = "There is no such session or batch." if unknown else str(error)
-    title = "Not found" if status == 404 else "That did not work"
-    return _page("error", live=False, gone=status == 404, title=title, said=said), status
+    title = "Not found" if status == 404 else _FAILED
+    return Response(_page("error", live=False, gone=status == 404, title=title, said=said), status)
 
 
-def _no_such_page(error: NoSuchPage) -> tuple[str, int]:
-    return _page("error", live=False, title="No such page", said=f"Nothing is served at {request.path}."), 404
+def _refuse(status: int, why: str) -> Response:
+    title, said = ("No such page", f"Nothing is served at {request.path}.") if status == 404 else (_FAILED, why)
+    return Response(_page("error", live=False, title=title, said=said), status)
 
 
 def _finish(response: Response) -> Response:
@@ -158,13 +173,6 @@ def _finish(response: Response) -> Response:
         response.add_etag()
         response.make_conditional(request)
     return response
-
-
-def _site() -> str:
-    """Scheme and host as the client knows them; a proxy that ends TLS says so in X-Forwarded-Proto."""
-    forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
-    scheme = "https" if forwarded == "https" else request.scheme
-    return f"{scheme}://{request.host}"
 
 
 def _number(parameter: str) -> int | None:

@@ -27,10 +27,9 @@ PAGE = 50  # records on a page
 LISTED = 1000  # newest records that pages reach
 STATEMENTS = 20  # on a page
 LOG_LINES = 1000  # on a page
-_LONGEST_LINE = 4000  # characters of a line of a log
+_LONGEST_LINE = 4000  # bytes of a line of a log
 _CHUNK = 100  # lines of a log that a refreshed page keeps or replaces together
-_NOTE = "spark-gateway: "  # how the gateway's own lines of a log begin
-_NOTE_WITHIN = 200  # last lines of a log in which its reason is looked for
+_LONGEST_REASON = 4000  # characters
 
 Record = TypeVar("Record", Session, Batch)
 State = TypeVar("State", SessionState, BatchState)
@@ -120,12 +119,8 @@ def is_web_address(url: str) -> bool:
 
 
 def reason_of_end(record: Session | Batch) -> str | None:
-    """Why it ended: the last line that the gateway itself wrote into its log. None while it lives, or without one."""
-    if is_live(record):
-        return None
-    lines = logs.tail(record.log, _NOTE_WITHIN)
-    said = next((line for line in reversed(lines) if line.startswith(_NOTE)), None)
-    return said and shortened(said.removeprefix(_NOTE), _LONGEST_LINE).text
+    """Why it ended otherwise than well or as asked. None while it lives, and when there is nothing to say."""
+    return None if is_live(record) or record.reason is None else shortened(record.reason, _LONGEST_REASON).text
 
 
 def session_facts(session: Session) -> Facts:
@@ -274,12 +269,14 @@ class LogView:
         return self.stop >= self.total
 
 
-def log_view(path: Path, asked: int | None) -> LogView:
-    """A page of a log from line `asked` (from 0) on; None: the last lines."""
+def log_view(path: Path, asked: int | None, elsewhere: str | None = None) -> LogView:
+    """A page of a log, which may be on another host, from line `asked` (from 0) on; None: the last lines."""
+    if instead := logs.elsewhere(elsewhere):
+        return LogView(_chunks(instead, 0), 0, 1, 1)
     total = logs.count(path)
     last = max(0, total - LOG_LINES)
     start = last if asked is None else min(max(0, asked), max(0, total - 1))
-    lines = logs.read(path, start, start + LOG_LINES)
+    lines = logs.read(path, start, start + LOG_LINES, _LONGEST_LINE)
     return LogView(_chunks(lines, start), start, start + len(lines), total)
 
 
@@ -287,12 +284,7 @@ def _chunks(lines: list[str], start: int) -> list[Chunk]:
     """Cut where line numbers are round, so that the same lines are the same chunk on every page."""
     edges = [start, *range((start // _CHUNK + 1) * _CHUNK, start + len(lines), _CHUNK), start + len(lines)]
     return [
-        Chunk(first, "".join(f"{_line(line)}\n" for line in lines[first - start : stop - start]))
+        Chunk(first, "".join(f"{shortened(line).text}\n" for line in lines[first - start : stop - start]))
         for first, stop in pairwise(edges)
         if first < stop
     ]
-
-
-def _line(line: str) -> str:
-    shown = shortened(line, _LONGEST_LINE)
-    return shown.text if shown.of is None else f"{shown.text} … (the first {_LONGEST_LINE} of {shown.of} characters)"

@@ -1,12 +1,12 @@
-"""What a request may ask of Spark, refused by the name of its field. Contract §4.3."""
+"""What a request may ask of Spark, and what not, by the name of its field. Contract §4.3."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 
-from gateway.core import paths
-from gateway.core.errors import InvalidRequest
-from gateway.core.options import SparkOptions
+from gateway.core import conf_values, paths
+from gateway.core.faults import Code, Fault
+from gateway.core.options import FIELDS, SparkOptions
 from gateway.core.settings import ClusterSettings, Settings
 
 _FILE_LIST_KEYS = (
@@ -21,37 +21,53 @@ _FILE_LIST_KEYS = (
     "spark.yarn.jar",
     "spark.yarn.jars",
 )
-
-
-def check(options: SparkOptions, settings: Settings, here: ClusterSettings, file: str | None = None) -> None:
-    """Refuse what may not be asked of the cluster `here`. `file` is a batch's application. Raises InvalidRequest."""
-    forbidden = sorted(set(options.conf) & set(settings.conf_blacklist))
-    if forbidden:
-        raise InvalidRequest(f"Blacklisted configuration values in session config: {', '.join(forbidden)}")
-    _check_sizes(options)
-    for name in ("jars", "py_files", "files", "archives"):
-        for path in getattr(options, name):
-            paths.check(_wire(name), path, settings, here)
-    for key in _FILE_LIST_KEYS:
-        for path in filter(None, re.split(r"[,\s]+", options.conf.get(key, ""))):
-            paths.check(key, path, settings, here)
-    if file is not None:
-        paths.check("file", file, settings, here)
-
-
-def _check_sizes(options: SparkOptions) -> None:
-    for name in ("driver_memory", "executor_memory"):
-        size = getattr(options, name)
-        if size is not None and not re.fullmatch(r"\d{1,12}([kmgtp]b?|b)?", size.strip(), re.IGNORECASE):
-            raise InvalidRequest(
-                f"{_wire(name)} '{size}' is not a size: give a whole number and a unit, such as 512m or 2g"
-            )
-    for name in ("driver_cores", "executor_cores", "num_executors"):
-        number = getattr(options, name)
-        if number is not None and not 0 <= number < 2**31:
-            raise InvalidRequest(f"{_wire(name)} is {number}: give a whole number from 1 up")
+_LONGEST_WORD = 128 * 1024  # bytes, with the one that ends it: Linux's limit of one argument
 
 
 def _wire(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
+
+
+def faults(
+    options: SparkOptions, settings: Settings, here: ClusterSettings, file: str | None = None
+) -> Iterator[Fault]:
+    """What may not be asked of the cluster `here`. `file` is a batch's application."""
+    if forbidden := ", ".join(sorted(set(options.conf) & set(settings.conf_blacklist))):
+        yield Fault(
+            "conf", Code.SETTING, f"conf has what may not be chosen here: {forbidden}", "leave it out", forbidden
+        )
+    numbers = list(_number_faults(options))
+    yield from numbers
+    told = {fault.field for fault in numbers}
+    fields = options.fields_as_conf()
+    named = {key: _wire(FIELDS[key]) for key in fields}
+    yield from (one for one in conf_values.faults({**options.conf, **fields}, named) if one.field not in told)
+    for name in ("jars", "py_files", "files", "archives"):
+        for path in getattr(options, name):
+            yield from paths.faults_listed(_wire(name), path, settings, here)
+    for key in _FILE_LIST_KEYS:
+        for path in filter(None, map(str.strip, options.conf.get(key, "").split(","))):
+            yield from paths.faults_listed(key, path, settings, here)
+    if file is not None:
+        yield from paths.faults("file", file, settings, here)
+        if "," in file and not file.endswith((".py", ".R")):  # a jar, which Spark lists among the others
+            reason = f"file: '{file}' has a comma, at which Spark parts a list of jars"
+            yield Fault("file", Code.MISFIT, reason, "rename the file", file)
+
+
+def _number_faults(options: SparkOptions) -> Iterator[Fault]:
+    for name in ("driver_cores", "executor_cores", "num_executors"):
+        number = getattr(options, name)
+        if number is not None and not 0 <= number < 2**31:
+            reason = f"{_wire(name)} is {number}"
+            yield Fault(_wire(name), Code.MISFIT, reason, "give a whole number from 1 up", str(number))
+
+
+def word_faults(field: str, word: str) -> Iterator[Fault]:
+    """Why this cannot be a word of the spark-submit call; nothing when it can."""
+    if "\r" in word:
+        yield Fault(field, Code.MISFIT, f"{field}: one has a carriage return, which Spark's start script leaves out")
+    if len(word.encode("utf-8")) >= _LONGEST_WORD:
+        reason = f"{field}: one has {_LONGEST_WORD} bytes or more, too many for a command"
+        yield Fault(field, Code.MISFIT, reason, "pass a file")

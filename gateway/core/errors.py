@@ -1,9 +1,8 @@
 """Every error the gateway raises on purpose, with the HTTP status it deserves.
 
     GatewayError 500
-    ├── InvalidRequest 400        what was asked cannot be done; says which field and what would do
+    ├── InvalidRequest 400        what was asked cannot be done; has every fault that was found
     │   ├── DuplicateName         the name is taken
-    │   ├── InvalidName           the name cannot be told from an id
     │   └── LimitReached          too much of it already; says how much is allowed
     ├── Forbidden 403             asked by somebody who may not
     ├── NotFound 404              no such record
@@ -17,6 +16,10 @@ Protocols differ in status and shape: each translates these in its own folder un
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from gateway.core.faults import Code, Fault
+
 
 class GatewayError(Exception):
     """The root. `status` is the HTTP status a protocol without an opinion of its own answers with."""
@@ -25,22 +28,26 @@ class GatewayError(Exception):
 
 
 class InvalidRequest(GatewayError):
+    """`faults`: what is wrong, at least one, in the order it was found."""
+
     status = 400
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+def refuse(faults: Iterable[Fault]) -> None:
+    """Raises InvalidRequest with all of the faults when there are any."""
+    if found := tuple(faults):
+        raise InvalidRequest(*found)
 
 
 class DuplicateName(InvalidRequest):
     """`name` belongs to another live or listed record of the same kind."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"Duplicate {kind} name: {name}")
-        self.kind, self.name = kind, name
-
-
-class InvalidName(InvalidRequest):
-    """`name` is empty or all digits, so that a path could not tell it from an id."""
-
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"Invalid {kind} name: {name}")
+        super().__init__(Fault("name", Code.TAKEN, f"the {kind} name '{name}' is taken", "choose another", name))
 
 
 class AlreadyExists(GatewayError):
@@ -56,8 +63,8 @@ class AlreadyExists(GatewayError):
 class LimitReached(InvalidRequest):
     """`limit` is how many there may be, where a protocol tells it."""
 
-    def __init__(self, message: str, limit: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, limit: int | None = None) -> None:
+        super().__init__(Fault(None, Code.LIMIT, reason))
         self.limit = limit
 
 

@@ -1,34 +1,41 @@
-"""Log files served by line: pages by offset, tails, and a last line written by the gateway itself.
+"""Log files served by line: stretches by offset, tails, and a last line written by the gateway itself.
 
-A process writes its own file; nothing is held in memory but a sparse index of where lines begin.
+A process writes its own file; nothing is held in memory but a sparse index of where lines begin. Whatever a process
+writes, an answer is bounded: a line that is too long for it is cut, and says so. Only lines that have an end count.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import threading
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 _EVERY = 1000  # lines between two entries of the index
 _KEPT = 256  # files whose index is kept
-_TAIL_BLOCK = 16384
+_BLOCK = 1 << 16  # bytes read at a time
+_STRETCH = 16 << 20  # bytes that the lines of a stretch share when some are long
+_TAIL = 1 << 20  # the same for a tail, of which there are many in one answer
+_SHORT = 16 << 10  # bytes of a line that is never cut
+_LOOKED_THROUGH = 16 << 20  # bytes from the end at most, to find where the lines of a tail begin
 _KEPT_END = 16 << 20  # bytes of a log's end at most that are kept when it is cut
-LONGEST_LINE = 1 << 20
 _INHERITED = 100  # lines of a lost process's log that its successor's begins with
 _MARK = "spark-gateway: "
 _AGAIN = "started again: "
+_LEFT_OUT = f"{_MARK}what was written before this is left out here: the lines are too long"
 
 
 @dataclass
 class _Index:
-    """Where every `_EVERY`th line of a file begins, as far as it has been read; only whole lines count."""
+    """Where every `_EVERY`th line of a file begins, as far as it has been read: `seen` bytes of it."""
 
     offsets: list[int] = field(default_factory=lambda: [0])
     lines: int = 0
-    end: int = 0
+    seen: int = 0
     cut: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -38,19 +45,23 @@ class _Index:
         except OSError:
             size = 0
         last_cut = _last_cut(path)
-        if size < self.end or last_cut != self.cut:
-            self.offsets, self.lines, self.end, self.cut = [0], 0, 0, last_cut
-        if size == self.end:
+        if size < self.seen or last_cut != self.cut:
+            self.offsets, self.lines, self.seen, self.cut = [0], 0, 0, last_cut
+        if size == self.seen:
             return
         with open(path, "rb") as file:
-            file.seek(self.end)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                self.end += len(line)
-                self.lines += 1
-                if self.lines % _EVERY == 0:
-                    self.offsets.append(self.end)
+            file.seek(self.seen)
+            while block := file.read(_BLOCK):
+                self._add(block)
+
+    def _add(self, block: bytes) -> None:
+        end = block.find(b"\n") + 1
+        while end:
+            self.lines += 1
+            if self.lines % _EVERY == 0:
+                self.offsets.append(self.seen + end)
+            end = block.find(b"\n", end) + 1
+        self.seen += len(block)
 
 
 _indexes: OrderedDict[Path, _Index] = OrderedDict()
@@ -74,8 +85,11 @@ def count(path: Path) -> int:
         return index.lines
 
 
-def read(path: Path, start: int, stop: int) -> list[str]:
-    """Lines `start` up to but not including `stop` (clipped to what is there), without their line ends."""
+def read(path: Path, start: int, stop: int, longest: int | None = None) -> list[str]:
+    """Lines `start` up to but not including `stop` (clipped to what is there), without their line ends.
+
+    Of each no more than `longest` bytes; None: as many as an answer has room for, and at least 16 KiB.
+    """
     index = _index_of(path)
     with index.lock:
         index.extend(path)
@@ -83,28 +97,47 @@ def read(path: Path, start: int, stop: int) -> list[str]:
         offset = index.offsets[start // _EVERY] if start < stop else 0
     if start >= stop:
         return []
+    longest = longest or max(_SHORT, _STRETCH // (stop - start))
     with open(path, "rb") as file:
         file.seek(offset)
         for _ in range(start % _EVERY):
-            file.readline()
-        return [_text(file.readline()) for _ in range(stop - start)]
+            _line(file, 0)
+        return [_line(file, longest) for _ in range(stop - start)]
 
 
 def tail(path: Path, size: int) -> list[str]:
-    """The last `size` whole lines, read from the end: cheap on a file of any length."""
+    """The last `size` whole lines, read from the end: cheap on a file of any length.
+
+    When lines are so long that this would not be cheap, there are fewer, and the first one says so.
+    """
+    if size <= 0:
+        return []
     try:
         with open(path, "rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            data = b""
-            while end > 0 and data.count(b"\n") <= size and len(data) < LONGEST_LINE:
-                step = min(_TAIL_BLOCK, end)
-                end -= step
-                file.seek(end)
-                data = file.read(step) + data
+            start, lines, more = _begin_of_last(file, size)
+            file.seek(start)
+            found = [_line(file, max(_SHORT, _TAIL // size)) for _ in range(lines)]
     except OSError:
         return []
-    lines = data.split(b"\n")[:-1]
-    return [_text(line) for line in lines[-size:]] if size > 0 else []
+    return [_LEFT_OUT, *found] if more else found
+
+
+def _begin_of_last(file: BinaryIO, size: int) -> tuple[int, int, bool]:
+    """Where the last `size` whole lines begin, how many there are, and whether more would be but for their length."""
+    at = end = file.seek(0, os.SEEK_END)
+    ends: list[int] = []  # of whole lines, the last first; one more than wanted is where those begin
+    while at > max(0, end - _LOOKED_THROUGH) and len(ends) <= size:
+        step = min(_BLOCK, at)
+        at -= step
+        file.seek(at)
+        block = file.read(step)
+        stop = block.rfind(b"\n")
+        while stop >= 0 and len(ends) <= size:
+            ends.append(at + stop + 1)
+            stop = block.rfind(b"\n", 0, stop)
+    if at == 0 and len(ends) <= size:
+        return 0, len(ends), False
+    return (ends[-1] if ends else end), max(0, len(ends) - 1), len(ends) <= size
 
 
 def own_tail(path: Path, size: int) -> list[str]:
@@ -114,38 +147,9 @@ def own_tail(path: Path, size: int) -> list[str]:
     return lines[begins:]
 
 
-# Livy's layout, which its clients parse: these two are lines of the log and count as such (contract §1.4).
-# Processes write both streams into one file, so the second section is always empty.
-STDOUT, STDERR = "stdout: ", "\nstderr: "
-
-
-@dataclass(frozen=True)
-class Page:
-    """`start` is where `lines` begin in a log of `total` lines, markers counted."""
-
-    start: int
-    total: int
-    lines: list[str]
-
-
-def page(path: Path, start: int, size: int) -> Page:
-    """A page of the log in Livy's layout; `start` below 0: the last `size` lines; `size` below 0: all lines."""
-    in_file = count(path)
-    total = in_file + 2
-    size = total if size < 0 else size
-    start = max(0, total - size) if start < 0 else start
-    stop = min(total, start + size)
-    lines = [STDOUT] if start == 0 and stop > 0 else []
-    lines += read(path, start - 1, min(stop - 1, in_file))
-    if start < total == stop:
-        lines.append(STDERR)
-    return Page(start, total, lines)
-
-
-def newest(path: Path, size: int) -> list[str]:
-    """The last `size` lines in Livy's layout, without counting the rest."""
-    lines = tail(path, size)
-    return [*([STDOUT] if len(lines) < size else []), *lines, STDERR][-size:]
+def elsewhere(host: str | None) -> list[str]:
+    """What to show instead of a log that is on another host; nothing for one that is here (None)."""
+    return [] if host is None else [f"{_MARK}this log is on the host {host}: ask the gateway there"]
 
 
 def note(path: Path, text: str) -> None:
@@ -211,5 +215,15 @@ def finish(path: Path) -> None:
         return
 
 
-def _text(line: bytes) -> str:
-    return line.rstrip(b"\r\n").decode("utf-8", "replace")
+def _line(file: BinaryIO, longest: int) -> str:
+    """The next line without its end; of a longer one the first `longest` bytes, and how many there are."""
+    begin = part = file.readline(longest + 2)
+    length = len(begin)
+    while part and not part.endswith(b"\n"):
+        part = file.readline(_BLOCK)
+        length += len(part)
+    text = begin.rstrip(b"\r\n")
+    if length == len(begin) and len(text) <= longest:
+        return text.decode("utf-8", "replace")
+    shown = codecs.getincrementaldecoder("utf-8")("replace").decode(text[:longest])  # no half character at its end
+    return f"{shown} … (the first {longest} of {length - 1} bytes of this line)"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.core.errors import InvalidName, InvalidRequest
+from collections.abc import Iterator
+
+from gateway.core.errors import InvalidRequest
+from gateway.core.faults import Code, Fault
 
 LARGEST_ID = 2**31 - 1
 _LONGEST = 200  # characters of an id that a client chose
@@ -13,18 +16,19 @@ def as_reference(ref: str) -> int | str:
     if not (ref.isascii() and ref.isdigit()):
         return ref
     if len(ref) > 10 or int(ref) > LARGEST_ID:
-        raise InvalidRequest(f'For input string: "{ref}"')
+        raise InvalidRequest(Fault.not_whole(ref))
     return int(ref)
 
 
-def check(kind: str, name: str | None) -> None:
-    """Raises InvalidName for a name that a path could not tell from an id."""
-    if name is not None and (not name or (name.isascii() and name.isdigit())):
-        raise InvalidName(kind, name)
+def faults(kind: str, name: str | None) -> Iterator[Fault]:
+    """Why this is no name for a record of this kind: a path could not tell it from an id, or not hold it."""
+    if name is not None and (not name or (name.isascii() and name.isdigit()) or name in (".", "..")):
+        fix = "give one that is not empty, not digits alone, and not . or .."
+        yield Fault("name", Code.NAME, f"the {kind} name '{name}' cannot be asked for", fix, name)
 
 
 def check_chosen(chosen: str) -> None:
     """Raises InvalidRequest for an id of a client's choice that no path or page could hold."""
     if not 0 < len(chosen) <= _LONGEST or not chosen.isprintable() or "/" in chosen or chosen in (".", ".."):
-        said = f"give 1 to {_LONGEST} printable characters without a slash, other than . and .."
-        raise InvalidRequest(f"id {chosen!r:.80}: {said}")
+        fix = f"give 1 to {_LONGEST} printable characters without a slash, other than . and .."
+        raise InvalidRequest(Fault("id", Code.MISFIT, f"id {chosen!r:.80}", fix, chosen))

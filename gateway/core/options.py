@@ -34,6 +34,23 @@ class SparkOptions:
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
+    def fields_as_conf(self) -> dict[str, str]:
+        """The fields that are single properties to Spark, by the property's key; without those not asked."""
+        values = ((key, getattr(self, name)) for key, name in FIELDS.items())
+        return {key: str(value) for key, value in values if value not in (None, 0)}
+
+
+# by the property that it becomes: a field of one value
+FIELDS = {
+    "spark.app.name": "name",
+    "spark.driver.memory": "driver_memory",
+    "spark.driver.cores": "driver_cores",
+    "spark.executor.memory": "executor_memory",
+    "spark.executor.cores": "executor_cores",
+    "spark.executor.instances": "num_executors",
+    "spark.yarn.queue": "queue",
+}
+
 
 def redact(conf: Mapping[str, str]) -> dict[str, str]:
     """The conf as it may be shown: a value is hidden if it or its key names a secret, as in Spark's own UI."""

@@ -1,4 +1,4 @@
-"""Processes that outlive the gateway: started once, found again, watched, and ended with all they started.
+"""Processes of this host that outlive the gateway: started once, found again, and ended with all they started.
 
 Each runs under a small shell in a session (process group) of its own, with a work folder that holds `pid`
 (written first, by the shell itself, exclusively: a second start in the same folder does nothing) and, at the
@@ -8,13 +8,12 @@ Linux only: it waits on pidfds.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -111,106 +110,65 @@ def watch(process: Process) -> int | None:
     return None
 
 
-class Watcher:
-    """Tells when processes end, at no cost while they run. Lives in the event loop that is running when it is used."""
+def signal_all(wanted: Mapping[Path, signal.Signals | None]) -> dict[Path, list[int]]:
+    """Send each folder's signal to everything that was started there, also to what was forked while we looked.
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-        self._descriptors: dict[Path, int] = {}
-        self._ended: set[Path] = set()
-
-    def add(self, process: Process) -> None:
-        """Watch it from now on; again is harmless."""
-        if process.folder in self._descriptors or process.folder in self._ended:
-            return
-        descriptor = watch(process)
-        if descriptor is None:
-            self._ended.add(process.folder)
-            self._wake()
-        else:
-            self._descriptors[process.folder] = descriptor
-            asyncio.get_running_loop().add_reader(descriptor, self._on_end, process.folder)
-
-    def ended_in(self, parent: Path) -> list[str]:
-        """The folder names below `parent` whose process has ended, until they are forgotten."""
-        return [folder.name for folder in self._ended if folder.parent == parent]
-
-    def renew(self, folder: Path) -> bool:
-        """Whether the process of an ended folder does run: what ended was a second start of it. Then watch it."""
-        process = find(folder)
-        if process is None or not is_alive(process):
-            return False
-        self._ended.discard(folder)
-        self.add(process)
-        return True
-
-    def forget(self, folder: Path) -> None:
-        self._ended.discard(folder)
-        self._close(folder)
-
-    def _on_end(self, folder: Path) -> None:
-        self._close(folder)
-        self._ended.add(folder)
-        self._wake()
-
-    def _close(self, folder: Path) -> None:
-        descriptor = self._descriptors.pop(folder, None)
-        if descriptor is not None:
-            asyncio.get_running_loop().remove_reader(descriptor)
-            os.close(descriptor)
-
-
-class Ladder:
-    """Ends all that was started in a folder, a step at a time: (signal, patience) pairs, the last one again and again.
-
-    Where a folder stands is not kept beyond this process: a successor begins at the first step.
+    None only looks. The pids that were found in each folder, lowest first.
     """
-
-    def __init__(self, *steps: tuple[signal.Signals, timedelta]) -> None:
-        self._steps = steps
-        self._standing: dict[Path, tuple[int, datetime]] = {}  # the step last taken, and when
-
-    @property
-    def busy(self) -> bool:
-        return bool(self._standing)
-
-    def has_ended(self, folder: Path, now: datetime) -> bool:
-        """Whether nothing of the folder runs any more; if something does, take the next step when it is due."""
-        if not family(folder):
-            self._standing.pop(folder, None)
-            return True
-        step, since = self._standing.get(folder, (-1, now))
-        if step < 0 or abs(now - since) > self._steps[step][1]:  # a clock that was set back must not stay it
-            step = min(step + 1, len(self._steps) - 1)
-            signal_all(folder, self._steps[step][0])
-            self._standing[folder] = (step, now)
-        return False
-
-
-def signal_all(folder: Path, number: signal.Signals) -> None:
-    """Send a signal to everything that was started in `folder`, also to what was forked while we looked."""
-    told: set[psutil.Process] = set()
+    found: dict[Path, set[int]] = {folder: set() for folder in wanted}
     for _ in range(_SWEEPS):
-        found = set(family(folder)) - told
-        if not found:
-            return
-        for process in found:
+        families = sweep()
+        fresh = {folder: families.get(folder, set()) - pids for folder, pids in found.items()}
+        for folder, pids in fresh.items():
+            found[folder] |= pids
+            number = wanted[folder]
+            if number is not None:
+                _send(folder, pids, number)
+        if not any(pids for folder, pids in fresh.items() if wanted[folder] is not None):
+            break
+    return {folder: sorted(pids) for folder, pids in found.items()}
+
+
+def _send(folder: Path, pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(OSError):
+            descriptor = os.pidfd_open(pid)
             try:
-                process.send_signal(number)
-            except psutil.Error:
-                continue
-        told |= found
+                if _owner(pid) == folder:  # and not somebody else's that was given the pid meanwhile
+                    signal.pidfd_send_signal(descriptor, number)
+            finally:
+                os.close(descriptor)
+
+
+def sweep() -> dict[Path, set[int]]:
+    """One look at all processes: the pids of those that were started in folders, by folder.
+
+    They are known by their environment, however far down and in whatever group they are.
+    """
+    families: dict[Path, set[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (folder := _owner(int(name))) is not None:
+            families.setdefault(folder, set()).add(int(name))
+    return families
+
+
+def _owner(pid: int) -> Path | None:
+    """The folder it was started in; None for a stranger, and for the dead, who have no environment any more."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            environ = file.read()
+    except OSError:
+        return None
+    _, mark, rest = (b"\0" + environ).partition(b"\0" + OWNER_VARIABLE.encode() + b"=")
+    return Path(os.fsdecode(rest.partition(b"\0")[0])) if mark else None
 
 
 def family(folder: Path) -> list[psutil.Process]:
-    """All processes started in `folder`, however far down and in whatever group: known by their environment."""
+    """All processes started in `folder`, as one sweep finds them."""
     found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(OWNER_VARIABLE) == str(folder) and process.status() not in _ENDED:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
+    for pid in sweep().get(folder, ()):
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid))
     return found
 
 

@@ -6,12 +6,14 @@ user of the machine could read a secret. Field mapping: contract §4.1.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gateway.core import installation
+from gateway.core import conf_values, installation
 from gateway.core.options import SparkOptions
 from gateway.core.settings import ClusterSettings
 from gateway.core.settings.reading import PREFIX
@@ -32,17 +34,8 @@ def conf_of(options: SparkOptions, here: ClusterSettings, folder: Path, defaults
         **defaults,
         **here.spark_conf,
         **options.conf,
+        **{key: text for key, text in options.fields_as_conf().items() if text},
     }
-    fields = {
-        "spark.app.name": options.name,
-        "spark.driver.memory": options.driver_memory,
-        "spark.driver.cores": options.driver_cores,
-        "spark.executor.memory": options.executor_memory,
-        "spark.executor.cores": options.executor_cores,
-        "spark.executor.instances": options.num_executors,
-        "spark.yarn.queue": options.queue,
-    }
-    conf |= {key: str(value) for key, value in fields.items() if value not in (None, 0, "")}
     lists = {
         "spark.jars": options.jars,
         "spark.submit.pyFiles": options.py_files,
@@ -52,7 +45,7 @@ def conf_of(options: SparkOptions, here: ClusterSettings, folder: Path, defaults
     for key, values in lists.items():
         if joined := ",".join([*values, *filter(None, [conf.get(key, "")])]):
             conf[key] = joined
-    return conf | {"spark.master": here.master}
+    return conf_values.spelt(conf) | {"spark.master": here.master}
 
 
 def command(
@@ -72,7 +65,14 @@ def command(
         words += ["--class", class_name]
     if proxy_user:
         words += ["--proxy-user", proxy_user]
-    return [*words, application, *args]
+    return [*words, _resource(application), *args]
+
+
+def _resource(application: str) -> str:
+    """The application as Spark reads it: behind # it sees no path, and its script leaves out a carriage return."""
+    if application.startswith("/") and re.search(r"[#\r]", application):
+        return Path(application).as_uri()
+    return application
 
 
 def temporary_folder(folder: Path) -> str:
@@ -91,9 +91,11 @@ def environ(
 
     `driver_python` is the driver's where it differs from the executors' `python`.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith((PREFIX, "PYSPARK_", "SPARK_"))}
+    own = (PREFIX, "PYSPARK_", "SPARK_", "PYTHONIOENCODING", "PGPASSWORD")  # the last is the store's
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return {
         **kept,
+        **({} if _speaks_utf8() else {"LC_ALL": "C.UTF-8"}),
         "SPARK_HOME": str(installation.spark_home(here)),
         "JAVA_HOME": str(java_home),
         "SPARK_LOCAL_IP": here.driver_host,  # Spark's own UI binds to this, to every address without it
@@ -102,3 +104,16 @@ def environ(
         "PYSPARK_DRIVER_PYTHON": driver_python or python,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+@functools.cache
+def _speaks_utf8() -> bool:
+    """Whether what is started from here takes arguments, paths and text for UTF-8: Java goes by the locale.
+
+    A locale that is not installed, of which `locale` complains, is none.
+    """
+    try:
+        asked = subprocess.run(["locale", "charmap"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        return False
+    return asked.stdout.strip() == b"UTF-8" and not asked.stderr

@@ -1,39 +1,28 @@
-"""flask-smorest as this project speaks it: how bodies are read, what JSON looks like, which shape errors have.
-
-Bodies are JSON whatever their Content-Type says (clients send form, text or none); answers are compact JSON.
-Protocols give their errors shapes of their own through handlers on their blueprints.
+"""flask-smorest as this project speaks it: compact JSON, dialects that do not get into each other's way, and errors
+that each dialect words by itself.
 """
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn
+import logging
+from http import HTTPStatus
+from typing import Any, ClassVar
 
 import flask_smorest
-import marshmallow
-from flask import Request, Response, current_app, request
+from apispec.ext.marshmallow import MarshmallowPlugin, resolver
+from flask import Flask, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
-from webargs.flaskparser import FlaskParser
+from flask_smorest.utils import prepare_response
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
-from gateway.core.errors import InvalidRequest, TooLarge
+from gateway.core.errors import GatewayError, Misconfigured
+from gateway.web.bodies import Parser, Unreadable
+from gateway.web.dialects import Dialect, Dialects
+
+log = logging.getLogger(__name__)
 
 JSON_TYPE = "application/json;charset=utf-8"
-_UNKNOWN: dict[str, str | None] = {
-    "json": marshmallow.RAISE,
-    "query": marshmallow.EXCLUDE,
-    "files": marshmallow.EXCLUDE,
-}
-
-
-# status and what is said about it, in a protocol's own shape
-Shape = Callable[[int, str], Response]
-
-
-class Unreadable(InvalidRequest):
-    """The request is none that can be looked into: no JSON, a member that is unknown, a header that is missing."""
 
 
 class JsonProvider(DefaultJSONProvider):
@@ -53,68 +42,96 @@ def json_response(text: str, status: int = 200) -> Response:
     return current_app.response_class(text, status, content_type=JSON_TYPE)
 
 
-class Parser(FlaskParser):
-    """Reads arguments with marshmallow. Unknown members of a body are refused, other unknown arguments ignored."""
-
-    DEFAULT_VALIDATION_STATUS = 400
-    DEFAULT_UNKNOWN_BY_LOCATION = _UNKNOWN
-
-    def load_json(self, req: Request, schema: marshmallow.Schema) -> Any:
-        return read_json(req)
-
-    def handle_error(self, error: marshmallow.ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
-        where_read = next(iter(error.messages_dict.values()))  # "json", "query" or "files", which are no members
-        raise Unreadable(_first(where_read, [])) from error
-
-
 class Blueprint(flask_smorest.Blueprint):
+    """Whose errors are described as those of the dialect that it is mounted for."""
+
     ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(self._prepare_error_doc)
+
+    @staticmethod
+    def _prepare_error_doc(doc: dict[str, Any], doc_info: dict[str, Any], *, api: Api, **_: Any) -> dict[str, Any]:
+        responses = doc.get("responses", {})
+        named = {status: api.prefixed(shown) for status, shown in responses.items() if isinstance(shown, str)}
+        return {**doc, "responses": {**responses, **named}}
 
 
 class Api(flask_smorest.Api):
-    """Errors that no protocol has taken: an unrouted path or method has an empty body, as Livy's, others say why."""
+    """The web application's dialects: routed, described and heard when something goes wrong."""
 
-    # How the API's description shows errors: a message, or for some a bare string (contract §0.5, shapes A and B).
-    ERROR_SCHEMA: ClassVar = {
-        "oneOf": [
-            {"type": "object", "properties": {"msg": {"type": "string"}}, "required": ["msg"]},
-            {"type": "string"},
-            {
-                "type": "object",
-                "properties": {
-                    "message": {"type": "string"},
-                    "path": {"type": "string"},
-                    "errors": {"type": "array", "items": {"type": "object"}},
-                },
-                "required": ["message", "path", "errors"],
-            },
-        ]
-    }
+    ERROR_SCHEMA: ClassVar[dict[str, Any]] = {}  # the library's own, which nothing is described by
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._shapes: dict[str, Shape] = {}
-        super().__init__(*args, **kwargs)
+    def __init__(self, app: Flask) -> None:
+        self._dialects = Dialects()
+        self._mounting = ""
+        plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: self.prefixed(resolver(schema)))
+        super().__init__(app, spec_kwargs={"marshmallow_plugin": plugin})
 
-    def shape_errors(self, prefix: str, shape: Shape) -> None:
-        """Answer what goes wrong at or below a path, but in no route's own code, in this shape."""
-        self._shapes[prefix] = shape
+    def mount(self, dialect: Dialect) -> None:
+        """Serve a dialect. Raises Misconfigured when it takes paths that are another's."""
+        self._dialects.add(dialect)
+        self._mounting = dialect.name.capitalize()
+        self._describe_errors(dialect)
+        for blueprint in dialect.blueprints:
+            name = dialect.name_of(blueprint)
+            if isinstance(blueprint, Blueprint):
+                self.register_blueprint(blueprint, name=name)
+            else:
+                self._app.register_blueprint(blueprint, name=name)
+            self._check_paths(dialect, name)
 
-    def shaped(self, status: int, said: str) -> Response | None:
-        """The error in the shape of the path that is asked for; None where there is none of its own."""
-        for prefix, shape in self._shapes.items():
-            if request.path == prefix or request.path.startswith(f"{prefix}/"):
-                return shape(status, said)
-        return None
+    def prefixed(self, name: str) -> str:
+        """The name of a schema or a response in the description, as one of the dialect that is being mounted."""
+        return self._mounting + name
+
+    def _check_paths(self, dialect: Dialect, blueprint: str) -> None:
+        for rule in self._app.url_map.iter_rules():
+            if rule.endpoint.startswith(f"{blueprint}.") and (owner := self._dialects.of(rule.rule)) is not dialect:
+                raise Misconfigured(f"dialect {dialect.name} serves {rule.rule}, which is of dialect {owner.name}")
+
+    def _describe_errors(self, dialect: Dialect) -> None:
+        for name, description in [*((one.name, one.phrase) for one in HTTPStatus), ("DEFAULT_ERROR", "An error")]:
+            response = {"description": description, "schema": dialect.error_schema}
+            prepare_response(response, self.spec, self.DEFAULT_RESPONSE_CONTENT_TYPE)
+            self.spec.components.response(self.prefixed(name), response, lazy=True)
+
+    # ------------------------------------------------------------ what goes wrong
+
+    def _register_error_handlers(self) -> None:
+        super()._register_error_handlers()
+        self._app.register_error_handler(GatewayError, self._answer)
+        self._app.register_error_handler(ParseException, self._broken_off)
+        self._app.register_error_handler(Exception, self._unexpected)
+
+    def _spoken(self) -> Dialect:
+        return self._dialects.of(request.path)
+
+    def _answer(self, error: GatewayError) -> Response:
+        return self._spoken().answer(error)
+
+    def _broken_off(self, error: ParseException) -> Response:
+        """The server finds out only while the body is read that its chunks are none."""
+        return self._answer(
+            Unreadable.because(f"the body is not sent in chunks, as its Transfer-Encoding says: {error}")
+        )
+
+    def _unexpected(self, error: Exception) -> Response:
+        """A defect of ours: the log has the story, the client nothing of our insides."""
+        if isinstance(error, HTTPException):
+            raise error
+        log.error("unexpected failure", exc_info=error)
+        return self._spoken().refuse(500, "Internal error: the gateway's log says what happened.")
 
     def handle_http_exception(self, error: HTTPException) -> Response:
-        says_why = error.code not in (404, 405)
         if error.code == 413:
             error.description = _too_large(request.content_length, request.max_content_length)
-        body = json.dumps({"msg": error.description}, separators=(",", ":")) if says_why else ""
-        headers = [header for header in error.get_headers() if header[0].lower() != "content-type"]
-        if (shaped := self.shaped(error.code or 500, error.description or "")) is not None:
-            body = shaped.get_data(as_text=True)
-        return Response(body, error.code, headers, content_type=JSON_TYPE)
+        answer = self._spoken().refuse(error.code or 500, error.description or "")
+        for name, value in error.get_headers():
+            if name.lower() != "content-type":
+                answer.headers.setdefault(name, value)
+        return answer
 
 
 def _too_large(length: int | None, allowed: int | None) -> str:
@@ -122,51 +139,3 @@ def _too_large(length: int | None, allowed: int | None) -> str:
     if length is None or allowed is None or length > allowed:
         return f"the body is larger than the {allowed} bytes that are allowed here"
     return "the form has too many parts, or a large one without a filename: send a file in a part with its filename"
-
-
-def read_json(req: Request) -> Any:
-    """The JSON document in the body; what follows it is ignored. Raises Unreadable, TooLarge."""
-    try:
-        text = _body(req).decode("utf-8-sig").lstrip()
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"the body is not UTF-8 text: {error.reason}") from error
-    if not text:
-        raise Unreadable("No content to map due to end-of-input: send a JSON object, at least {}")
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise Unreadable("the body holds half of a surrogate pair, which is no character") from None
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"the body is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise Unreadable("the body is not a JSON object: send {...}")
-    return value
-
-
-def _body(req: Request) -> bytes:
-    data = req.get_data(parse_form_data=False)
-    window = {"gzip": 31, "deflate": 15}.get(req.headers.get("Content-Encoding", "").strip().lower())
-    if window is None:
-        return data
-    limit = current_app.config["MAX_CONTENT_LENGTH"]
-    try:
-        inflater = zlib.decompressobj(window)
-        plain = inflater.decompress(data, limit)
-    except zlib.error as error:
-        raise Unreadable(f"the body is not what its Content-Encoding says: {error}") from error
-    if inflater.unconsumed_tail:
-        raise TooLarge(f"the body is larger than {limit} bytes")
-    return plain
-
-
-def _first(messages: Any, path: list[str]) -> str:
-    """The first message of marshmallow's tree of them, with the member it is about."""
-    if isinstance(messages, dict):
-        key, inner = next(iter(messages.items()))
-        return _first(inner, path if key in ("_schema", "key", "value") else [*path, str(key)])
-    message = str(messages[0] if isinstance(messages, list) else messages)
-    if message == "Unknown field.":
-        return f'Unrecognized field "{".".join(path)}", not marked as ignorable: leave it out'
-    return f"{'.'.join(path)}: {message}" if path and not message.startswith("For input string") else message

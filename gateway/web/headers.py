@@ -8,9 +8,10 @@ import re
 from flask import Flask, Request, Response, request
 
 from gateway.core.errors import Forbidden
+from gateway.core.faults import Code, Fault
 from gateway.core.settings import Settings
 from gateway.core.settings.fields import is_loopback
-from gateway.web.api import Unreadable
+from gateway.web.bodies import Unreadable
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -32,7 +33,8 @@ def register(app: Flask, settings: Settings) -> None:
         refuse_other_sites(request)
         writes = method_sent(request) not in _SAFE
         if settings.csrf_protection and writes and "X-Requested-By" not in request.headers:
-            raise Unreadable("Missing Required Header for CSRF protection.")
+            reason = "the header X-Requested-By is missing, without which nothing may be changed here"
+            raise Unreadable(Fault("X-Requested-By", Code.UNMARKED, reason, "send it with any value"))
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -46,11 +48,19 @@ def method_sent(req: Request) -> str:
     return str(req.environ.get("spark_gateway.method", req.method))
 
 
+def site(req: Request) -> str:
+    """Scheme and host as the client knows them; a proxy that ends TLS says so in X-Forwarded-Proto."""
+    forwarded = req.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+    scheme = "https" if forwarded == "https" else req.scheme
+    return f"{scheme}://{req.host}"
+
+
 def refuse_other_names(req: Request, trusted: list[str]) -> None:
     """A web page may point a name of its own at this machine. Werkzeug's own check cannot take an IPv6 address."""
     name = re.sub(r":[0-9]*$", "", req.host).lower()
     if trusted and name not in trusted:
-        raise Unreadable(f"Host '{name}' is not trusted: to use this name, add it to the setting trusted_hosts")
+        fix = "to use this name, add it to the setting trusted_hosts"
+        raise Unreadable.because(f"Host '{name}' is not trusted", fix)
 
 
 def refuse_other_sites(req: Request) -> None:

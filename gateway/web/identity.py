@@ -1,10 +1,11 @@
-"""Who a request comes from."""
+"""Who sends the request that is being answered. Without authentication: everybody is the anonymous administrator."""
 
 from __future__ import annotations
 
-from gateway.core.identity import ANONYMOUS, Principal
+from gateway.core import identity
+from gateway.core.identity import Principal
 
 
 def principal() -> Principal:
-    """The one behind the request that is being served: without authentication the anonymous administrator."""
-    return ANONYMOUS
+    """The principal of this request."""
+    return identity.ANONYMOUS

@@ -1,7 +1,7 @@
 """The gateway's end of a driver's kernel: Jupyter messages on its shell and control channels.
 
 Opened for one statement and closed after it, so that an idle session holds no socket and no thread.
-The requests beside Jupyter's own (cancel, progress, forget, candidates, those of jobs, add) are those of
+The requests beside Jupyter's own (cancel, progress, forget, candidates, streams, those of jobs, add) are those of
 `sessions/repl/kernel.py`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -25,11 +26,15 @@ _PATIENCE = 5.0  # seconds for an answer on the control channel
 
 @dataclass(frozen=True)
 class Reply:
-    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1 as JSON text."""
+    """A finished statement as the driver tells it; `output` is the envelope of contract §3.1 as JSON text.
+
+    `application` has the id and UI of the Spark application that user code has started in place of the first.
+    """
 
     output: str
     started: datetime
     completed: datetime
+    application: tuple[str, str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,26 @@ class JobReply:
     ended: datetime
 
 
+class Unreachable(ConnectionError):
+    """There is no way to the kernel: its connection file or its sockets are not there, or nobody listens."""
+
+
 class KernelClient:
-    """Speaks to one seat of one driver: every message names the seat."""
+    """Speaks to one seat of one driver: every message names the seat. Raises Unreachable when it is entered."""
 
     def __init__(self, claim: Claim) -> None:
         # One context for all: a context has threads of its own.
         self._client = AsyncKernelClient(context=zmq.asyncio.Context.instance())
-        self._client.load_connection_file(str(claim.driver.connection_file))
-        self._seat = claim.seat
+        self._file, self._seat = claim.driver.connection_file, claim.seat
 
     async def __aenter__(self) -> KernelClient:
+        try:
+            self._client.load_connection_file(str(self._file))
+        except Exception as error:  # whatever is in the file: a session's code may write to it
+            said = error.strerror if isinstance(error, OSError) else error
+            raise Unreachable(f"{self._file.name} cannot be read: {said}") from error
+        await self._knock(self._client.shell_port)
+        await self._knock(self._client.control_port)
         self._client.start_channels(shell=True, control=True, iopub=False, stdin=False, hb=False)  # noqa: S604
         return self
 
@@ -60,6 +75,17 @@ class KernelClient:
     ) -> None:
         self._client.stop_channels()
 
+    async def _knock(self, port: int) -> None:
+        """See that somebody listens: zmq would wait for that, for ever and without a word."""
+        ip, local = self._client.ip, self._client.transport == "ipc"
+        with socket.socket(socket.AF_UNIX if local else socket.AF_INET) as door:
+            door.setblocking(False)
+            opening = asyncio.get_running_loop().sock_connect(door, f"{ip}-{port}" if local else (ip, port))
+            try:
+                await asyncio.wait_for(opening, _PATIENCE)
+            except (OSError, asyncio.TimeoutError) as error:
+                raise Unreachable("nobody listens at its sockets") from error
+
     async def execute(self, statement: int, code: str, language: str) -> Reply:
         """Run it, however long that takes. Asking again for a statement that runs or has run gives its one result."""
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
@@ -67,7 +93,9 @@ class KernelClient:
         answer = await self._ask(self._client.shell_channel, "execute_request", content, metadata, None)
         # Numbers that Python's JSON would round come as text of their own.
         output = answer.get("output_json") or json.dumps(answer["output"], separators=(",", ":"))
-        return Reply(output, from_milliseconds(answer["started"]), from_milliseconds(answer["completed"]))
+        started, completed = from_milliseconds(answer["started"]), from_milliseconds(answer["completed"])
+        renewed = answer.get("application")
+        return Reply(output, started, completed, renewed and (renewed["app_id"], renewed["ui_url"]))
 
     async def progress(self, statement: int) -> float:
         """Finished share of the tasks of its Spark jobs, 0.0 to 1.0."""
@@ -85,6 +113,10 @@ class KernelClient:
         """What could stand at `cursor` of `code`; asked beside the statements."""
         content = {"code": code, "kind": language, "cursor": cursor}
         return list((await self._control("candidates_request", content))["candidates"])
+
+    async def streams(self) -> bool:
+        """Whether streaming queries run in the application, whoever started them."""
+        return bool((await self._control("streams_request", {}))["streams"])
 
     async def run_job(self, job: int, language: str, payload: str) -> JobReply:
         """Run it, however long that takes; asking again gives its one end. Meanwhile ask it nothing else."""

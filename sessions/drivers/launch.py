@@ -1,4 +1,4 @@
-"""A driver as a process: launched, found ready, and told why it ended. Knows no session and no store.
+"""A driver as something that runs: launched, found ready, and told why it ended. Knows no session and no store.
 
 The driver's folder is its handle: everything a restarted gateway needs to take it up again is in there.
 """
@@ -6,8 +6,6 @@ The driver's folder is its handle: everything a restarted gateway needs to take 
 from __future__ import annotations
 
 import json
-import shutil
-import signal
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -15,13 +13,14 @@ from pathlib import Path
 
 from jupyter_client.connect import write_connection_file
 
-from gateway.core import logs, packages, private_files, processes, pythons, submit
+from gateway.core import applications, ends, private_files, submit
+from gateway.core.applications import Application
 from gateway.core.clusters import Clusters
+from gateway.core.places.place import End, Place
 from gateway.core.settings import ClusterSettings, Settings
 from sessions.drivers.models import Driver
 
 _LAUNCH = Path(__file__).parents[1] / "repl" / "launch.py"
-_LONGEST_SOCKET_PATH = 100  # of the 107 bytes that a Unix socket's path may have
 
 
 @dataclass(frozen=True)
@@ -34,31 +33,32 @@ class Ready:
 
 
 class Launcher:
-    """Starts drivers on this host in client deploy mode, each for its cluster."""
+    """Starts drivers at a place in client deploy mode, each for its cluster."""
 
-    def __init__(self, clusters: Clusters, settings: Settings) -> None:
-        self._clusters, self._settings = clusters, settings
+    def __init__(self, clusters: Clusters, place: Place, settings: Settings) -> None:
+        self._clusters, self._place, self._settings = clusters, place, settings
 
-    def launch(self, driver: Driver) -> processes.Process:
-        """Start the driver's process, unless it was started already. Raises OSError, Misconfigured."""
-        if (started := processes.find(driver.folder)) is not None:
-            return started
+    def launch(self, driver: Driver) -> None:
+        """Start the driver, unless it was started already. Raises OSError, Misconfigured."""
+        if self._place.find(driver.folder):
+            return
         cluster, folder = self._clusters.of(driver.options), driver.folder
-        settings, here = self._settings, cluster.settings
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / "tmp").mkdir(exist_ok=True)
         (folder / "repl").mkdir(exist_ok=True)
-        properties = folder / "spark.properties"
-        conf = packages.settle(_conf(driver, here), here, settings.cache_dir, folder)
-        private_files.write_properties(properties, conf)
-        _write_connection_file(driver)
-        private_files.write_private(folder / "options.json", json.dumps(_kernel_options(driver, settings, here)))
-        chosen = pythons.choose(conf, here, of_archives=True)
-        proxy_user = driver.options.proxy_user if settings.impersonation else None
-        command = submit.command(here, properties, str(_LAUNCH), [str(folder / "options.json")], proxy_user=proxy_user)
-        options = [*cluster.jvm_options, submit.temporary_folder(folder / "tmp")]
-        environ = submit.environ(here, cluster.java.home, options, chosen.executors, chosen.driver)
-        return processes.start(folder, [*chosen.command(settings.archive_limit), *command], environ)
+        socket = self._place.socket(folder)
+        write_connection_file(str(driver.connection_file), ip=socket.ip, transport=socket.transport)
+        driver.connection_file.chmod(0o600)
+        options = folder / "options.json"
+        private_files.write_private(options, json.dumps(_kernel_options(driver, self._settings, cluster.settings)))
+        application = Application(
+            folder,
+            _conf(driver, cluster.settings),
+            str(_LAUNCH),
+            [str(options)],
+            proxy_user=driver.options.proxy_user,
+            python_of_archives=True,
+        )
+        applications.start(application, cluster, self._settings, self._place)
 
 
 def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -> dict[str, object]:
@@ -66,7 +66,9 @@ def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -
     return {
         "connection_file": str(driver.connection_file),
         "ready_file": str(driver.folder / "ready.json"),
+        "left_file": str(_left_file(driver)),
         "wakeup": str(settings.wakeup_path),
+        "orphan_timeout": settings.orphan_timeout.total_seconds(),
         "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else settings.sql_rows,
         "output_limit": settings.statement_output_limit,
         "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
@@ -102,42 +104,24 @@ def readiness(driver: Driver) -> Ready | None:
     return Ready(said.get("app_id"), said.get("ui_url"), said.get("error"))
 
 
-def reason_of_end(driver: Driver) -> str:
-    """Why the driver's process ended, in one sentence, as far as its folder tells."""
-    if failure := pythons.failure(driver.folder) or packages.failure(driver.log):
-        return failure
+def _left_file(driver: Driver) -> Path:
+    """Where a driver writes why it ends itself."""
+    return driver.folder / "left.json"
+
+
+def _reason_of_leaving(driver: Driver) -> str | None:
+    """Why the driver has ended itself; None when it has not."""
+    try:
+        return str(json.loads(_left_file(driver).read_text("utf-8"))["reason"])
+    except (OSError, ValueError):
+        return None
+
+
+def reason_of_end(driver: Driver, end: End) -> str:
+    """Why the driver ended, in one sentence, as far as its end and its folder tell."""
+    if left := _reason_of_leaving(driver):
+        return left
     said = readiness(driver)
     if said is not None and said.error:
         return f"Spark did not start: {said.error}"
-    code = processes.exit_code(driver.folder)
-    if any("java.lang.OutOfMemoryError" in line for line in logs.own_tail(driver.log, 200)):
-        return "the driver ran out of memory; ask for more with driverMemory"
-    if code is None:
-        return "the driver's processes were killed from outside"
-    if code == 128 + signal.SIGKILL:
-        return "the driver was killed (signal 9); if nobody did that, the machine ran out of memory"
-    if code > 128:
-        return f"the driver was ended by signal {code - 128}"
-    return f"the driver ended by itself with exit code {code}; its log says more"
-
-
-def clear(folder: Path, *, keep_log: bool) -> None:
-    """Remove what a driver that is gone has left in its folder; the log too unless `keep_log`."""
-    if not keep_log:
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    for entry in folder.iterdir() if folder.exists() else ():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        elif entry.name != "log":
-            entry.unlink(missing_ok=True)
-
-
-def _write_connection_file(driver: Driver) -> None:
-    """Unix sockets in the driver's private folder; TCP with signed messages where their path would be too long."""
-    socket = str(driver.folder / "kernel")
-    if len(socket) <= _LONGEST_SOCKET_PATH:
-        write_connection_file(str(driver.connection_file), ip=socket, transport="ipc")
-    else:
-        write_connection_file(str(driver.connection_file), ip="127.0.0.1")
-    driver.connection_file.chmod(0o600)
+    return ends.reason("driver", driver.folder, end, "ended by itself with exit code {code}; its log says more")

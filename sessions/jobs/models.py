@@ -16,7 +16,10 @@ JOB_TYPES = (Kind.PYSPARK, Kind.SPARK)
 
 @dataclass(frozen=True)
 class SessionJob:
-    """A job without its payload. `result` is base64 text as JobStatus shows it; None also when the value was null."""
+    """A job without its payload. `result` is base64 text as JobStatus shows it; None also when the value was null.
+
+    `cancelled` is when its cancel was asked for; None: never.
+    """
 
     session: int
     id: int
@@ -27,6 +30,7 @@ class SessionJob:
     created: datetime
     started: datetime | None
     ended: datetime | None
+    cancelled: datetime | None
 
     @classmethod
     def of(cls, row: Row) -> SessionJob:
@@ -40,6 +44,7 @@ class SessionJob:
             created=from_text(row["created"]),
             started=from_text_or_none(row["started"]),
             ended=from_text_or_none(row["ended"]),
+            cancelled=from_text_or_none(row["cancelled"]),
         )
 
 

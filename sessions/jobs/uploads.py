@@ -1,4 +1,4 @@
-"""Files that clients send for a session: kept privately in the session's work folder, and gone with it.
+"""Files that clients send for a session: kept privately in a folder of the session's, and gone with it.
 
 Decides which names are safe and how much one session may send. A file is there whole or not at all.
 """
@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from gateway.core.errors import InvalidRequest, LimitReached, SessionEnded, TooLarge
+from gateway.core.faults import Code, Fault
 from gateway.core.settings import Settings
 
+FOLDER = "uploads"  # below the data folder: a folder for each session that was sent something
 _BLOCK = 1 << 20
 # What Spark and Hadoop read in a path as nothing else: no # % ? * : and no quotes.
 _SAFE_NAME = re.compile(r"[\w .+@=,~()-]+")
@@ -34,10 +36,14 @@ def safe_name(sent: str) -> str:
     """The file's own name without the folders a client may have put before it. Raises InvalidRequest."""
     name = re.split(r"[/\\]", sent)[-1]
     if not _SAFE_NAME.fullmatch(name) or name.strip(". ") == "" or len(name.encode("utf-8")) > 200:
-        raise InvalidRequest(
-            f"file name '{name:.80}' cannot be kept: give one of letters, digits, spaces and . _ - + @ = , ~ ( )"
-        )
+        fix = "give one of letters, digits, spaces and . _ - + @ = , ~ ( )"
+        raise InvalidRequest(Fault("file", Code.MISFIT, f"file name '{name:.80}' cannot be kept", fix, name))
     return name
+
+
+def folder_of(settings: Settings, session: int) -> Path:
+    """Where a session's are. Not with its driver, which it may lose and be given another one."""
+    return settings.data_dir / FOLDER / str(session)
 
 
 def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) -> Kept:
@@ -47,9 +53,9 @@ def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) ->
     when the session was deleted meanwhile.
     """
     session_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = session_folder / "uploads" / secrets.token_hex(16)
+    folder = session_folder / secrets.token_hex(16)
     try:
-        _make_private(folder)
+        folder.mkdir(mode=0o700)
         _copy(sent, folder / _PART, settings.upload_limit)
         _check_sum(folder.parent, settings.session_uploads_limit)
         if known := _sent_before(folder / _PART, name):
@@ -65,11 +71,6 @@ def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) ->
 def drop(folder: Path) -> None:
     """Remove an upload that nobody is going to use."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make_private(folder: Path) -> None:
-    folder.parent.mkdir(exist_ok=True, mode=0o700)
-    folder.mkdir(mode=0o700)
 
 
 def _copy(sent: BinaryIO, path: Path, limit: int) -> None:

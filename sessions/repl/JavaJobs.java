@@ -84,6 +84,7 @@ public class JavaJobs {
       Arrived arrived = jobs.wires.read(bytes);
       bytes = null;
       jobs.context.sc().setJobGroup(group, arrived.job.getClass().getName(), true);
+      jobs.context.sc().setLocalProperty("spark.job.tags", "spark-gateway-" + group); // as in thread_tags.py
       Object value = arrived.job.call(jobs.context);
       return value == null ? null : Base64.getEncoder().encodeToString(arrived.wire.write(value));
     }
@@ -141,11 +142,11 @@ public class JavaJobs {
       return result;
     }
 
-    /** The stack trace of what it threw; once it has failed. */
+    /** The stack trace of what it threw, without frames of this file; once it has failed. */
     public String error() {
       StringWriter text = new StringWriter();
       thrown.printStackTrace(new PrintWriter(text, true));
-      return text.toString();
+      return text.toString().replaceAll("(?m)^\\s*at spark_gateway\\..*\\R", "");
     }
   }
 

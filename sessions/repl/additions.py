@@ -34,12 +34,25 @@ class Additions:
         self._spark = spark
         self._listeners = listeners
         self._one_at_a_time = threading.Lock()
+        self._added: dict[tuple[str, str], None] = {}  # how and what, in order
 
     def add(self, kind: str, path: str) -> Future[str | None]:
         """Add it on a thread of its own; what kept it from being added as a sentence, None when it was added."""
         future: Future[str | None] = Future()
         threading.Thread(target=self._run, args=(kind, path, future), name=f"add-{kind}", daemon=True).start()
         return future
+
+    def works(self) -> bool:
+        """Whether something is being added."""
+        return self._one_at_a_time.locked()
+
+    def renew(self, context: Any) -> None:
+        """Add to a SparkContext that user code has started all that was added to the one before it."""
+        for way, path in list(self._added):
+            try:
+                (context._jsc.addJar if way == "jar" else getattr(context, way))(path)
+            except Exception as exc:  # noqa: BLE001 - the others are still wanted
+                print(f"{path} could not be added again: {start_failure(exc)}", file=sys.stderr)
 
     def _run(self, kind: str, path: str, future: Future[str | None]) -> None:
         Stream.kept_out.add(threading.get_ident())
@@ -66,11 +79,14 @@ class Additions:
         if kind == "file":
             _check_contents(session, path)
             session.sparkContext.addFile(path)
+            self._added["addFile", path] = None
         if is_jar:
             add_jar(session, path)
+            self._added["jar", path] = None
         if kind == "pyfile" or (kind == "jar" and name.endswith(PYTHON_FILES)):
             _check_contents(session, path)
             session.sparkContext.addPyFile(path)
+            self._added["addPyFile", path] = None
         for listener in self._listeners:
             listener(kind, path)
 

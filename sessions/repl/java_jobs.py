@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .additions import add_jar
-from .jobs import JobFailed, JobRunner, JobStopped, group
+from .jobs import JobFailed, JobStopped, JobType, group
 from .spark import Application, start_failure
 
 SOURCE = Path(__file__).with_name("JavaJobs.java")
@@ -27,7 +27,7 @@ _STOPPED = 1000  # stopped jobs that are remembered: one of them may be about to
 _GLANCE = 0.05  # seconds; a job that waits for the start can be stopped between two looks
 
 
-class JavaJobs(JobRunner):
+class JavaJobs(JobType):
     """Jobs as threads of the JVM. `folder` has the jars they need; empty: they come from Maven Central."""
 
     def __init__(self, spark: Application, folder: str) -> None:

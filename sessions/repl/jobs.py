@@ -1,7 +1,7 @@
 """Runs jobs beside the statements, each exactly once, and keeps each end until it is stored (contract livy §1.8, §8).
 
 Decides what a request for a job means, which thread runs it, and how it is stopped. Refuses to know what a job is:
-each job type has a `JobRunner`.
+each job type has a `JobType`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class JobStopped(BaseException):
     """Raised in the thread of a job that is to stop. No Exception, so that no `except Exception` keeps it."""
 
 
-class JobRunner(ABC):
+class JobType(ABC):
     """Runs the jobs of one type. Each call of `run` is on a thread of its own, several of them at a time.
 
-    A runner's costly parts start at its first job, on that job's thread.
+    A type's costly parts start at its first job, on that job's thread.
     """
 
     @abstractmethod
@@ -47,14 +47,14 @@ class JobRunner(ABC):
         The Spark jobs that this thread starts belong to the job's group already. Raises JobFailed.
         """
 
-    def stop(self, job: int) -> None:  # noqa: B027 - most runners need none
+    def stop(self, job: int) -> None:  # noqa: B027 - most types need none
         """One more attempt to stop `job`, asked from the kernel's thread; must return soon and raise nothing.
 
         Its Spark jobs are cancelled already, and JobStopped is raised in its Python thread as soon as that runs
         Python code; so this is for code that runs elsewhere.
         """
 
-    def add(self, kind: str, path: str) -> None:  # noqa: B027 - most runners need none
+    def add(self, kind: str, path: str) -> None:  # noqa: B027 - most types need none
         """What was added to the session, for jobs from now on: a "jar", a "pyfile" or a "file", by path or URI.
 
         Spark has it already. Also called before the first job. Raises what kept it from being added.
@@ -84,8 +84,8 @@ class _Work:
 class Jobs:
     """The driver's jobs. All calls are for one thread, the kernel's."""
 
-    def __init__(self, runners: Mapping[str, JobRunner], spark: Application, result_limit: int) -> None:
-        self._runners = runners
+    def __init__(self, types: Mapping[str, JobType], spark: Application, result_limit: int) -> None:
+        self._types = types
         self._spark = spark
         self._limit = result_limit
         self._kept: dict[int, _Work] = {}
@@ -102,6 +102,10 @@ class Jobs:
             threading.Thread(target=self._keep, args=(work,), name=f"job-{job}-keeper", daemon=True).start()
         return work.future
 
+    def works(self) -> bool:
+        """Whether a job runs. For any thread."""
+        return any(not work.future.done() for work in list(self._kept.values()))
+
     def forget(self, job: int) -> None:
         """Drop the end of `job`, which is stored; nothing while it still runs."""
         work = self._kept.get(job)
@@ -116,8 +120,8 @@ class Jobs:
             return False
         work.asked_to_stop = work.asked_to_stop or time.monotonic()
         self._spark.cancel_group(group(job))
-        if (runner := self._runners.get(work.kind)) is not None:
-            runner.stop(job)
+        if (one := self._types.get(work.kind)) is not None:
+            one.stop(job)
         with self._no_thread_starts:  # or the next job's could have the number of one that ends just now
             if work.thread is not None and work.thread.is_alive():
                 children.interrupt(work.thread)
@@ -150,7 +154,7 @@ class Jobs:
         try:
             self._spark.enter_group(group(work.job), f"job {work.job}")
             self._spark.renew()
-            result = self._runner(work.kind).run(work.job, work.payload)
+            result = self._type(work.kind).run(work.job, work.payload)
             if result is not None and byte_length(result) > self._limit:
                 raise JobFailed(f"the job's result is larger than the limit of {self._limit} bytes: return less of it")
             said["result"] = result
@@ -158,13 +162,13 @@ class Jobs:
             said["error"] = shortened(readable(str(exc)), self._limit)
         except JobStopped:
             said["error"] = "the job was stopped"
-        except BaseException as exc:  # noqa: BLE001 - a runner's own failure must not end without a word
+        except BaseException as exc:  # noqa: BLE001 - a type's own failure must not end without a word
             said["error"] = readable(f"{type(exc).__name__}: {exc}")
 
-    def _runner(self, kind: str) -> JobRunner:
-        if kind not in self._runners:
-            raise JobFailed(f"jobs of type {kind} cannot run here; the types that can: {', '.join(self._runners)}")
-        return self._runners[kind]
+    def _type(self, kind: str) -> JobType:
+        if kind not in self._types:
+            raise JobFailed(f"jobs of type {kind} cannot run here; the types that can: {', '.join(self._types)}")
+        return self._types[kind]
 
 
 def group(job: int) -> str:

@@ -1,7 +1,7 @@
 """The driver's Jupyter kernel: messages in, messages out.
 
-Decides the protocol between gateway and driver: Jupyter's own, with `output`, `started` and `completed` in an
-execute_reply, and cancel_, progress_, forget_ and candidates_request on the control channel, as well as
+Decides the protocol between gateway and driver: Jupyter's own, with `output`, `started`, `completed` and `application`
+in an execute_reply, and cancel_, progress_, forget_, candidates_ and streams_request on the control channel, as well as
 job_, cancel_job_, forget_job_ and add_request for what runs beside the statements. Runs nothing itself.
 """
 
@@ -43,6 +43,7 @@ class GatewayKernel(Kernel):
         "progress_request",
         "forget_request",
         "candidates_request",
+        "streams_request",
         "job_request",
         "cancel_job_request",
         "forget_job_request",
@@ -125,6 +126,11 @@ class GatewayKernel(Kernel):
         finding = self.completions.ask(self.statements.complete, asked["kind"], asked["code"], asked["cursor"])
         self._answer_later(finding, lambda found: {"candidates": found}, stream, ident, parent, "candidates_reply")
 
+    async def streams_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Say whether streaming queries run, but later: it is Spark that knows."""
+        asking = asyncio.get_running_loop().run_in_executor(None, self.statements.streams)
+        self._answer_later(asking, lambda found: {"streams": found}, stream, ident, parent, "streams_reply")
+
     async def job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Run a job, or hand over its kept end; the reply comes when it has ended, and holds up nothing."""
         asked = parent["content"]
@@ -194,6 +200,7 @@ def reply(result: Result) -> dict[str, Any]:
         "output": output,
         "started": result.started,
         "completed": result.completed,
+        "application": result.application,
     }
     if output["status"] == "error":
         content.update({key: output[key] for key in ("ename", "evalue", "traceback")})

@@ -1,17 +1,19 @@
-"""The lines that start with a percent sign: %json, %table, %matplot (contract livy §3.2).
+"""What the magics of Python do: %json, %table, %matplot (contract livy §3.2).
 
-Decides what is a magic line and what its mime type holds. Nothing a user passes may end the interpreter: every failure
-is an ordinary exception.
+Decides what each one's mime type holds; which lines are magics is `magic_lines`' business. Nothing a user passes may
+end the interpreter: every failure is an ordinary exception.
 """
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import json
 from collections.abc import Callable
 from typing import Any
 
+from .magic_lines import Chunk
 from .table import table
 from .values import jsonable
 
@@ -24,30 +26,9 @@ class UnknownMagic(Exception):
     __module__ = "__main__"  # so that tracebacks show the bare name, as the contract does
 
 
-def is_magic(chunk: str) -> bool:
-    """True for a chunk that is a magic line."""
-    return chunk.startswith("%")
-
-
-def split(code: str) -> list[str]:
-    """The text as chunks, each a magic line or code; code keeps its line numbers by leading empty lines."""
-    chunks: list[str] = []
-    pending: list[str] = []
-    for number, line in enumerate([*code.split("\n"), None]):
-        if line is not None and not is_magic(line):
-            pending.append(line)
-            continue
-        if any(part.strip() for part in pending):
-            chunks.append("\n" * (number - len(pending)) + "\n".join(pending))
-        pending = []
-        if line is not None:
-            chunks.append(line.rstrip())
-    return chunks
-
-
-def step(line: str) -> Callable[[Data], Data]:
-    """What a magic line does, as a function of the namespace. Raises UnknownMagic or TypeError when that runs."""
-    name, _, argument = line[1:].partition(" ")
+def step(chunk: Chunk, file: str) -> Callable[[Data], Data]:
+    """What a magic line of `file` does, as a function of the namespace; that raises UnknownMagic or TypeError."""
+    name, _, argument = chunk.text[1:].partition(" ")
 
     def run(namespace: Data) -> Data:
         if not name:
@@ -56,14 +37,21 @@ def step(line: str) -> Callable[[Data], Data]:
             raise UnknownMagic(f"unknown magic command '{name}'")
         if not argument.strip():
             raise TypeError(f"%{name} needs the name of a variable, as in: %{name} x")
-        return MAGICS[name](evaluate(argument.strip(), namespace))
+        return MAGICS[name](evaluate(chunk, len(chunk.text) - len(argument.lstrip()), file, namespace))
 
     return run
 
 
-def evaluate(argument: str, namespace: Data) -> Any:
-    """The value of a magic's argument: a name in Livy, any expression here."""
-    return eval(compile(argument, "<stdin>", "eval", dont_inherit=True), namespace)  # noqa: S307 - the user's own code
+def evaluate(chunk: Chunk, start: int, file: str, namespace: Data) -> Any:
+    """The value of a magic's argument, which begins at `start` of its line: a name in Livy, any expression here."""
+    source = "\n" * chunk.line + chunk.text[start:]
+    tree = compile(source, file, "eval", ast.PyCF_ONLY_AST, dont_inherit=True)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.expr, ast.keyword, ast.arg)):
+            node.col_offset += start
+            node.end_col_offset = (node.end_col_offset or 0) + start
+    assert isinstance(tree, ast.Expression)
+    return eval(compile(tree, file, "eval", dont_inherit=True), namespace)  # noqa: S307 - the user's own code
 
 
 def as_json(value: Any) -> Data:

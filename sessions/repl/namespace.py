@@ -12,6 +12,8 @@ import warnings
 from types import ModuleType
 from typing import Any
 
+from .python_errors import hide_our_lines
+
 
 def fill(module: ModuleType, session: Any) -> None:
     """Put Spark's names into the module the user's code runs in."""
@@ -19,6 +21,7 @@ def fill(module: ModuleType, session: Any) -> None:
 
     offer_cloudpickle()
     hush_to_json()
+    hide_our_lines()
     names = {
         "spark": session,
         "sc": session.sparkContext,
@@ -31,6 +34,23 @@ def fill(module: ModuleType, session: Any) -> None:
         except (ImportError, AttributeError):
             continue
     vars(module).update(names)
+
+
+def renew(module: ModuleType, session: Any) -> None:
+    """Let the names that stand for a stopped Spark stand for the new one; a user's own values stay."""
+    from pyspark.sql import SQLContext
+
+    context = session.sparkContext
+    live = {"spark": session, "sc": context, "sqlContext": SQLContext._get_or_create(context)}
+    vars(module).update({name: live[name] for name in live if _is_stopped(vars(module).get(name))})
+
+
+def _is_stopped(value: Any) -> bool:
+    """Whether it is a SparkContext, or has one, that was stopped."""
+    from pyspark import SparkContext
+
+    context = value if isinstance(value, SparkContext) else getattr(value, "_sc", None)
+    return isinstance(context, SparkContext) and context._jsc is None
 
 
 def hush_to_json() -> None:

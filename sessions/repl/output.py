@@ -6,9 +6,11 @@ Refuses to know which language printed it.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import threading
+from collections.abc import Callable
 from typing import Any, ClassVar, TextIO
 
 Envelope = dict[str, Any]
@@ -54,6 +56,13 @@ def shortened(text: str, limit: int) -> str:
     return f"{_head(text, limit)}\n{_notice(limit)}"
 
 
+def all_shortened(lines: list[str], limit: int) -> list[str]:
+    """The lines, cut as one text would be."""
+    if sum(map(byte_length, lines)) <= limit:
+        return lines
+    return shortened("".join(lines), limit).splitlines(keepends=True)
+
+
 def _head(text: str, limit: int) -> str:
     if text.isascii():
         return text[:limit]
@@ -88,69 +97,94 @@ class Capture:
         return f"{text}\n{_notice(self._limit)}" if self._cut else text
 
 
-class Stream(io.TextIOBase):
+class Stream(io.TextIOWrapper):
     """The driver's sys.stdout or sys.stderr: into the capture while a statement runs, else into the log.
 
-    One object for the driver's whole life, because loggers and threads keep the stream they first saw.
+    One object for the driver's whole life, because loggers and threads keep the stream they first saw. All that a
+    script could do with it is Python's own; what is read back from it is what another program would read.
     """
 
     # Threads of the driver's own, whose warnings are no statement's output.
     kept_out: ClassVar[set[int | None]] = set()
 
-    encoding = "utf-8"
-    errors = "backslashreplace"
+    mode = "w"
 
     def __init__(self, name: str, log: TextIO) -> None:
-        self.name = f"<{name}>"
-        self.capture: Capture | None = None
-        self.buffer = _Bytes(self)
         self._part = name
         self._log = log
+        self._capture: Capture | None = None
+        self._bytes = _Bytes(f"<{name}>", self._take, log)
+        super().__init__(self._bytes, "utf-8", "backslashreplace", write_through=True)
         # A forked child has a copy of the capture that nobody will read.
         os.register_at_fork(after_in_child=self._forget)
 
-    def _forget(self) -> None:
-        self.capture = None
+    def direct(self, capture: Capture | None) -> None:
+        """What is written from now on goes into `capture`, with None into the log."""
+        self.settle()
+        self._capture = capture
 
-    def write(self, text: str, /) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        capture = self.capture
+    def settle(self) -> None:
+        """Half a character waits no longer for its end."""
+        self._bytes.settle()
+
+    def _forget(self) -> None:
+        self._capture = None
+
+    def _take(self, text: str) -> None:
+        capture = self._capture
         if capture is not None and threading.get_ident() not in self.kept_out:
             capture.write(self._part, text)
         else:
             self._log.write(readable(text))
-        return len(text)
 
-    def flush(self) -> None:
-        self._log.flush()
+    def reconfigure(self, **changes: Any) -> None:
+        """As any text stream; its bytes are read in the new encoding from now on."""
+        super().reconfigure(**changes)
+        self.settle()
+        self._bytes.read_as(self.encoding)
 
-    def fileno(self) -> int:
-        return self._log.fileno()
-
-    def writable(self) -> bool:
-        return True
+    def detach(self) -> Any:
+        """The binary side, to be wrapped anew; this stream goes on, for the statements to come."""
+        return self._bytes
 
     def close(self) -> None:
         """Nothing: code that closes sys.stdout must not silence the statements after it."""
 
 
 class _Bytes(io.RawIOBase):
-    """The binary side of a stream, for code that writes to sys.stdout.buffer."""
+    """The binary side of a stream, which makes text of what is written to it; a character may come in parts."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+    mode = "wb"
+
+    def __init__(self, name: str, take: Callable[[str], None], log: TextIO) -> None:
+        self.name = name
+        self._take = take
+        self._log = log
+        self.read_as("utf-8")
+
+    def read_as(self, encoding: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)("backslashreplace")
+
+    def settle(self) -> None:
+        if text := self._decoder.decode(b"", final=True):
+            self._take(text)
+        self._decoder.reset()
 
     def write(self, data: Any, /) -> int:
-        payload = bytes(data)
-        self._stream.write(payload.decode("utf-8", "backslashreplace"))
+        with memoryview(data) as view:
+            payload = view.tobytes()
+        if text := self._decoder.decode(payload):
+            self._take(text)
         return len(payload)
+
+    def flush(self) -> None:
+        self._log.flush()
 
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
-        return self._stream.fileno()
+        return self._log.fileno()
 
     def close(self) -> None:
         """Nothing, as for the stream itself."""

@@ -17,13 +17,14 @@ from .output import Stream
 
 
 def take_streams() -> list[Stream]:
-    """Put our streams in place of sys.stdout and sys.stderr; what no statement prints goes on to the log."""
+    """Put our streams in place of Python's; what no statement prints goes on to the log."""
     for log in (sys.__stdout__, sys.__stderr__):
         if isinstance(log, io.TextIOWrapper):
             # Whoever reads the log wants a line when it is written, and no character may stop it.
             log.reconfigure(line_buffering=True, errors="backslashreplace")
     sys.stdout = out = Stream("stdout", _log(sys.__stdout__))
     sys.stderr = err = Stream("stderr", _log(sys.__stderr__))
+    sys.__stdout__, sys.__stderr__ = out, err  # type: ignore[misc] # as in a script, where they are the same
     return [out, err]
 
 

@@ -11,17 +11,17 @@ import importlib
 import pickle
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from .job_context import JobContext
-from .jobs import JobFailed, JobRunner, JobStopped
+from .jobs import JobFailed, JobStopped, JobType
+from .python_errors import frame_lines, traceback_lines
 
 _ERROR = "org.apache.livy.repl.PythonJobException: Client job error:"
 
 
-class PythonJobs(JobRunner):
+class PythonJobs(JobType):
     """The session's Python jobs, which share one context."""
 
     def __init__(self, context: JobContext) -> None:
@@ -53,12 +53,11 @@ class PythonJobs(JobRunner):
 
 
 def _told(exc: BaseException) -> str:
-    """The traceback without our own frame."""
-    frames = exc.__traceback__.tb_next if exc.__traceback__ is not None else None
     try:
-        return "".join(traceback.format_exception(type(exc), exc, frames))
+        return "".join(traceback_lines(exc))
     except Exception as second:  # noqa: BLE001 - the text of an exception is the user's code too
-        return f"{type(exc).__name__}: <exception str() failed: {type(second).__name__}>"
+        failed = f"{type(exc).__name__}: <exception str() failed: {type(second).__name__}>"
+        return "".join([*frame_lines(exc.__traceback__), failed])
 
 
 class _Sleeps:
@@ -72,7 +71,7 @@ class _Sleeps:
 
     def enter(self, job: int) -> None:
         with self._lock:
-            if not self._in_place:  # not before the first job: it is one more frame in every traceback through a sleep
+            if not self._in_place:  # not before the first job: most sessions have none
                 time.sleep, self._in_place = self._stoppable(time.sleep), True
         self._thread.wanted = self._wanted[job] = threading.Event()
         self._thread.job = job

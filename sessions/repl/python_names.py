@@ -16,6 +16,7 @@ from typing import Any, get_origin
 
 import jedi
 
+from .columns import names_of
 from .values import is_spark_frame
 
 jedi.settings.allow_unsafe_interpreter_executions = False
@@ -46,7 +47,7 @@ def _of_spark(text: str, namespace: dict[str, Any]) -> list[str]:
         kind, live = _resolved(owner, namespace)
     except (AttributeError, KeyError):
         return []
-    columns = live.columns if is_spark_frame(live) else []
+    columns = names_of(live) if is_spark_frame(live) else []
     members = dir(kind) if _is_sparks(kind) else []
     return [name for name in (*columns, *members) if name.startswith(member[1])]
 

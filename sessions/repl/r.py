@@ -49,6 +49,7 @@ class RInterpreter(Interpreter):
             return error(statement, "Error", "the code has a NUL character, which no R code can have", [])
         try:
             process = self._process or self._start()
+            self._reconnect(process)
         except NotStarted as exc:
             return error(statement, "InterpreterError", f"Fail to start interpreter: {exc}", [])
         if self._cancelled.is_set():
@@ -67,6 +68,14 @@ class RInterpreter(Interpreter):
         process = self._process
         if process is not None:
             process.interrupt()
+
+    def _reconnect(self, process: RProcess) -> None:
+        """Give R the live session when Spark was started anew. Raises NotStarted."""
+        if self._sparkr is not None and self._sparkr.has_changed():
+            try:
+                tell(process, "connect", *self._sparkr.connection())
+            except Died as exc:
+                raise NotStarted(str(exc)) from exc
 
     def _envelope(self, answer: list[bytes], statement: int, text: str) -> Envelope:
         status, *rest = answer

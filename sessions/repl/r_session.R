@@ -271,6 +271,7 @@ local(envir = new.env(parent = baseenv()), {
         open_backend()
       }
       sparkr("setJobGroup")(group, description, TRUE)
+      sparkr("setLocalProperty")("spark.job.tags", paste0("spark-gateway-", group)) # as in thread_tags.py
     })
   }
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from .columns import stored
 from .exact import json_number
 from .output import readable
 from .values import key_text
@@ -39,6 +40,8 @@ def _atomic(kind: str) -> Write:
 
 
 def _composite(kind: dict[str, Any]) -> Write:
+    if kind["type"] == "udt":
+        return converter(stored(kind))
     if kind["type"] == "array":
         return _array(converter(kind["elementType"]))
     if kind["type"] == "map":

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from . import magics, scala_jvm, scala_text
 from .exact import json_float
 from .interpreter import Interpreter
+from .magic_lines import SCALA, split
 from .output import TEXT, Capture, Envelope, error, ok, shortened
 from .spark import first_line, group
 from .table import typed
@@ -136,21 +137,13 @@ class _Run:
     def all(self, code: str) -> dict[str, Any]:
         """Run `code`; the data of its envelope. A magic's result takes the place of echoes. Raises Failed."""
         data: dict[str, Any] = {}
-        for chunk in self._chunks(code):
-            data = self._magic(chunk) if magics.is_magic(chunk) else self._code(chunk)
+        for chunk in split(code, SCALA):
+            data = self._magic(chunk.text) if chunk.is_magic else self._code(chunk.placed)
         magics.check_size(data, self._limit)
         text = self.end()
         if not data or self._taken:
             data[TEXT] = text
         return data
-
-    def _chunks(self, code: str) -> list[str]:
-        """Code and magic lines; a percent sign inside of a longer literal or comment begins no magic."""
-        chunks = magics.split(code)
-        if not any(magics.is_magic(chunk) for chunk in chunks):
-            return [code]
-        parses = all(magics.is_magic(chunk) or self._bridge.pieces(chunk) is not None for chunk in chunks)
-        return chunks if parses or self._bridge.pieces(code) is None else [code]
 
     def _code(self, code: str) -> dict[str, Any]:
         pieces = self._bridge.pieces(code)

@@ -68,6 +68,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
 
   private val output = new GatewayOutput(System.out)
   private val printer = new PrintStream(output, true, "UTF-8")
+  private val (tags, tagPrefix) = ("spark.job.tags", "spark-gateway-") // as in thread_tags.py
   private val compiling = new ReentrantLock
   private val phase = new Object
   private var seen = Set.empty[URL]
@@ -217,7 +218,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     if (added.nonEmpty) locked { intp.addUrlsToClassPath(added: _*) }
   }
 
-  /** A failure as the REPL tells it: the frames below the statement's own, then the causes. */
+  /** A failure as the REPL tells it: the frames below the statement's own, or below ours, then the causes. */
   private def told(failure: Throwable): String = failure match {
     case _: InvocationTargetException | _: ExceptionInInitializerError | _: UndeclaredThrowableException
         if failure.getCause != null =>
@@ -230,7 +231,7 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
 
   private def frames(failure: Throwable): String = {
     val all = failure.getStackTrace
-    val shown = all.takeWhile(frame => !isStatement(frame)).take(30)
+    val shown = all.takeWhile(frame => !isStatement(frame) && !isOurs(frame)).take(30)
     val elided = if (shown.length < all.length) s"  ... ${all.length - shown.length} elided\n" else ""
     s"${nameOf(failure)}\n" + shown.map(frame => s"  at $frame\n").mkString + elided
   }
@@ -241,6 +242,9 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
 
   private def isStatement(frame: StackTraceElement): Boolean =
     frame.getClassName.startsWith("$line") && frame.getMethodName.startsWith("<")
+
+  private def isOurs(frame: StackTraceElement): Boolean =
+    frame.getClassName.startsWith("scala.tools.nsc.interpreter.Gateway")
 
   /** The result of user code on its thread; on the left what it threw, as it is told; nothing if it was stopped. */
   private def inUser(body: => Either[Throwable, AnyRef]): Either[String, AnyRef] = {
@@ -269,7 +273,13 @@ final class GatewayBridge(intp: IMain, messages: StringWriter) {
     phase.synchronized { inUserCode = false }
   }
 
-  private def joinGroup(): Unit = Main.sparkContext.setJobGroup(group._1, group._2, true)
+  /** A new thread has what the one that made it had. */
+  private def joinGroup(): Unit = {
+    val context = Main.sparkContext
+    context.setJobGroup(group._1, group._2, true)
+    val others = Option(context.getLocalProperty(tags)).toSeq.flatMap(_.split(",")).filterNot(_.startsWith(tagPrefix))
+    context.setLocalProperty(tags, (others :+ (tagPrefix + group._1)).filter(_.nonEmpty).mkString(","))
+  }
 
   /** One attempt to stop the statement; `hard` ends its thread, where Java still can. Never ends the compiler's work.
     * A thread that is told to end while it waits in native code, for a connection say, ends when it comes back from

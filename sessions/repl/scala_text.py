@@ -12,6 +12,7 @@ from collections.abc import Iterable
 _WRAPPER = re.compile(r"\$line\d+\.\$(?:read|eval)\$?(?:[.$]*(?:INSTANCE|iw|\$iw))*[.$]*")
 _DEFINITION = re.compile(r"(class|trait|object|type|def) ")
 _DEFINED = {"class": "class", "trait": "trait", "object": "object", "type": "type alias"}
+_METHOD_NAME = re.compile(r".+?(?=[\[(]|: )")  # in backquotes it may have spaces
 _MUTATED = re.compile(r"// mutated (\S+)\n?")
 # Scala 2.13 tells an error in a text of several lines by the line, a caret below it, and this.
 _NUMBERED = re.compile(r"On line (\d+): (.*)")
@@ -68,7 +69,10 @@ def _definition(line: str) -> str:
 
 def _method(signature: str) -> str:
     """`f(x: Int): Int` as `f: (x: Int)Int`."""
-    start = end = re.match(r"[^\s\[(]+?(?=[\[(]|: )", signature)[0].__len__()  # type: ignore[index]
+    found = _METHOD_NAME.match(signature)
+    if found is None:
+        return f"def {signature}"
+    start = end = found.end()
     while signature[end : end + 1] in ("[", "("):
         end = _closing(signature, end) + 1
     return f"{signature[:start]}: {signature[start:end]}{signature[end:].removeprefix(': ')}"

@@ -5,6 +5,8 @@ import com.fasterxml.jackson.databind.ObjectMapper
 import java.util.{ArrayList, LinkedHashMap}
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.{Dataset, Row}
+import org.apache.spark.sql.catalyst.CatalystTypeConverters
+import org.apache.spark.sql.types.{SQLUserDefinedType, UDTRegistration, UserDefinedType}
 import scala.collection.JavaConverters._
 
 object GatewayValues {
@@ -58,6 +60,7 @@ object GatewayValues {
       case number: BigDecimal => number.bigDecimal
       case number: BigInt => number.bigInteger
       case same @ (_: java.lang.Boolean | _: java.lang.Number | _: String) => same
+      case Stored(inner) => plain(inner, depth + 1)
       case frame: Dataset[_] => listOf(collected(frame).map(plain(_, depth + 1)))
       case rdd: RDD[_] => listOf(rdd.take(elements).toSeq.map(plain(_, depth + 1)))
       case Fields(named) => objectOf(named.map { case (name, item) => (name, plain(item, depth + 1)) })
@@ -75,9 +78,22 @@ object GatewayValues {
     case _: BigDecimal | _: java.math.BigDecimal => "DECIMAL_TYPE"
     case _: java.sql.Date | _: java.time.LocalDate => "DATE_TYPE"
     case _: java.util.Date | _: java.time.Instant | _: java.time.LocalDateTime => "TIMESTAMP_TYPE"
+    case Stored(inner) => kind(inner)
     case Fields(_) => "MAP_TYPE"
     case Elements(_) => "ARRAY_TYPE"
     case _ => "STRING_TYPE"
+  }
+
+  /** What Spark stores of a value of a user-defined type, a vector of its ML library say. */
+  private object Stored {
+    def unapply(value: Any): Option[Any] = typeOf(value.getClass).map { found =>
+      val kind = found.getDeclaredConstructor().newInstance().asInstanceOf[UserDefinedType[Any]]
+      CatalystTypeConverters.convertToScala(kind.serialize(value), kind.sqlType)
+    }
+
+    private def typeOf(of: Class[_]): Option[Class[_]] =
+      Option(of.getAnnotation(classOf[SQLUserDefinedType])).map(_.udt: Class[_])
+        .orElse(UDTRegistration.getUDTFor(of.getName))
   }
 
   /** What has named parts: maps, rows, case classes and tuples. */

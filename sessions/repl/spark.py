@@ -12,9 +12,11 @@ import threading
 import time
 from typing import Any
 
-from .progress import Progress
+from . import thread_tags
+from .ownership import Owner
+from .spark_jobs import StatusStore
 
-LATE_LOOKS, LATE_EVERY = 10, 0.3  # how often, and every how many seconds
+LATE_LOOKS, LATE_EVERY = 10, 0.3  # how often in a row without a find, and every how many seconds
 
 
 class Application:
@@ -26,7 +28,12 @@ class Application:
         # py4j reports every interrupt as an error on stderr, which would be part of the statement's output.
         logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
         self._started = SparkSession.builder.getOrCreate()
-        self._progress: tuple[int, Progress] | None = None
+        self._statement: Owner | None = None
+        self._store: tuple[str, StatusStore] | None = None
+        self._stopping: set[str] = set()  # run ids of streaming queries
+        client = self._started.sparkContext._gateway._gateway_client
+        if type(client).__name__ == "JavaClient":  # else PYSPARK_PIN_THREAD is false: threads share JVM threads
+            thread_tags.inherit(client, lambda: self.context)
 
     @property
     def context(self) -> Any:
@@ -42,6 +49,8 @@ class Application:
         for session in (self._started, SparkSession._instantiatedSession):
             if session is not None and session._sc._jsc is not None:
                 return session
+        if self.context is not None:  # started by SparkContext.getOrCreate()
+            return SparkSession.builder.getOrCreate()
         raise RuntimeError(
             "Spark has been stopped in this session; spark = SparkSession.builder.getOrCreate() restarts it"
         )
@@ -60,14 +69,36 @@ class Application:
         context = self.context
         return {"app_id": context.applicationId, "ui_url": context.uiWebUrl, "spark_version": context.version}
 
+    def adopt(self, session: Any) -> bool:
+        """Be the application of this session, which user code has started; False when it is already."""
+        is_new, self._started = session is not self._started, session
+        return is_new
+
+    def java_session(self) -> Any:
+        """The JVM's own session, whoever started it; None when it has none that lives."""
+        found = self._started._jvm.org.apache.spark.sql.SparkSession.getDefaultSession()
+        return found.get() if found.isDefined() and not found.get().sparkContext().isStopped() else None
+
+    def _java_context(self) -> Any:
+        """The JVM's SparkContext that lives; the running statement may have started it without Python."""
+        context = self.context
+        if context is not None and not context._jsc.sc().isStopped():
+            return context._jsc.sc()
+        return self.java_session().sparkContext()
+
     def enter(self, statement: int, code: str) -> None:
-        """From now on the jobs of this thread belong to `statement`."""
+        """From now on the jobs of this thread belong to `statement`, and so do those of the threads it starts."""
+        now = _now()
+        if self._statement is not None:
+            self._statement.followed = now
+        self._statement = Owner(group(statement), now, by_tag_only=False)
         self.enter_group(group(statement), first_line(code))
 
     def enter_group(self, name: str, description: str) -> None:
-        """From now on the Spark jobs of this thread belong to the job group `name`."""
+        """From now on the Spark jobs of this thread belong to the job group `name`, and have its job tag."""
         try:
             self.context.setJobGroup(name, description, True)
+            thread_tags.enter(self.context, name)
         except Exception:  # noqa: BLE001
             # User code has stopped Spark: what needs no Spark still runs, the rest will say so itself.
             return
@@ -81,39 +112,102 @@ class Application:
             return
 
     def cancel(self, statement: int) -> None:
-        """Cancel the Spark jobs of `statement`, and those it would still start where Spark knows how."""
+        """Cancel the Spark jobs of the running `statement`, whatever their group, and stop the streams it started."""
         self.cancel_group(group(statement))
 
     def cancel_group(self, name: str) -> None:
-        """Cancel the Spark jobs of a job group, and those it would still start where Spark knows how."""
+        """As `cancel`, for the statement or job whose job group is `name`."""
         try:
-            context = self.context
-            cancel_all = getattr(context, "cancelJobGroupAndFutureJobs", None) or context.cancelJobGroup
-            cancel_all(name)
+            # Spark itself knows of a job sooner than its status store. It is not asked to remember the group: the
+            # threads of a JVM pool keep the group they were made in, and would never again run a job.
+            self._java_context().cancelJobGroup(name)
+            self._cancel_all(self._owner(name))
         except Exception:  # noqa: BLE001
             return
 
+    def _cancel_all(self, owner: Owner) -> bool:
+        """Whether there was something to cancel. Raises what py4j raises."""
+        jobs = owner.look(self._status_store().read)
+        for job in jobs:
+            self._cancel_job(job.id, f"part of cancelled {owner.name}")
+        stopped = owner.streams and self._stop_streams(owner.streams)
+        return bool(jobs or stopped)
+
+    def _cancel_job(self, job: int, reason: str) -> None:
+        context = self._java_context()
+        active = context.dagScheduler().jobIdToActiveJob().get(job)
+        if active.isDefined():
+            # A group of the user's own, or none, means that tasks which wait are left to wait.
+            active.get().properties().setProperty("spark.job.interruptOnCancel", "true")
+        context.cancelJob(job, reason)
+
+    def _stop_streams(self, runs: set[str]) -> bool:
+        """Stop streaming queries by their run ids; each waits until its batch has ended, and so not here."""
+        found = [query for query in self._streams() if str(query.runId()) in runs - self._stopping]
+        for query in found:
+            self._stopping.add(str(query.runId()))
+            threading.Thread(target=query.stop, name="stop-stream", daemon=True).start()
+        return bool(found)
+
+    def _streams(self) -> list[Any]:
+        """The running streaming queries of all sessions of the application."""
+        return list(self.session()._jsparkSession.sharedState().activeStreamingQueries().values())
+
+    def has_streams(self) -> bool:
+        """Whether streaming queries run, also those of the older kind, of any session of the application."""
+        try:
+            older = self.session()._jvm.org.apache.spark.streaming.StreamingContext.getActive().isDefined()
+            return bool(older or self._streams())
+        except Exception:  # noqa: BLE001 - Spark is stopped
+            return False
+
     def cancel_late_jobs(self, name: str) -> None:
-        """Go on cancelling a group whose code has been stopped, for a few seconds and on a thread of its own.
+        """Go on cancelling what is started for a statement or job that has been stopped, on a thread of its own.
 
         Adaptive execution submits its stages from other threads: one may be on its way to Spark while the code that
-        wants it is stopped, and Spark's memory of cancelled groups does not hold it up.
+        wants it is stopped. And what a pool was handed before, its threads go on with.
         """
-        threading.Thread(target=self._cancel_late_jobs, args=(name,), name=f"late-{name}", daemon=True).start()
+        owner = self._owner(name)
+        owner.ended = _now()
+        threading.Thread(target=self._cancel_late_jobs, args=(owner,), name=f"late-{name}", daemon=True).start()
 
-    def _cancel_late_jobs(self, name: str) -> None:
-        for _ in range(LATE_LOOKS):
+    def _cancel_late_jobs(self, owner: Owner) -> None:
+        looks = 0
+        while looks < LATE_LOOKS:
+            try:
+                looks = 0 if self._cancel_all(owner) else looks + 1
+            except Exception:  # noqa: BLE001 - Spark is being stopped
+                looks += 1
             time.sleep(LATE_EVERY)
-            self.cancel_group(name)
 
     def progress(self, statement: int) -> float:
         """Finished tasks over known tasks of the statement's jobs; 0.0 while there are none. One asking thread only."""
-        if self._progress is None or self._progress[0] != statement:
-            self._progress = (statement, Progress(group(statement)))
+        owner = self._owner(group(statement))
         try:
-            return self._progress[1].share(self.context.statusTracker())
+            owner.look(self._status_store().read)
         except Exception:  # noqa: BLE001
             return 0.0
+        return owner.progress
+
+    def _owner(self, name: str) -> Owner:
+        current = self._statement
+        return current if current is not None and current.name == name else Owner(name)
+
+    def _status_store(self) -> StatusStore:
+        context = self._java_context()
+        application = context.applicationId()
+        if self._store is None or self._store[0] != application:
+            self._store = (application, StatusStore(self._started._jvm, context))
+            if self._statement is not None:
+                self._statement.forget()
+        return self._store[1]
+
+    def works(self) -> bool:
+        """Whether a Spark job or a streaming query runs, whoever has started it."""
+        try:
+            return bool(self.context.statusTracker().getActiveJobsIds() or self.session().streams.active)
+        except Exception:  # noqa: BLE001 - user code has stopped Spark
+            return False
 
     def stop(self, code: int) -> None:
         """Stop Spark and end its JVM, and with that spark-submit, with exit `code`; may take as long as Spark takes."""
@@ -133,6 +227,10 @@ def first_line(code: str) -> str:
     """How the Spark UI calls the jobs of `code`."""
     lines = code.strip().splitlines() or [""]
     return lines[0][:200]
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 def start_failure(exc: BaseException) -> str:

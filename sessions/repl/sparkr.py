@@ -18,6 +18,7 @@ class SparkR:
         self._session = session
         self._library = library
         self._backend: Any = None
+        self._connected: Any = None
 
     def program(self) -> str:
         """The R to start, found as Spark finds it: spark.r.shell.command, then SPARKR_DRIVER_R, then R of the PATH."""
@@ -32,12 +33,19 @@ class SparkR:
         """Folders in which SparkR is looked for, before R's own."""
         return [self._library] if self._library else [os.path.join(os.environ.get("SPARK_HOME", ""), "R", "lib")]
 
+    def has_changed(self) -> bool:
+        """Whether there is another live session than the one of the last `connection`."""
+        try:
+            return self._session() is not self._connected
+        except RuntimeError:
+            return False
+
     def connection(self) -> tuple[str, str, str]:
         """Port and secret of a new backend, and the id under which it knows the driver's session.
 
         A former one may hold a call that never ends, on one of the two threads that serve its connections.
         """
-        session = self._session()
+        session = self._connected = self._session()
         if self._backend is not None:
             threading.Thread(target=self._backend.close, name="r-backend-close", daemon=True).start()
         self._backend = session._jvm.org.apache.spark.api.r.RBackend()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from .columns import names_of
 from .sql_text import tokens
 
 _NAME = r"(?:\w+|`[^`]*`)(?: \. (?:\w+|`[^`]*`))*"
@@ -51,7 +52,7 @@ class SqlNames:
 
     def _columns(self, table: str) -> list[str]:
         try:
-            return list(self._session.table(table).columns)
+            return names_of(self._session.table(table))
         except Exception:  # noqa: BLE001 - there is no such table, or not yet
             return []
 

@@ -18,6 +18,7 @@ from typing import NoReturn
 from .interpreter import Interpreter
 from .interrupts import Interrupts
 from .output import Envelope, error
+from .restarts import Restarts
 from .spark import Application, group
 
 
@@ -32,12 +33,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished statement; times in milliseconds since the epoch."""
+    """A finished statement; times in milliseconds since the epoch.
+
+    `application` has the `app_id` and `ui_url` of a Spark that user code has started anew; None: it is the first one.
+    """
 
     statement: int
     output: Envelope
     started: int
     completed: int
+    application: dict[str, str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,17 @@ class _Work:
 class Statements:
     """The driver's statements. `submit` is for one thread, the kernel's; `serve` for the main thread."""
 
-    def __init__(self, interpreters: Mapping[str, Interpreter], interrupts: Interrupts, spark: Application) -> None:
+    def __init__(
+        self,
+        interpreters: Mapping[str, Interpreter],
+        interrupts: Interrupts,
+        spark: Application,
+        restarts: Restarts,
+    ) -> None:
         self._interpreters = interpreters
         self._interrupts = interrupts
         self._spark = spark
+        self._restarts = restarts
         self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._lock = threading.Lock()
         # No statement begins or ends while another thread cancels one: an interpreter stops whatever it runs.
@@ -72,6 +84,11 @@ class Statements:
             self._last, self._last_id = _Work(statement, request), statement
             self._inbox.put(self._last)
             return self._last.future
+
+    def works(self) -> bool:
+        """Whether a statement runs or waits to."""
+        last = self._last
+        return last is not None and not last.future.done()
 
     def forget(self, statement: int) -> None:
         """Drop the kept result of `statement`; nothing when it still runs or another one is kept."""
@@ -107,6 +124,10 @@ class Statements:
         done = statement < self._last_id or last is None or last.future.done()
         return 1.0 if statement <= self._last_id and done else 0.0
 
+    def streams(self) -> bool:
+        """Whether streaming queries run, whoever started them."""
+        return self._spark.has_streams()
+
     def serve(self) -> NoReturn:
         """Run what is submitted, on the main thread, for as long as the process lives."""
         while True:
@@ -127,10 +148,12 @@ class Statements:
         finally:
             with self._changing:
                 interrupted = self._interrupts.end()
+        completed = _now()
+        application = self._restarts.look(work.request.kind)
         if interrupted:
             self._spark.renew()
             self._spark.cancel_late_jobs(group(work.statement))
-        return Result(work.statement, output, started, _now())
+        return Result(work.statement, output, started, completed, application)
 
     def _execute(self, request: Request, statement: int) -> Envelope:
         interpreter = self._interpreters.get(request.kind)

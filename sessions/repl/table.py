@@ -10,6 +10,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from .columns import first_rows, names_of
 from .output import readable
 from .values import (
     is_pandas_frame,
@@ -19,8 +20,6 @@ from .values import (
     key_text,
     unwrapped,
 )
-
-SPARK_ROWS = 1000  # as many rows of a Spark DataFrame as SQL results have
 
 Cell = tuple[str, Any]
 Row = dict[Any, Cell]
@@ -42,7 +41,7 @@ def typed(names: list[Any], rows: list[Row]) -> dict[str, Any]:
 
 def _rows(value: Any) -> tuple[list[Any], list[Row]]:
     if is_spark_frame(value):
-        return _named(list(value.columns), value.limit(SPARK_ROWS).collect())
+        return _named(names_of(value), first_rows(value))
     if is_pandas_frame(value):
         return _named(list(value.columns), value.itertuples(index=False, name=None))
     values = value if isinstance(value, (list, tuple)) and not is_row(value) else [value]

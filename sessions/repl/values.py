@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from .columns import first_rows
 from .exact import ExactNumber, json_number
 from .output import readable
 
@@ -66,11 +67,15 @@ def key_text(key: Any) -> str:
 
 
 def unwrapped(value: Any) -> Any:
-    """A Spark Row, numpy or pandas value, or decimal as the plain Python value it stands for; others as they are."""
+    """A value of Spark, numpy or pandas, or a decimal, as the plain Python value it stands for; others as they are."""
     if is_row(value):
         return value.asDict()
+    if is_spark_frame(value):
+        return first_rows(value)
     if is_pandas_frame(value):
         return value.to_dict("records")
+    if hasattr(type(value), "__UDT__"):
+        return _stored(value)
     if type(value).__module__.partition(".")[0] in ("numpy", "pandas"):
         # item() is for scalars only, and an array of one element is no scalar.
         methods = ("item",) if getattr(value, "ndim", 0) == 0 else ("tolist", "to_list", "to_dict")
@@ -80,6 +85,13 @@ def unwrapped(value: Any) -> Any:
     if isinstance(value, Decimal):
         return json_number(value) if value.is_finite() else None
     return value
+
+
+def _stored(value: Any) -> Any:
+    """What Spark stores of a value of a user-defined type; a struct by the names of its fields."""
+    kind = type(value).__UDT__
+    parts, names = kind.serialize(value), getattr(kind.sqlType(), "names", None)
+    return parts if parts is None or names is None else dict(zip(names, parts))
 
 
 def is_row(value: Any) -> bool:

@@ -9,10 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass, field
 
+from gateway.core import metrics
 from gateway.core.clock import Clock
 from sessions.drivers.claims import Claim
 from sessions.drivers.kernel_client import KernelClient
+from sessions.drivers.kernels import Kernels
+from sessions.drivers.store import DriverStore
+from sessions.drivers.stuck import PATIENCE, StuckDrivers
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
 from sessions.statements.store import StatementStore
@@ -23,11 +28,20 @@ _PROGRESS_EVERY = 0.5  # seconds
 _CANCEL_EVERY = 0.3
 
 
+@dataclass
+class _Cancel:
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    attempts: int = 0
+
+
 class Runner:
-    def __init__(self, store: StatementStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(
+        self, store: StatementStore, drivers: DriverStore, clock: Clock, kernels: Kernels, stuck: StuckDrivers
+    ) -> None:
+        self._store, self._drivers, self._clock = store, drivers, clock
+        self._kernels, self._stuck = kernels, stuck
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self._cancels: dict[tuple[int, int], asyncio.Event] = {}
+        self._cancels: dict[tuple[int, int], _Cancel] = {}
 
     def run_pass(self) -> None:
         """Claim what can run, take up what runs without a task of ours, pass on cancels, drop what was ended."""
@@ -35,15 +49,17 @@ class Runner:
             self._store.claim(self._clock())
         running = {(s.session, s.id): (s, claim) for s, claim in self._store.running()}
         for key, (statement, claim) in running.items():
-            if key not in self._tasks:
+            if key not in self._tasks and self._kernels.may_open(claim.driver):
                 self._begin(key, statement, claim)
-            if statement.state is StatementState.CANCELLING:
-                self._cancels[key].set()
+            if statement.state is StatementState.CANCELLING and (cancel := self._cancels.get(key)):
+                cancel.wanted.set()
+                what = f"statement {statement.id}"
+                self._stuck.attend(claim.driver, what, statement.cancelled, cancel.attempts, PATIENCE)
         for key in self._tasks.keys() - running.keys():
             self._tasks[key].cancel()
 
     def _begin(self, key: tuple[int, int], statement: Statement, claim: Claim) -> None:
-        self._cancels[key] = asyncio.Event()
+        self._cancels[key] = _Cancel()
         task = asyncio.create_task(self._run(statement, claim, self._cancels[key]))
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._end(key, done))
@@ -51,11 +67,11 @@ class Runner:
     def _end(self, key: tuple[int, int], task: asyncio.Task[None]) -> None:
         self._tasks.pop(key, None)
         self._cancels.pop(key, None)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("statement failed to run", exc_info=error, extra={"session": key[0], "statement": key[1]})
+        if not task.cancelled():
+            task.exception()  # it has been logged, and the statement is begun again
 
-    async def _run(self, statement: Statement, claim: Claim, cancel: asyncio.Event) -> None:
-        async with KernelClient(claim) as kernel:
+    async def _run(self, statement: Statement, claim: Claim, cancel: _Cancel) -> None:
+        async with self._kernels.open(claim) as kernel:
             answer = asyncio.create_task(kernel.execute(statement.id, statement.code, statement.kind.value))
             try:
                 while not answer.done():
@@ -63,7 +79,11 @@ class Runner:
                 reply = await answer
             finally:
                 answer.cancel()
+            if reply.application is not None:
+                self._drivers.is_application(claim.driver.id, *reply.application)
             self._store.finish(statement.session, statement.id, reply.output, reply.started, reply.completed)
+            taken = (reply.completed - statement.created).total_seconds()
+            metrics.STATEMENTS.labels(statement.kind.value).observe(taken)
             # The next statement must not wait for this driver's farewell.
             self._tasks.pop((statement.session, statement.id), None)
             self.run_pass()
@@ -71,10 +91,10 @@ class Runner:
                 await kernel.forget(statement.id)
 
     async def _attend(
-        self, kernel: KernelClient, statement: Statement, answer: asyncio.Task[object], cancel: asyncio.Event
+        self, kernel: KernelClient, statement: Statement, answer: asyncio.Task[object], cancel: _Cancel
     ) -> None:
         """Wait for the answer a moment; when it has not come, ask for progress or press the cancel."""
-        asked = asyncio.create_task(cancel.wait())
+        asked = asyncio.create_task(cancel.wanted.wait())
         try:
             await asyncio.wait({answer, asked}, timeout=_PROGRESS_EVERY, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -82,7 +102,8 @@ class Runner:
         if answer.done():
             return
         try:
-            if cancel.is_set():
+            if cancel.wanted.is_set():
+                cancel.attempts += 1
                 await kernel.cancel(statement.id)
                 await asyncio.wait({answer}, timeout=_CANCEL_EVERY)
             else:

@@ -79,7 +79,9 @@ def test_a_mistake_shows_python_s_words(curl: Curl, session: str) -> None:
     eventually(lambda: curl(path)["state"] == "available", within=60, what="the statement ends")
     output = curl(path)["output"]
     assert (output["status"], output["ename"], output["evalue"]) == ("error", "ZeroDivisionError", "division by zero")
-    assert output["traceback"] == ["Traceback (most recent call last):\n", "ZeroDivisionError: division by zero\n"]
+    header, frame, last = output["traceback"]
+    assert (header, last) == ("Traceback (most recent call last):\n", "ZeroDivisionError: division by zero\n")
+    assert frame.startswith(f'  File "<cell {output["execution_count"]}>", line 1, in <module>\n    1 / 0\n')
 
 
 def test_the_log_of_a_session_is_what_spark_says(curl: Curl, session: str) -> None:

@@ -22,7 +22,9 @@ from gateway.app import create_app
 from gateway.core import events
 from gateway.core.clock import utc_now
 from gateway.core.identity import ANONYMOUS
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from gateway.supervisor import Supervisor
 from sessions.models import Kind, SessionRequest
 from sessions.service import SessionService
@@ -44,17 +46,20 @@ class Kept:
         folder.mkdir(mode=0o700)
         settings = dataclasses.replace(Settings(data_dir=folder, cache_dir=folder / "cache"), max_batches_waiting=10**6)
         self.db = store_with(settings.store_path, many, statements=10 if many < 10**5 else 1)
-        self.store = stores.Stores(self.db)
-        self.sessions = SessionService(self.store.sessions, self.store.drivers, settings, utc_now)
-        self.statements = StatementService(self.store.statements, self.sessions, self.store.drivers, settings, utc_now)
-        self.batches = BatchService(self.store.batches, settings, utc_now)
+        waiting = Waiting(settings.web_threads)
+        self.store = stores.Stores(self.db, host_name(settings))
+        self.sessions = SessionService(self.store.sessions, self.store.drivers, settings, utc_now, waiting)
+        self.statements = StatementService(
+            self.store.statements, self.sessions, self.store.drivers, settings, utc_now, waiting
+        )
+        self.batches = BatchService(self.store.batches, settings, utc_now, waiting)
         self.client = create_app(settings).test_client()
         self.supervisor = Supervisor(settings, self.db)
         self.many, self.idle = many, str(self.open())
 
     def open(self) -> int:
         opened = self.sessions.open(ANONYMOUS, SessionRequest(kind=Kind.PYSPARK))
-        self.store.drivers.launch(opened.driver, utc_now())
+        self.store.drivers.launch(opened.driver, opened.folder, utc_now())
         self.store.drivers.ready(opened.driver, "local-1", None, utc_now())
         assert self.store.sessions.become_idle(utc_now()) == [opened.id]
         return opened.id
@@ -79,7 +84,7 @@ class Kept:
         name = uuid.uuid4()
         request = BatchRequest("/jobs/a.py", args=["--day", "today"])
         batch = self.store.batches.add(ANONYMOUS, request, Path("/x"), str(name), utc_now(), 10**6)
-        assert self.store.batches.next(4) and self.store.batches.start(batch.id, utc_now())
+        assert self.store.batches.next(4) and self.store.batches.start(batch.id, batch.folder, utc_now())
         self.store.batches.end(batch.id, BatchState.SUCCESS, 0, None, utc_now())
         self.store.batches.delete(batch.id)
         self.store.batches.remove(batch.id, utc_now())

@@ -35,6 +35,7 @@ class Rule:
         return f"{self.kind}: {self.code}"
 
 
+PLACED = "the lines of the cell are named and shown"
 KEPT = "what was printed before the error is kept"
 SURVIVES = "the interpreter survives"
 WHOLE = "a text is read as a whole"
@@ -57,16 +58,16 @@ RULES = [
     Rule("pyspark", "for i in range(2):\n  i"),
     Rule("pyspark", '"str"'),
     Rule("pyspark", "spark.range(1)"),
-    Rule("pyspark", "input()"),
-    Rule("pyspark", "1/0"),
-    Rule("pyspark", "def f(): return 1/0\ndef g(): return f()\ng()"),
-    Rule("pyspark", "{}['x']"),
-    Rule("pyspark", "("),
-    Rule("pyspark", "foo"),
-    Rule("pyspark", "import sys; sys.exit(3)"),
-    Rule("pyspark", "exit()"),
-    Rule("pyspark", "raise KeyboardInterrupt"),
-    Rule("pyspark", 'print("before")\n1/0', KEPT),
+    Rule("pyspark", "input()", PLACED),
+    Rule("pyspark", "1/0", PLACED),
+    Rule("pyspark", "def f(): return 1/0\ndef g(): return f()\ng()", PLACED),
+    Rule("pyspark", "{}['x']", PLACED),
+    Rule("pyspark", "(", PLACED),
+    Rule("pyspark", "foo", PLACED),
+    Rule("pyspark", "import sys; sys.exit(3)", PLACED),
+    Rule("pyspark", "exit()", PLACED),
+    Rule("pyspark", "raise KeyboardInterrupt", PLACED),
+    Rule("pyspark", 'print("before")\n1/0', f"{KEPT}; {PLACED}"),
     Rule("pyspark", "j = {'a': [1, 2.5, None, 'x']}\n%json j"),
     Rule("pyspark", "t = [[1, 'a'], [2, 'b']]\n%table t"),
     Rule("pyspark", "t = [{'b': 1, 'a': True}, {'a': False}]\n%table t", "rows are as long as the headers"),
@@ -230,6 +231,8 @@ def shown(output: Output | str) -> str:
     for pattern, word in (
         (r"res\d+: ", "res0: "),
         (r"<console>:\d+", "<console>:1"),
+        (r"<cell \d+>", "<cell 0>"),
+        (r"\\n *[~^]+\\n", r"\\n"),  # each version of Python marks other parts of a line
         (r"\d+ elided", "1 elided"),
         (r"@[0-9a-f]{5,}", "@0"),
         (r"/tmp/\d+", "/tmp/0"),

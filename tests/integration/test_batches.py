@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.request
 from pathlib import Path
 
@@ -25,8 +26,9 @@ def test_pi_of_spark_s_own_examples_runs_to_success(gateway: Gateway) -> None:
     assert gateway.get("/batches/pi")["id"] == batch.id
 
 
-def test_jar_runs_with_its_class_and_arguments(gateway: Gateway, jar: Path) -> None:
-    batch = gateway.new_batch(jar, className="example.Main", args=["a b", "c"]).wait_for("success")
+def test_jar_runs_with_its_class_and_arguments(gateway: Gateway, jar: Path, tmp_path: Path) -> None:
+    named = Path(shutil.copy(jar, tmp_path / "a #%20ü.jar"))
+    batch = gateway.new_batch(named, className="example.Main", args=["a b", "c"]).wait_for("success")
     assert [line for line in batch.log if line.startswith(("rows=", "first argument="))] == [
         *("rows=50", "first argument=a b")
     ]
@@ -34,6 +36,7 @@ def test_jar_runs_with_its_class_and_arguments(gateway: Gateway, jar: Path) -> N
 
 def test_arguments_arrive_to_the_letter(gateway: Gateway, script: Path) -> None:
     script.write_text("import json, sys\nprint('arguments ' + json.dumps(sys.argv[1:]))\n", "utf-8")
+    script = script.rename(script.with_name("a #, %20?[ü]\n.py"))
     sent = ["two words", "it's", 'a "quote"', "ä€𝄞", "", "$HOME `id` \\ *", "--conf", "-x=1", "line\nbreak"]
     batch = gateway.new_batch(script, args=sent).wait_for("success")
     assert json.loads(batch.wait_for_line("arguments ").removeprefix("arguments ")) == sent
@@ -55,7 +58,7 @@ def test_fields_of_a_batch_reach_spark(gateway: Gateway, script: Path) -> None:
     batch = gateway.new_batch(
         script,
         name="fields of a batch",
-        driverMemory="600m",
+        driverMemory="600MB",
         pyFiles=[str(script.with_name("beside.py"))],
         files=[str(script.with_name("data.txt"))],
         conf={"spark.my.key": "a = b"},

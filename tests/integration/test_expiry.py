@@ -77,6 +77,21 @@ def test_idle_session_goes_but_not_while_code_runs(impatient: Gateway) -> None:
     assert "idleTimeout" in reason_of_end(impatient, idle)
 
 
+def test_session_in_which_a_stream_runs_is_in_use(impatient: Gateway) -> None:
+    streams = impatient.new_session(kind="pyspark", idleTimeout="3s")
+    streams.text(
+        "rate = spark.newSession().readStream.format('rate').load().writeStream.format('noop')\n"
+        "stream = rate.trigger(processingTime='1 minute').start()"
+    )
+    later = (
+        "SELECT 1 FROM sessions JOIN statements ON session = sessions.id WHERE sessions.id = ? AND activity > completed"
+    )
+    wait_until(lambda: impatient.query(later, streams.id), SOON, "the stream counts as work")
+    streams.text("stream.stop()")
+    wait_until_gone(impatient, streams)
+    assert "idleTimeout" in reason_of_end(impatient, streams)
+
+
 def test_ended_session_is_forgotten_after_the_retention_time(impatient: Gateway) -> None:
     ended = impatient.new_session()
     folder = ended.folder

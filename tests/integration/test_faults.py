@@ -66,8 +66,8 @@ def test_driver_out_of_memory_ends_the_session_and_says_so(gateway: Gateway) -> 
     [
         ({"conf": {"spark.driver.memory": "1k"}}, "heap"),
         ({"conf": {"spark.driver.memory": "300m"}}, "at least"),
-        ({"conf": {"spark.ui.port": "no number"}}, "spark.ui.port"),
-        ({"conf": {"spark.driver.extraJavaOptions": "-Xmx600m"}}, "-Xmx600m"),
+        ({"conf": {"spark.memory.fraction": "much"}}, "spark.memory.fraction"),
+        ({"conf": {"spark.driver.extraJavaOptions": "-XX:NoSuchOption"}}, "NoSuchOption"),
         ({"jars": ["http://127.0.0.1:9/missing.jar"]}, "Connection refused"),
     ],
     ids=["heap of 1k", "heap below Spark's least", "bad conf", "bad Java option", "jar from nowhere"],
@@ -109,11 +109,40 @@ def test_driver_that_is_not_ready_in_time_is_stopped(start_gateway: Callable[...
     assert_nothing_left(opened)
 
 
-def test_stopped_spark_can_be_started_again_in_the_session(gateway: Gateway, session: Session) -> None:
+# How user code starts Spark again, by the language.
+RESTARTS = [
+    (
+        "pyspark",
+        "spark.stop()\nSparkSession.builder.config('spark.some', '1').getOrCreate()\nprint(open('w.txt').read())",
+    ),
+    (
+        "pyspark",
+        "sc.stop()\nother = SparkContext.getOrCreate()\nprint(open(os.path.join(os.getcwd(), 'w.txt')).read())",
+    ),
+    ("spark", "spark.stop()\nval other = org.apache.spark.sql.SparkSession.builder.getOrCreate()"),
+]
+
+
+def test_spark_that_was_stopped_and_started_again_has_what_the_first_one_had(
+    gateway: Gateway, session: Session
+) -> None:
     opened = gateway.new_session(kind="pyspark").wait_for("idle")
+    sent = {"file": ("w.txt", b"word")}
+    assert gateway.http.post(f"{gateway.url}{opened.path}/upload-file", files=sent, timeout=60).ok
+    opened.text("import os\nfrom pyspark import SparkContext, SparkFiles\nfrom pyspark.sql import SparkSession")
+    read = "sc.parallelize([0]).map(lambda _: open(SparkFiles.get('w.txt')).read()).first()"
+    for kind, code in RESTARTS:
+        before = opened.document["appId"]
+        output = opened.run(code, kind, seconds=START)
+        assert output["status"] == "ok", output
+        assert opened.value(f"[spark.range(3).count(), open('w.txt').read(), {read}, sc.applicationId]") == [
+            3, "word", "word", opened.document["appId"],
+        ]  # fmt: skip
+        assert opened.document["appId"] != before
+        assert opened.ui("/jobs")
+        assert opened.run("select count(*) from range(4)", "sql")["data"]["application/json"]["data"] == [[4]]
+    assert opened.text("println(sc.parallelize(1 to 3).count())", "spark") == "3\n"
     opened.text("spark.stop()")
-    assert opened.run("spark.range(1).count()")["status"] == "error"
-    opened.text("from pyspark.sql import SparkSession; spark = SparkSession.builder.getOrCreate()")
-    assert opened.text("spark.range(3).count()") == "3"
+    assert "has been stopped in this session" in opened.run("select 1", "sql")["evalue"]
     opened.delete()
     assert session.text("'the other sessions are fine'")

@@ -243,6 +243,8 @@ def test_a_session_that_dies_fails_its_jobs_and_leaves_no_uploads(gateway: Gatew
     session = Session(gateway, client.session).wait_for("dead")
     assert "the driver ended by itself with exit code 3" in client.end(jobs[0])["error"]
     wait_until(lambda: [entry.name for entry in session.folder.iterdir()] == ["log"], SOON, "only its log is left")
+    sent = gateway.data / "uploads" / str(session.id)
+    wait_until(lambda: not sent.exists(), SOON, "what was sent is gone too")
     client.close()
     assert gateway.query("SELECT count(*) FROM session_jobs WHERE session = ?", client.session) == [(0,)]
 

@@ -77,7 +77,7 @@ def test_many_idle_sessions_cost_the_supervisor_next_to_nothing(tmp_path: Path) 
 
         victim = processes.find(Path(gateway.query("SELECT folder FROM drivers LIMIT 1")[0][0]))
         assert victim is not None
-        processes.signal_all(victim.folder, processes.signal.SIGKILL)
+        processes.signal_all({victim.folder: processes.signal.SIGKILL})
         wait_until(lambda: _states(gateway).count("dead") == 1, SOON, "one death among many is noticed")
 
 

@@ -17,6 +17,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(folder / "packed.zip", "w") as archive:
         archive.writestr("packed/__init__.py", "VALUE = 'from a package'\n")
     (folder / "some data.txt").write_text("some data\n", "utf-8")
+    (folder / "100% größe {1}.txt").write_text("by conf\n", "utf-8")
     with zipfile.ZipFile(folder / "tree.zip", "w") as archive:
         archive.writestr("leaf.txt", "a leaf\n")
     return folder
@@ -27,7 +28,7 @@ def opened(gateway: Gateway, jar: Path, inputs: Path) -> Session:
     return gateway.new_session(
         kind="pyspark",
         name="every field ä",
-        driverMemory="700m",
+        driverMemory="700mb",
         driverCores=1,
         executorMemory="600m",
         executorCores=2,
@@ -41,6 +42,7 @@ def opened(gateway: Gateway, jar: Path, inputs: Path) -> Session:
         files=[str(inputs / "some data.txt")],
         archives=[f"{inputs / 'tree.zip'}#tree"],
         conf={
+            "spark.files": f"{inputs}/100% größe {{1}}.txt",
             "spark.my.text": "two words = one: \\ 'x' # ä",
             "spark.sql.session.timeZone": "Asia/Tokyo",
             "spark.driver.extraJavaOptions": "-Dmine=1",
@@ -53,7 +55,7 @@ def test_every_field_comes_back_as_it_was_asked(opened: Session, jar: Path, inpu
     asked = {
         "name": "every field ä",
         "kind": "pyspark",
-        "driverMemory": "700m",
+        "driverMemory": "700mb",
         "driverCores": 1,
         "executorMemory": "600m",
         "executorCores": 2,
@@ -113,6 +115,7 @@ def test_py_files_can_be_imported_in_the_driver_and_in_tasks(opened: Session) ->
 def test_files_are_in_the_working_directory_and_in_spark_files(opened: Session) -> None:
     assert opened.value("open('some data.txt').read()") == "some data\n"
     assert opened.value("open(__import__('pyspark').SparkFiles.get('some data.txt')).read()") == "some data\n"
+    assert opened.value("open('100% größe {1}.txt').read()") == "by conf\n"
 
 
 def test_archives_are_unpacked_under_their_name(opened: Session) -> None:

@@ -19,12 +19,13 @@ COMPOSITION_ROOTS = (
     "gateway.supervisor",
     "gateway.stores",
     "gateway.doctor",
+    "gateway.stop",
 )
 
 # room: what of the project it may import; the longest matching room counts
 ARROWS = {
     "wsgi": ("gateway.app",),
-    "compat": ("compat", "gateway.core", "gateway.web", "sessions.", "batches."),
+    "compat": ("gateway.core", "gateway.web", "sessions.", "batches."),
     "gateway.platform": ("gateway.platform", "gateway.core", "gateway.web", "sessions.", "batches."),
     "gateway.console": ("gateway.console", "gateway.core", "gateway.web", "sessions.", "batches."),
     "gateway.web": ("gateway.web", "gateway.core"),
@@ -88,18 +89,23 @@ def _may_import_own(module: str, name: str) -> bool:
         return True
     if _inside(module, "sessions.repl"):
         return _inside(name, "sessions.repl")
-    room = max((room for room in ARROWS if _inside(module, room)), key=len)
-    if not any(name.startswith(prefix) if prefix.endswith(".") else _inside(name, prefix) for prefix in ARROWS[room]):
+    if not any(name.startswith(one) if one.endswith(".") else _inside(name, one) for one in _allowed(module)):
         return False
     own = name.partition(".")[0] == module.partition(".")[0]
     return own or not name.startswith(("sessions.", "batches.")) or bool(set(name.split(".")[1:3]) & set(PUBLIC_FILES))
+
+
+def _allowed(module: str) -> tuple[str, ...]:
+    if _inside(module, "compat"):  # each protocol its own folder, never another's
+        return (".".join(module.split(".")[:2]), *ARROWS["compat"])
+    return ARROWS[max((room for room in ARROWS if _inside(module, room)), key=len)]
 
 
 def _speaks_http(module: str) -> bool:
     if module == "gateway.app" or _inside(module, "gateway.web") or _inside(module, "gateway.console"):
         return True
     last = module.rpartition(".")[2]
-    return last.endswith(("routes", "schemas")) or (_inside(module, "compat") and last == "translate")
+    return last.endswith(("routes", "schemas")) or (_inside(module, "compat") and last == "dialect")
 
 
 def _inside(module: str, room: str) -> bool:
@@ -193,6 +199,9 @@ def test_the_drivers_side_imports_its_own_files_relatively(path: Path) -> None:
         ("compat.livy.routes", "from sessions.store import SessionStore"),
         ("compat.livy.routes", "from batches.reconcile import BatchPass"),
         ("compat.livy.routes", "from gateway.app import create_app"),
+        ("compat.livy.routes", "from compat.lighter.schemas import SubmitBatch"),
+        ("compat.lighter.schemas", "from compat import livy"),
+        ("compat.livy.translate", "from flask import request"),
         ("compat.livy.routes", "from sessions import store"),
         ("compat.livy.routes", "from sessions.jobs.store import JobStore"),
         ("gateway.console.routes", "from sessions.drivers.launch import Launcher"),
@@ -229,7 +238,8 @@ def test_the_checker_refuses_a_wrong_arrow(module: str, source: str) -> None:
     [
         ("wsgi", "from gateway.app import create_app"),
         ("compat.livy.routes", "from sessions.service import SessionService\nfrom compat.livy import schemas"),
-        ("compat.livy.translate", "from flask import request\nfrom batches.models import Batch"),
+        ("compat.livy.translate", "from batches.models import Batch"),
+        ("compat.livy.dialect", "from flask import request\nfrom compat.livy.routes import version_blueprint"),
         ("sessions.service", "from gateway.core import logs, names\nfrom sessions.store import SessionStore"),
         ("gateway.core.store.sqlite", "import sqlite3"),
         ("sessions.repl.sql", "from pyspark.sql import Row\nfrom .rows import rows"),

@@ -100,14 +100,15 @@ def after_tour(stores_of: dict[int, Path], tmp_path: Path, clock, monkeypatch: p
         path = tmp_path / f"{many}.db"
         shutil.copy(stores_of[many], path)
         db = Recorded(path)
-        Tour(db, Stores(db), principal, clock())()
+        Tour(db, Stores(db, "here"), principal, clock())()
         return db
 
     return toured
 
 
+@pytest.mark.both_stores
 def test_the_tour_takes_every_verb_of_every_store(db, clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    stores, taken = Stores(db), set[str]()
+    stores, taken = Stores(db, "here"), set[str]()
     for room, one in vars(stores).items():
         for verb in verbs_of(one):
             monkeypatch.setattr(one, verb, noting(taken, f"{room}.{verb}", getattr(one, verb)))

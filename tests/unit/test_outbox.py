@@ -99,7 +99,7 @@ def test_each_move_of_each_table_has_its_event_in_its_transaction(db: Database, 
 
 
 def test_the_numbers_by_state_are_those_of_the_rows(db: Database, clock) -> None:
-    walk, stores, met = Walk(db, clock, seed=2), Stores(db), set[BatchState | SessionState]()
+    walk, stores, met = Walk(db, clock, seed=2), Stores(db, "here"), set[BatchState | SessionState]()
     for _ in range(STEPS // 3):
         walk.step()()
         batches, sessions = stores.batches.counts(ANONYMOUS), stores.sessions.counts(ANONYMOUS)
@@ -132,7 +132,7 @@ def is_seen(principal: Principal, row: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("who", EVERYBODY, ids=lambda who: who.user)
 def test_one_sees_what_is_ones_own_or_of_ones_projects(walked: Database, who: Principal) -> None:
-    stores = Stores(walked)
+    stores = Stores(walked, "here")
     sessions = [row for row in walked.rows("SELECT * FROM sessions ORDER BY id") if is_seen(who, row)]
     batches = [
         row for row in walked.rows("SELECT * FROM batches WHERE target <> 'deleted' ORDER BY id") if is_seen(who, row)
@@ -175,7 +175,7 @@ def test_one_finds_what_one_sees(
                 and (text in ("", "DAY _", "a.py%day") or f"{text}\"" in row["request"])
             ]  # fmt: skip
             total = min(len(wanted), 1 + 3 + sought) if text else len(wanted)
-            assert ids_of(Stores(walked).batches.search(who, states, text, 1, 3)) == (total, wanted[1:4])
+            assert ids_of(Stores(walked, "here").batches.search(who, states, text, 1, 3)) == (total, wanted[1:4])
 
 
 @pytest.mark.parametrize("who", EVERYBODY, ids=lambda who: who.user)

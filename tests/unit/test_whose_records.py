@@ -14,6 +14,7 @@ from batches.service import BatchService
 from gateway.core.errors import NotFound
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from gateway.stores import Stores
 from sessions.jobs.service import JobService
 from sessions.models import Kind, SessionRequest
@@ -43,12 +44,15 @@ Services = dict[type, Any]
 
 @pytest.fixture
 def services(all_stores: Stores, settings: Settings, clock) -> Services:
-    sessions = SessionService(all_stores.sessions, all_stores.drivers, settings, clock)
+    waiting = Waiting(settings.web_threads)
+    sessions = SessionService(all_stores.sessions, all_stores.drivers, settings, clock, waiting)
     return {
         SessionService: sessions,
-        StatementService: StatementService(all_stores.statements, sessions, all_stores.drivers, settings, clock),
-        JobService: JobService(all_stores.jobs, sessions, settings, clock),
-        BatchService: BatchService(all_stores.batches, settings, clock),
+        StatementService: StatementService(
+            all_stores.statements, sessions, all_stores.drivers, settings, clock, waiting
+        ),
+        JobService: JobService(all_stores.jobs, sessions, settings, clock, waiting),
+        BatchService: BatchService(all_stores.batches, settings, clock, waiting),
     }
 
 

@@ -55,6 +55,7 @@ class Tour:
         self._statements(kept)
         self._jobs(kept)
         stores.sessions.touch(kept, now, activity=True)
+        stores.sessions.work_goes_on(kept, now)
         self._give_another_driver(lost)
         for part in (stores.statements, stores.jobs):
             part.lose_driver(kept, "why", now)
@@ -68,7 +69,7 @@ class Tour:
             stores.drivers.gone(driver, "why", now)
         for abandoned in stores.drivers.unclaimed():
             stores.drivers.remove(abandoned.id)
-        stores.sessions.was_ended("uuid")
+        stores.sessions.was_ended("uuid"), stores.sessions.is_live(kept)
         stores.sessions.forget_ended_but([])
 
     def _idle(self, *, permanent: bool) -> int:
@@ -83,9 +84,14 @@ class Tour:
     def _make_ready(self, driver: str) -> None:
         drivers = self._stores.drivers
         assert driver in [one.id for one in drivers.moving()]
-        assert drivers.launch(driver, self._now) and drivers.ready(driver, "app", None, self._now)
-        drivers.ready_ones(), drivers.find_all([driver]), drivers.find(driver)
+        assert (
+            drivers.place(driver, FOLDER)
+            and drivers.launch(driver, FOLDER, self._now)
+            and drivers.ready(driver, "app", None, self._now)
+        )
+        drivers.ready_ones(), drivers.not_gone(), drivers.find_all([driver]), drivers.find(driver)
         drivers.is_gone(driver), drivers.is_forgotten(driver)
+        drivers.is_application(driver, "app", None)
 
     def _give_another_driver(self, session: int) -> None:
         stores = self._stores
@@ -106,7 +112,7 @@ class Tour:
         store.set_progress(session, 0, 0.5)
         store.finish(session, 0, "{}", now, now)
         store.cancel(session, 1, now)
-        store.find(session, 0), store.page(session, 0, 5, newest_first=True)
+        store.find(session, 0), store.page(session, 0, 5, newest_first=True), store.counts(self._principal)
 
     def _jobs(self, session: int) -> None:
         store, now = self._stores.jobs, self._now
@@ -134,7 +140,7 @@ class Tour:
         store, now = self._stores.batches, self._now
         number = uuid.uuid4()
         batch = store.add(self._principal, BatchRequest("/a.py"), FOLDER, str(number), now, 9).id
-        store.next(4), store.start(batch, now)
+        store.next(4), store.not_ended(), store.start(batch, FOLDER, now)
         store.running(), store.with_folders([number.hex]), store.without_app(), store.unwanted()
         store.set_app(batch, "app", None)
         store.end(batch, BatchState.SUCCESS, 0, None, now)

@@ -30,7 +30,7 @@ EVERYBODY = (ALICE, BOB, CAROL, DAVE)
 
 class Walk:
     def __init__(self, db: Database, clock: Any, seed: int = 1) -> None:
-        self._db, self._stores, self._clock, self._random = db, Stores(db), clock, random.Random(seed)
+        self._db, self._stores, self._clock, self._random = db, Stores(db, "here"), clock, random.Random(seed)
 
     def step(self) -> Callable[[], object]:
         """The next thing to do; doing it twice is no harm."""
@@ -60,7 +60,7 @@ class Walk:
 
     def _do_launch(self) -> Callable[[], object]:
         drivers = self._stores.drivers
-        return lambda: _each(drivers.moving(), lambda driver: drivers.launch(driver.id, self._clock()))
+        return lambda: _each(drivers.moving(), lambda driver: drivers.launch(driver.id, FOLDER, self._clock()))
 
     def _do_ready(self) -> Callable[[], object]:
         drivers = self._stores.drivers
@@ -160,7 +160,7 @@ class Walk:
         return lambda: self._stores.batches.add(who, request, FOLDER, number, self._clock(), 1000)
 
     def _do_start_batch(self) -> Callable[[], object]:
-        return self._with("batches", lambda row: self._stores.batches.start(row["id"], self._clock()))
+        return self._with("batches", lambda row: self._stores.batches.start(row["id"], FOLDER, self._clock()))
 
     def _do_end_batch(self) -> Callable[[], object]:
         state = self._random.choice(sorted(ENDED))

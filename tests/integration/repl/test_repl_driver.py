@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from tests.integration.repl.driver_process import Client, DriverProcess, wait_until
+from tests.integration.repl.driver_process import LAUNCH, Client, DriverProcess, wait_until
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "default::DeprecationWarning")
 
 numbers = count()
 TEXT = "text/plain"
+OURS = os.path.dirname(LAUNCH)
 
 
 @pytest.fixture(scope="module")
@@ -231,12 +232,35 @@ def test_child_output_goes_to_the_log(client: Client, driver: DriverProcess) -> 
     wait_until(lambda: "from-a-child" in driver.log() and "another-child" in driver.log(), 5)
 
 
+def test_the_streams_are_those_of_a_script(client: Client) -> None:
+    code = (
+        "import faulthandler, sys\nfaulthandler.enable()\nfaulthandler.disable()\n"
+        "sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)\n"
+        "print('first', file=sys.__stdout__)\nprint('last', file=sys.__stderr__)\n"
+        "sys.__stdout__ is sys.stdout, sys.stdout.fileno() > 0"
+    )
+    assert text(client, code) == "first\n(True, True)\nlast"
+
+
 def test_a_forked_child_prints_to_the_log(client: Client, driver: DriverProcess) -> None:
     code = (
         "import os\npid = os.fork()\nif pid == 0:\n  print('forked', flush=True)\n  os._exit(0)\n_ = os.waitpid(pid, 0)"
     )
     assert text(client, code) == ""
     wait_until(lambda: "forked" in driver.log(), 5)
+
+
+def test_no_line_of_the_driver_is_shown(client: Client) -> None:
+    code = (
+        "import threading, warnings\ndef fails(): raise ValueError\nwarnings.warn('far', stacklevel=9)\n"
+        "one = threading.Thread(target=fails)\none.start()\none.join()\nspark.range(1).foreach(None)"
+    )
+    statement = next(numbers)
+    output = client.run(statement, code)["output"]
+    assert "sys:1: UserWarning: far" in output["data"][TEXT]
+    assert f'File "<cell {statement}>", line 2, in fails' in output["data"][TEXT]
+    assert output["traceback"][1].startswith(f'  File "<cell {statement}>", line 7, in <module>\n    spark.range(1)')
+    assert OURS not in str(output)
 
 
 def cancel(client: Client, statement: int, reply_id: str) -> tuple[dict[str, Any], float]:
@@ -269,6 +293,7 @@ def started(client: Client, code: str, kind: str = "pyspark") -> tuple[int, str]
         "import threading\nthreading.Event().wait()",
         "class A:\n  def __repr__(self):\n    while True: pass\nA()",
         "class E(Exception):\n  def __str__(self):\n    while True: pass\nraise E",
+        "import time\ndef waits():\n  time.sleep(60)\nwaits()",
     ],
 )  # fmt: skip
 def test_cancel_of_code(client: Client, code: str) -> None:
@@ -279,6 +304,8 @@ def test_cancel_of_code(client: Client, code: str) -> None:
     os.unlink(f"/tmp/{os.getpid()}-go")
     assert seconds < 2
     assert reply["output"]["execution_count"] == statement
+    told = "".join(reply["output"].get("traceback", []))
+    assert ("os.system" in code or f'File "<cell {statement}>", line ' in told) and OURS not in told
     assert text(client, "kept, spark.range(7).count()") == "(5, 7)"
 
 
@@ -458,7 +485,6 @@ def test_completion_answers_while_code_runs_and_delays_no_cancel(client: Client)
 
 
 def test_plots(client: Client) -> None:
-    pytest.importorskip("matplotlib")
     data = client.run(next(numbers), "import matplotlib.pyplot as plt\nl = plt.plot([1, 2])\n%matplot plt")["output"][
         "data"
     ]

@@ -181,6 +181,78 @@ def test_magics_give_the_named_value(client: Client) -> None:
     assert len(scala(client, "%table spark.range(2000)")["data"]["application/vnd.livy.table.v1+json"]["data"]) == 1000
 
 
+def test_a_percent_sign_in_a_literal_or_comment_is_no_magic(client: Client) -> None:
+    code = 'val q = """\n%late%\n"""\n/*\n%json nothing\n*/\nval found = List(q)\n%json found'
+    assert scala(client, code)["data"] == {"application/json": ["\n%late%\n"]}
+
+
+VECTORS = """import org.apache.spark.ml.linalg.{Matrices, Vectors}
+val vectors = Seq(
+  (1.0, Vectors.dense(0.1, 0.9), Matrices.dense(1, 1, Array(2.0))),
+  (0.0, Vectors.sparse(3, Array(1), Array(0.5)), null))
+vectors.toDF("label", "probability", "matrix").createOrReplaceTempView("predictions")
+spark.table("predictions").selectExpr("array(probability, null) a", "map('k', struct(probability p)) m",
+  "map(probability, label) k", "if(label = 1, struct(date'2020-01-02' d, probability p), null) s"
+).createOrReplaceTempView("nested")"""
+DENSE = {"type": 1, "size": None, "indices": None, "values": [0.1, 0.9]}
+SPARSE = {"type": 0, "size": 3, "indices": [1], "values": [0.5]}
+MATRIX = {"type": 1, "numRows": 1, "numCols": 1, "colPtrs": None, "rowIndices": None, "values": [2.0],
+          "isTransposed": False}  # fmt: skip
+PREDICTIONS = [[1.0, DENSE, MATRIX], [0.0, SPARSE, None]]
+
+
+def test_user_defined_values_are_what_spark_stores_in_every_language(client: Client) -> None:
+    """A vector of Spark's needs numpy in Python, which a driver's Python may not have."""
+    table, sql, python = (
+        "application/vnd.livy.table.v1+json",
+        "application/json",
+        "frame = spark.table('predictions')\n",
+    )
+    text(client, VECTORS)
+    client.run(next(numbers), "import sys\nsys.modules['pyspark.ml'] = None")
+    try:
+        found = client.run(next(numbers), "select label, probability, matrix from predictions", "sql")["output"]
+        assert found["data"][sql]["data"] == PREDICTIONS
+        found = client.run(next(numbers), f"{python}%table frame")["output"]
+        assert found["data"][table]["data"] == PREDICTIONS
+        assert [header["type"] for header in found["data"][table]["headers"]] == ["DOUBLE_TYPE", "MAP_TYPE", "MAP_TYPE"]
+        found = client.run(next(numbers), f"{python}%json frame")["output"]
+        assert [list(row.values()) for row in found["data"]["application/json"]] == PREDICTIONS
+        found = client.run(next(numbers), "select * from nested", "sql")["output"]["data"][sql]["data"]
+        assert found[0] == [[DENSE, None], {"k": {"p": DENSE}}, {"{1, null, null, [0.1, 0.9]}": 1.0},
+                            {"d": "2020-01-02", "p": DENSE}]  # fmt: skip
+        assert found[1][3] is None
+    finally:
+        client.run(next(numbers), "del sys.modules['pyspark.ml']")
+    assert scala(client, '%table spark.table("predictions")')["data"][table]["data"] == PREDICTIONS
+    assert scala(client, "%json vectors")["data"]["application/json"][0] == {"_1": 1.0, "_2": DENSE, "_3": MATRIX}
+    assert scala(client, '%json spark.table("nested").select("s")')["data"]["application/json"][1] == {"s": None}
+
+
+POINTS = """from pyspark.sql import types
+class PointUDT(types.UserDefinedType):
+    sqlType = classmethod(lambda kind: types.ArrayType(types.DoubleType()))
+    module = classmethod(lambda kind: "__main__")
+    scalaUDT = classmethod(lambda kind: "")
+    serialize = lambda self, point: [point.x, point.y]
+    deserialize = lambda self, parts: Point(*parts)
+class Point:
+    __UDT__ = PointUDT()
+    def __init__(self, x, y): self.x, self.y = x, y
+fields = [types.StructField("p", PointUDT()), types.StructField("ps", types.ArrayType(PointUDT()))]
+points = spark.createDataFrame([(Point(1.0, 2.0), [Point(3.0, 4.0)])], types.StructType(fields))
+points.createOrReplaceTempView("points")
+rows = points.collect()
+"""
+
+
+def test_a_user_s_own_types_of_python(client: Client) -> None:
+    found = client.run(next(numbers), f"{POINTS}%json rows")["output"]
+    assert found["data"] == {"application/json": [{"p": [1.0, 2.0], "ps": [[3.0, 4.0]]}]}
+    found = client.run(next(numbers), "select * from points", "sql")["output"]
+    assert found["data"]["application/json"]["data"] == [[[1.0, 2.0], [[3.0, 4.0]]]]
+
+
 def test_magics_without_a_name_take_what_is_before_them(client: Client) -> None:
     assert scala(client, "Seq(1, 2)\n%json")["data"] == {"application/json": [1, 2]}
     assert failure(client, "%json nothing") == ("NameError", "Value nothing does not exist", [])
@@ -192,7 +264,8 @@ def test_mixed_and_odd_values_end_nothing(client: Client) -> None:
     mixed = scala(client, '%table Seq[Any](1, "a", 2.5, null)')["data"]["application/vnd.livy.table.v1+json"]
     assert mixed["headers"] == [{"name": "0", "type": "STRING_TYPE"}]
     assert [type(row[0]) for row in mixed["data"]] == [str, str, str, type(None)]
-    assert "nested" in failure(client, "val own = new java.util.ArrayList[Any]; own.add(own)\n%json own")[1]
+    _, evalue, traceback = failure(client, "val own = new java.util.ArrayList[Any]; own.add(own)\n%json own")
+    assert "nested" in evalue and "Gateway" not in "".join(traceback), "no frame of ours"
     assert scala(client, "%json Double.NaN")["data"] == {"application/json": None}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -14,15 +14,17 @@ from batches.models import Batch
 from batches.reconcile import BatchPass
 from batches.store import BatchStore
 from gateway.core import logs, processes
-from gateway.core.errors import Misconfigured
+from gateway.core.errors import Misconfigured, Unavailable
 from gateway.core.identity import ANONYMOUS
-from gateway.core.processes import Process
+from gateway.core.places.local import LocalPlace
+from gateway.core.places.place import Place
 from gateway.core.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
 
 SUCCEEDS = "echo done"
 FAILS = "echo 'Traceback'; exit 1"
+RUNS_OUT_OF_MEMORY = "echo 'java.lang.OutOfMemoryError: Java heap space'; exit 3"
 RUNS_ON = "exec sleep 1000"
 IGNORES_TERM = "trap '' TERM; touch deaf; while :; do sleep 1000; done"
 TAKES_ITS_LEAVE = "trap 'echo bye; exit 143' TERM; touch polite; while :; do sleep 0.01; done"
@@ -33,18 +35,20 @@ ENDS_WITHOUT_A_NEWLINE = "printf 'the answer is 42'"
 class FakeSubmitter:
     """Runs a batch's file as a shell script's text. `fault` is raised instead, if there is one."""
 
+    place: Place
+
     def __init__(self) -> None:
         self.fault: Exception | None = None
         self.started: list[int] = []
 
-    def start(self, batch: Batch) -> Process:
+    def start(self, batch: Batch) -> None:
         if self.fault is not None:
             raise self.fault
-        if (found := processes.find(batch.folder)) is not None:
-            return found
+        if self.place.find(batch.folder):
+            return
         self.started.append(batch.id)
         batch.folder.mkdir(parents=True, exist_ok=True)
-        return processes.start(batch.folder, ["/bin/sh", "-c", batch.request.file], dict(os.environ))
+        self.place.start(batch.folder, ["/bin/sh", "-c", batch.request.file], dict(os.environ))
 
 
 class Supervisor:
@@ -61,8 +65,9 @@ class Supervisor:
         self.again()
 
     def again(self) -> None:
-        self.watcher = processes.Watcher(lambda: None)
-        self.batch_pass = BatchPass(self.store, self.submitter, self.settings, self.clock, self.watcher)  # type: ignore[arg-type]
+        self.place = self.submitter.place = LocalPlace("here", self.settings.data_dir / "removed", lambda: None)
+        self.batch_pass = BatchPass(self.store, self.submitter, self.settings, self.clock, self.place)  # type: ignore[arg-type]
+        self.run(self.place.begin)
         self.run(self.batch_pass.adopt)
 
     def run(self, work: Callable[[], object]) -> object:
@@ -72,8 +77,8 @@ class Supervisor:
 
         return self._loop.run_until_complete(inside())
 
-    def step(self) -> bool:
-        return bool(self.run(self.batch_pass))
+    def step(self) -> None:
+        self.run(self.batch_pass)
 
     def until(self, condition: Callable[[], object], advance: float = 0) -> None:
         """Pass after pass until the condition holds; at most twenty seconds."""
@@ -93,10 +98,8 @@ class Supervisor:
 
 
 @pytest.fixture
-def supervisor(batch_store: BatchStore, settings: Settings, clock) -> Iterator[Supervisor]:
-    loop = asyncio.new_event_loop()
-    yield Supervisor(loop, batch_store, settings, clock)
-    loop.close()
+def supervisor(loop: asyncio.AbstractEventLoop, batch_store: BatchStore, settings: Settings, clock) -> Supervisor:
+    return Supervisor(loop, batch_store, settings, clock)
 
 
 def lines(batch: Batch) -> list[str]:
@@ -110,6 +113,14 @@ def lines(batch: Batch) -> list[str]:
         (FAILS, "dead", ["Traceback", "spark-gateway: the batch ended with exit code 1"]),
         ("kill -9 $$", "dead", None),
         ("exit 143", "dead", ["spark-gateway: the batch was ended by signal 15"]),
+        (
+            RUNS_OUT_OF_MEMORY,
+            "dead",
+            [
+                "java.lang.OutOfMemoryError: Java heap space",
+                "spark-gateway: the batch ran out of memory; ask for more with driverMemory",
+            ],
+        ),
         ("/no/such/program", "dead", None),
     ],
 )
@@ -123,7 +134,6 @@ def test_how_a_batch_ends_is_told(script: str, state: str, log: list[str] | None
 
 def test_a_batch_that_runs_is_running(supervisor: Supervisor, add_batch) -> None:
     batch = add_batch(RUNS_ON)
-    assert supervisor.step() is False
     for _ in range(5):
         supervisor.step()
     assert supervisor.state(batch) == "running"
@@ -136,7 +146,7 @@ def test_a_batch_killed_from_outside(supervisor: Supervisor, add_batch) -> None:
     os.kill(processes.find(batch.folder).pid, signal.SIGKILL)  # type: ignore[union-attr]
     supervisor.until_state(batch, "dead")
     assert lines(batch)[-1] == "spark-gateway: the batch's processes were killed from outside"
-    supervisor.until(lambda: processes.family(batch.folder) == [])
+    assert processes.family(batch.folder) == []
 
 
 def test_the_last_line_of_a_batch_is_shown_though_it_has_no_end(supervisor: Supervisor, add_batch) -> None:
@@ -157,7 +167,7 @@ def test_a_batch_that_cannot_be_started_is_dead_with_the_reason(fault: Exception
 def test_what_a_batch_leaves_running_ends_with_it(supervisor: Supervisor, add_batch) -> None:
     batch = add_batch(LEAVES_CHILDREN)
     supervisor.until_state(batch, "success")
-    supervisor.until(lambda: processes.family(batch.folder) == [])
+    assert processes.family(batch.folder) == []
 
 
 def test_a_hundred_batches_run_in_order_and_only_some_at_a_time(supervisor: Supervisor, add_batch) -> None:
@@ -181,10 +191,8 @@ def test_a_deleted_batch_leaves_no_process_and_no_folder(supervisor: Supervisor,
     batch = add_batch(RUNS_ON)
     supervisor.step()
     supervisor.store.delete(batch.id)
-    assert supervisor.step() is True, "somebody waits for the end"
     supervisor.until_state(batch, "forgotten", advance=0.1)
     assert processes.family(batch.folder) == [] and not batch.folder.exists()
-    assert supervisor.step() is False
 
 
 def test_a_waiting_batch_that_is_deleted_never_starts(supervisor: Supervisor, add_batch) -> None:
@@ -266,7 +274,7 @@ def test_a_batch_that_ended_while_nobody_watched_tells_its_code(supervisor: Supe
 def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_batch) -> None:
     """The supervisor was killed between the two."""
     batch = add_batch(SUCCEEDS)
-    assert supervisor.store.start(batch.id, supervisor.clock())
+    assert supervisor.store.start(batch.id, batch.folder, supervisor.clock())
     supervisor.again()
     supervisor.until_state(batch, "success")
     assert supervisor.submitter.started == [batch.id]
@@ -276,7 +284,7 @@ def test_a_row_whose_process_was_never_started_and_that_was_deleted_is_not_start
     supervisor: Supervisor, add_batch
 ) -> None:
     batch = add_batch(RUNS_ON)
-    supervisor.store.start(batch.id, supervisor.clock())
+    supervisor.store.start(batch.id, batch.folder, supervisor.clock())
     supervisor.store.delete(batch.id)
     supervisor.again()
     supervisor.until_state(batch, "forgotten", advance=0.1)
@@ -291,3 +299,18 @@ def test_a_deletion_that_was_begun_is_finished_by_the_next_supervisor(supervisor
     supervisor.again()
     supervisor.until_state(batch, "forgotten", advance=0.1)
     assert processes.family(batch.folder) == []
+
+
+def test_the_end_of_a_batch_that_the_store_could_not_take_is_told_again(
+    supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, end = add_batch("exit 3"), supervisor.store.end
+
+    def once(*told: object) -> bool:
+        monkeypatch.setattr(supervisor.store, "end", end)
+        raise Unavailable("the store is away")
+
+    monkeypatch.setattr(supervisor.store, "end", once)
+    with pytest.raises(Unavailable):
+        supervisor.until_state(batch, "dead")
+    supervisor.until_state(batch, "dead")

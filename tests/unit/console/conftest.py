@@ -12,10 +12,12 @@ from flask.testing import FlaskClient
 
 from batches.service import BatchService
 from batches.store import BatchStore
-from gateway.console.routes import console_blueprint
+from gateway.console.routes import console as console_dialect
 from gateway.core.clock import Clock
 from gateway.core.settings import Settings
-from gateway.web import headers
+from gateway.core.waiting import Waiting
+from gateway.web import headers, scopes
+from gateway.web.api import Api
 from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.service import SessionService
@@ -35,11 +37,13 @@ def console(
     clock: Clock,
 ) -> FlaskClient:
     app = Flask("console under test", static_folder=None)
+    app.config.from_mapping(API_TITLE="console", API_VERSION="1", OPENAPI_VERSION="3.0.3")
     app.url_map.merge_slashes = False
     headers.register(app, settings)
-    sessions = SessionService(session_store, driver_store, settings, clock)
-    statements = StatementService(statement_store, sessions, driver_store, settings, clock)
-    app.register_blueprint(console_blueprint(sessions, statements, BatchService(batch_store, settings, clock)))
+    scopes.register(app)
+    sessions = SessionService(session_store, driver_store, settings, clock, Waiting(16))
+    statements = StatementService(statement_store, sessions, driver_store, settings, clock, Waiting(16))
+    Api(app).mount(console_dialect(sessions, statements, BatchService(batch_store, settings, clock, Waiting(16))))
     return app.test_client()
 
 

@@ -66,7 +66,7 @@ def test_lines_are_text_without_colours_and_not_endless(console: FlaskClient, id
     page = console.get("/ui/session/0/log").text
     assert "<script>alert" not in page
     assert shown(page)[:2] == ["<script>alert(1)</script>", "red"]
-    assert shown(page)[2].endswith("(the first 4000 of 1000000 characters)")
+    assert shown(page)[2].endswith("(the first 4000 of 1000000 bytes of this line)")
     assert len(page) < 10_000
 
 
@@ -89,8 +89,8 @@ def test_a_batch_is_shown_with_its_log(
     assert "/opt/&lt;job&gt;.py" in live
     assert "--day 1" in live
     assert "data-live" in live
-    logs.note(batch.log, "the application ended with exit code 1")
-    batch_store.end(batch.id, BatchState.DEAD, 1, "exit code 1", clock())
+    logs.note(batch.log, "what somebody printed")
+    batch_store.end(batch.id, BatchState.DEAD, 1, "the application ended with exit code 1", clock())
     ended = console.get("/ui/batch/0/log").text
     assert "Why it ended:</strong> the application ended with exit code 1</p>" in ended
     assert "Exit code</dt><dd>1</dd>" in ended

@@ -31,23 +31,6 @@ def is_live(page: str) -> bool:
     return refreshes
 
 
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ({}, "http://localhost:8998/ui"),
-        ({"X-Forwarded-Proto": "https"}, "https://localhost:8998/ui"),
-        ({"X-Forwarded-Proto": "HTTPS, http"}, "https://localhost:8998/ui"),
-        ({"X-Forwarded-Proto": "http"}, "http://localhost:8998/ui"),
-        ({"X-Forwarded-Proto": "javascript"}, "http://localhost:8998/ui"),
-    ],
-)
-def test_the_root_leads_to_the_pages_by_a_whole_address(
-    console: FlaskClient, headers: dict[str, str], expected: str
-) -> None:
-    answer = console.get("/", headers=headers, base_url="http://localhost:8998")
-    assert (answer.status_code, answer.headers["Location"], answer.data) == (302, expected, b"")
-
-
 def test_an_empty_gateway_says_what_to_try_and_watches_for_it(console: FlaskClient) -> None:
     page = console.get("/ui", base_url="http://localhost:8998").text
     assert "curl http://localhost:8998/sessions -H" in page
@@ -155,8 +138,9 @@ def test_links_to_web_addresses_alone(
     address: str,
     linked: bool,
 ) -> None:
-    driver = add_session().driver
-    driver_store.launch(driver, clock())
+    session = add_session()
+    driver = session.driver
+    driver_store.launch(driver, session.folder, clock())
     driver_store.ready(driver, "local-7", address, clock())
     page = console.get("/ui").text
     assert "local-7" in page
@@ -233,7 +217,6 @@ def test_an_unchanged_page_is_not_sent_again(console: FlaskClient, add_session: 
 
 def test_addresses_keep_the_prefix_a_server_is_mounted_at(console: FlaskClient, idle_session: Session) -> None:
     mounted = {"SCRIPT_NAME": "/livy"}
-    assert console.get("/", environ_overrides=mounted).headers["Location"] == "http://localhost/livy/ui"
     page = console.get("/ui", environ_overrides=mounted).text
     own = [address for address in re.findall(r'(?:href|src)="([^"]*)"', page) if address.startswith("/")]
     assert own

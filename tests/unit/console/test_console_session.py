@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from gateway.console import outputs, views
 from gateway.core import logs
 from gateway.core.options import SparkOptions
+from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.statements.models import Statement
 from sessions.statements.store import StatementStore
@@ -55,15 +56,19 @@ def test_looking_at_it_is_no_sign_of_life(
 
 
 def test_a_dead_one_says_why(
-    console: FlaskClient, idle_session: Session, session_store: SessionStore, clock: Callable[[], datetime]
+    console: FlaskClient,
+    idle_session: Session,
+    session_store: SessionStore,
+    driver_store: DriverStore,
+    clock: Callable[[], datetime],
 ) -> None:
-    logs.note(idle_session.log, "an earlier note")
-    logs.note(idle_session.log, "the driver <ran> out of memory")
+    logs.note(idle_session.log, "what somebody printed")
+    driver_store.gone(idle_session.driver, "the driver <ran> out of memory", clock())
     assert "Why it ended" not in body(console)
     session_store.end(idle_session.id, "out of memory", clock())
     page = body(console)
     assert "the driver &lt;ran&gt; out of memory</p>" in page
-    assert "an earlier note" not in page
+    assert "what somebody printed" not in page
     assert "data-live" not in page
 
 

@@ -59,6 +59,8 @@ def test_what_settings_prints_can_be_set_in_the_environment(named: Settings, tmp
         ("[clusters.default]", "default is the name of"),
         ('[clusters."a b"]', "named 'a b': give letters"),
         ("[clusters.old]\nport = 3", "clusters.old.port: a cluster has no such setting; give spark_home"),
+        ('spark_conf = {"spark.driver.memory" = "lots"}', "spark_conf: spark.driver.memory 'lots' is not a size"),
+        ("[clusters.old]\nspark_conf.spark.driver.cores = 0", "cluster old: setting spark_conf: spark.driver.cores is"),
         ("[clusters.old]\nmaster = 3", "cluster old: setting master is 3"),
         ('[clusters.old]\ndeploy_mode = "far"', "cluster old: setting deploy_mode is 'far': give client or cluster"),
         ("[clusters]\nold = 3", "clusters.old is 3: give a table"),

@@ -45,7 +45,7 @@ def test_it_has_what_a_new_store_has(earlier: SqliteDatabase, db: SqliteDatabase
 
 
 def test_its_sessions_and_statements_go_on(earlier: SqliteDatabase, clock) -> None:
-    store = Stores(earlier)
+    store = Stores(earlier, "here")
     total, (ended, live, permanent) = store.sessions.page(ANONYMOUS, 0, 9)
     assert (total, ended.name, live.name, permanent.permanent) == (3, "ended", "live", True)
     assert store.sessions.counts(ANONYMOUS) == {SessionState.DEAD: 1, SessionState.IDLE: 1, SessionState.BUSY: 1}
@@ -60,7 +60,7 @@ def test_its_sessions_and_statements_go_on(earlier: SqliteDatabase, clock) -> No
 
 
 def test_its_drivers_are_forgotten_when_nobody_refers_to_them(earlier: SqliteDatabase, clock) -> None:
-    store = Stores(earlier)
+    store = Stores(earlier, "here")
     assert [driver.options.name for driver in store.drivers.unclaimed()] == ["forgotten"]
     assert [driver.options.name for driver in store.drivers.ready_ones()] == ["live", "nightly"]
     store.sessions.remove(0, "enough", clock())
@@ -68,7 +68,7 @@ def test_its_drivers_are_forgotten_when_nobody_refers_to_them(earlier: SqliteDat
 
 
 def test_its_batches_go_on_and_are_found(earlier: SqliteDatabase, clock) -> None:
-    store = Stores(earlier).batches
+    store = Stores(earlier, "here").batches
     assert store.counts(ANONYMOUS) == {BatchState.SUCCESS: 1, BatchState.DEAD: 1, BatchState.STARTING: 1}
     for text, names in {"2026-01": ["done"], "JOBS/A.PY": ["waits", "failed", "done"], "hunter": []}.items():
         assert [batch.name for batch in store.search(ANONYMOUS, list(BatchState), text, 0, 9)[1]] == names
@@ -82,7 +82,7 @@ def test_its_events_are_followed_by_new_ones(earlier: SqliteDatabase, clock) -> 
     old = events.after(earlier, ANONYMOUS, 0, 100)
     assert [event.id for event in old] == list(range(1, 32)) and {event.project for event in old} == {"default"}
     assert events.newest(earlier) == 31
-    Stores(earlier).sessions.end(1, "why", clock())
+    Stores(earlier, "here").sessions.end(1, "why", clock())
     assert events.after(earlier, ANONYMOUS, 31, 100)[0].id == 32
     assert [event.name for event in events.after(earlier, ANONYMOUS, 0, 9, subject="batch", subject_ids=["1"])] == [
         "starting", "running", "dead",

@@ -1,4 +1,4 @@
-"""Logs by line, in Livy's layout: pages, tails, and files that change while they are read."""
+"""Logs by line: stretches, tails, and files that change while they are read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from gateway.core import logs
-
-OUT, ERR = "stdout: ", "\nstderr: "
 
 
 @pytest.fixture
@@ -23,73 +21,34 @@ def five(log: Path) -> Path:
     return log
 
 
-EVERYTHING = [OUT, "a", "b", "c", "d", "e", ERR]
-
-
-@pytest.mark.parametrize(
-    ("start", "size", "begins", "lines"),
-    [
-        (0, 100, 0, EVERYTHING),
-        (0, 7, 0, EVERYTHING),
-        (0, 1, 0, [OUT]),
-        (0, 2, 0, [OUT, "a"]),
-        (1, 2, 1, ["a", "b"]),
-        (5, 2, 5, ["e", ERR]),
-        (6, 100, 6, [ERR]),
-        (7, 100, 7, []),
-        (1000, 100, 1000, []),
-        (2**31 - 1, 2**31 - 1, 2**31 - 1, []),
-        (-1, 3, 4, ["d", "e", ERR]),
-        (-1, 100, 0, EVERYTHING),
-        (-5, 1, 6, [ERR]),
-        (-1, 0, 7, []),
-        (0, 0, 0, []),
-        (3, 0, 3, []),
-        (0, -1, 0, EVERYTHING),
-        (-1, -1, 0, EVERYTHING),
-        (4, -1, 4, ["d", "e", ERR]),
-        (9, -1, 9, []),
-    ],
-)
-def test_a_page_is_what_livy_would_send(five: Path, start: int, size: int, begins: int, lines: list[str]) -> None:
-    assert logs.page(five, start, size) == logs.Page(begins, 7, lines)
-
-
 @pytest.mark.parametrize("empty", [None, ""])
-def test_an_empty_log_has_the_two_markers(log: Path, empty: str | None) -> None:
+def test_an_empty_log_has_no_lines(log: Path, empty: str | None) -> None:
     if empty is not None:
         log.write_text(empty)
-    assert logs.page(log, 0, 100) == logs.Page(0, 2, [OUT, ERR])
-    assert logs.page(log, -1, 1) == logs.Page(1, 2, [ERR])
-    assert logs.newest(log, 10) == [OUT, ERR]
     assert logs.count(log) == 0 and logs.read(log, 0, 10) == [] and logs.tail(log, 10) == []
 
 
-def test_every_page_is_a_slice_of_the_whole(log: Path) -> None:
-    log.write_text("".join(f"line {n}\n" for n in range(2500)))
-    whole = logs.page(log, 0, -1).lines
-    assert len(whole) == 2502
+def test_every_stretch_is_a_slice_of_the_whole(log: Path) -> None:
+    whole = [f"line {n}" for n in range(2500)]
+    log.write_text("".join(f"{line}\n" for line in whole))
     chosen = random.Random(1)
     for _ in range(200):
-        start, size = chosen.randrange(0, 2600), chosen.randrange(0, 2600)
-        page = logs.page(log, start, size)
-        assert page.lines == whole[start : start + size] and page.start == start and page.total == 2502
+        start, stop = chosen.randrange(-9, 2600), chosen.randrange(-9, 2600)
+        assert logs.read(log, start, stop) == whole[max(0, start) : max(0, stop)]
 
 
 def test_every_tail_is_the_end_of_the_whole(log: Path) -> None:
     for lines in (0, 1, 8, 9, 10, 11, 2000):
         log.write_text("".join(f"line {n}\n" for n in range(lines)))
-        whole = logs.page(log, 0, -1).lines
+        whole = logs.read(log, 0, lines)
         for size in (1, 2, 9, 10, 11, 12, 3000):
-            assert logs.newest(log, size) == whole[-size:]
-            assert logs.page(log, -1, size).lines == whole[-size:]
-            assert logs.tail(log, size) == whole[1:-1][-size:]
+            assert logs.tail(log, size) == whole[-size:]
     assert logs.tail(log, 0) == [] and logs.tail(log, -1) == []
 
 
 def test_a_growing_log_is_followed_by_offset(log: Path) -> None:
     log.write_text("a\n")
-    assert logs.page(log, 0, 100).total == 3
+    assert logs.count(log) == 1
     with log.open("a") as file:
         for n in range(3000):
             file.write(f"{n}\n")
@@ -101,45 +60,103 @@ def test_a_growing_log_is_followed_by_offset(log: Path) -> None:
 
 def test_a_line_is_shown_when_it_is_whole(log: Path) -> None:
     log.write_text("a\nhal")
-    assert logs.page(log, 0, 100) == logs.Page(0, 3, [OUT, "a", ERR])
-    assert logs.newest(log, 10) == [OUT, "a", ERR]
+    assert logs.read(log, 0, 100) == logs.tail(log, 10) == ["a"]
     with log.open("a") as file:
         file.write("f\n")
-    assert logs.page(log, 2, 1).lines == ["half"]
-    assert logs.newest(log, 2) == ["half", ERR]
+    assert logs.read(log, 1, 2) == logs.tail(log, 1) == ["half"]
 
 
 def test_a_log_that_was_cut_is_read_anew(log: Path) -> None:
     log.write_text("".join(f"{n}\n" for n in range(5000)))
     assert logs.count(log) == 5000
     log.write_text("x\ny\n")
-    assert logs.page(log, 0, 10).lines == [OUT, "x", "y", ERR]
+    assert logs.read(log, 0, 10) == ["x", "y"]
     log.unlink()
-    assert logs.page(log, 0, 10).lines == [OUT, ERR]
+    assert logs.read(log, 0, 10) == []
 
 
 def test_a_huge_line_is_served_whole_and_harms_no_other(log: Path) -> None:
     huge = "x" * (3 << 20)
     log.write_text(f"first\n{huge}\nlast\n")
-    assert logs.page(log, 1, 3).lines == ["first", huge, "last"]
+    assert logs.read(log, 0, 3) == ["first", huge, "last"]
     assert logs.tail(log, 1) == ["last"]
-    assert logs.newest(log, 2) == ["last", ERR]
 
 
-def test_the_tail_of_a_huge_line_is_bounded(log: Path) -> None:
+def test_the_tail_of_a_huge_line_is_cut_and_says_so(log: Path) -> None:
     log.write_text("first\n" + "x" * (8 << 20) + "\n")
     (shown,) = logs.tail(log, 1)
-    assert set(shown) == {"x"} and len(shown) <= logs.LONGEST_LINE + 65536
+    assert shown == "x" * (1 << 20) + f" … (the first {1 << 20} of {8 << 20} bytes of this line)"
+
+
+HUGE = 2_000_000
+
+
+@pytest.mark.parametrize("huge", [b"x" * HUGE, b"\xff" * HUGE, b"1%\r" * (HUGE // 3), "é".encode() * (HUGE // 2)])
+def test_the_lines_around_a_huge_one_are_whole_in_a_tail(huge: bytes, log: Path) -> None:
+    log.write_bytes(b"before\n" + huge + b"\nafter\n")
+    before, cut, after = logs.tail(log, 10)
+    assert (before, after) == ("before", "after")
+    told = f" … (the first {(1 << 20) // 10} of {len(huge)} bytes of this line)"
+    assert (
+        cut.endswith(told)
+        and cut.removesuffix(told) == huge[: (1 << 20) // 10].decode("utf-8", "replace")[: len(cut) - len(told)]
+    )
+
+
+def test_a_huge_line_that_has_no_end_yet_hides_nothing(log: Path) -> None:
+    log.write_text("before\n" + "\r99%" * (HUGE // 4))
+    assert logs.tail(log, 10) == logs.read(log, 0, 10) == ["before"]
+    assert logs.count(log) == 1
+
+
+def test_an_answer_is_bounded_whatever_its_lines_are(log: Path) -> None:
+    log.write_text(("x" * HUGE + "\n") * 100)
+    page = logs.read(log, 0, 100)
+    assert len(page) == 100 and sum(map(len, page)) < 17 << 20
+    assert all(line.endswith(" bytes of this line)") for line in page)
+    assert logs.read(log, 99, 100) == ["x" * HUGE], "alone it has room"
+    tail = logs.tail(log, 10)
+    assert len(tail) == 9 and sum(map(len, tail)) < 2 << 20
+    assert tail[0] == "spark-gateway: what was written before this is left out here: the lines are too long"
+
+
+def test_a_line_that_never_ends_is_left_out_of_a_tail_and_that_is_told(log: Path) -> None:
+    log.write_text("before\n" + "\r99%" * (5 << 20))
+    (told,) = logs.tail(log, 10)
+    assert "left out" in told
+
+
+def test_what_was_seen_of_a_line_without_an_end_is_not_read_again(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.write_text("a\n" + "x" * HUGE)
+    assert logs.count(log) == 1
+    read: list[int] = []
+    add = logs._Index._add
+
+    def told(index: logs._Index, block: bytes) -> None:
+        read.append(len(block))
+        add(index, block)
+
+    monkeypatch.setattr(logs._Index, "_add", told)
+    with log.open("a") as file:
+        file.write("y\nb\n")
+    assert logs.count(log) == 3 and sum(read) == len("y\nb\n")
+
+
+def test_ordinary_lines_are_whole_however_many_are_asked_for(log: Path) -> None:
+    line = "x" * 16_000
+    log.write_text(f"{line}\n" * 2000)
+    assert logs.read(log, 0, 2000) == [line] * 2000
+    assert logs.tail(log, 500) == [line] * 500
 
 
 def test_bytes_that_are_no_text_are_marked(log: Path) -> None:
     log.write_bytes(b"ok\n\xff\xfe\n\xc3\xa9\n\x00\n")
-    assert logs.page(log, 0, 100).lines == [OUT, "ok", "\ufffd\ufffd", "é", "\x00", ERR]
+    assert logs.read(log, 0, 100) == ["ok", "\ufffd\ufffd", "é", "\x00"]
 
 
 def test_windows_line_ends_are_no_part_of_a_line(log: Path) -> None:
     log.write_bytes(b"a\r\nb\r\n")
-    assert logs.page(log, 0, 100).lines == [OUT, "a", "b", ERR]
+    assert logs.read(log, 0, 100) == ["a", "b"]
 
 
 def test_other_separators_do_not_end_a_line(log: Path) -> None:
@@ -151,7 +168,7 @@ def test_other_separators_do_not_end_a_line(log: Path) -> None:
 
 def test_empty_lines_count(log: Path) -> None:
     log.write_text("\n\na\n\n")
-    assert logs.page(log, 0, 100).lines == [OUT, "", "", "a", "", ERR]
+    assert logs.read(log, 0, 100) == ["", "", "a", ""]
     assert logs.tail(log, 2) == ["a", ""]
 
 
@@ -202,9 +219,9 @@ def test_the_middle_is_cut_out_of_a_log_that_goes_on_growing(log: Path) -> None:
         assert logs.read(log, 9000, 9001) == ["line 09000"]
         logs.cut(log, 20_000)
         print("goes on", file=process, flush=True)
-    lines = logs.page(log, 0, -1).lines
-    assert lines[1:3] == ["line 00000", "line 00001"]
-    assert lines[-4:] == ["line 09998", "line 09999", "goes on", ERR]
+    lines = logs.read(log, 0, logs.count(log))
+    assert lines[:2] == ["line 00000", "line 00001"]
+    assert lines[-3:] == ["line 09998", "line 09999", "goes on"]
     (told,) = [line for line in lines if line.startswith("spark-gateway:")]
     assert "was cut out here" in told
     assert log.stat().st_size < 20_000

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import signal
 import time
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -86,7 +84,7 @@ def test_a_signal_to_all_leaves_the_command_the_time_to_end(folder: Path) -> Non
     script = "trap 'sleep 0.1; echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done"
     start(folder, "/bin/sh", "-c", script)
     until(lambda: (folder / "log").read_text() == "ready\n")
-    processes.signal_all(folder, signal.SIGTERM)
+    processes.signal_all({folder: signal.SIGTERM})
     until(lambda: (folder / "log").read_text().endswith("bye\n"))
     until(lambda: processes.family(folder) == [])
 
@@ -157,7 +155,7 @@ def test_a_killed_shell_leaves_a_family_that_can_be_found_and_ended(folder: Path
     until(lambda: len(processes.family(folder)) == 2)
     os.kill(process.pid, signal.SIGKILL)
     until(lambda: len(processes.family(folder)) == 1)
-    processes.signal_all(folder, signal.SIGTERM)
+    processes.signal_all({folder: signal.SIGTERM})
     until(lambda: processes.family(folder) == [])
 
 
@@ -174,7 +172,7 @@ def test_what_leaves_the_group_is_still_family(folder: Path) -> None:
     """Spark starts its Python workers in sessions of their own."""
     start(folder, "/bin/sh", "-c", "setsid sleep 1000 & setsid sh -c 'sleep 1001 & sleep 1002' & wait")
     until(lambda: len([p for p in processes.family(folder) if p.name() == "sleep"]) == 3)
-    processes.signal_all(folder, signal.SIGKILL)
+    processes.signal_all({folder: signal.SIGKILL})
     until(lambda: processes.family(folder) == [])
 
 
@@ -183,15 +181,14 @@ def test_a_family_does_not_hold_its_neighbours(folder: Path, tmp_path: Path) -> 
     neighbour.mkdir()
     start(folder, *FOREVER)
     kept = start(neighbour, *FOREVER)
-    processes.signal_all(folder, signal.SIGKILL)
+    processes.signal_all({folder: signal.SIGKILL})
     until(lambda: processes.family(folder) == [])
     assert processes.is_alive(kept)
 
 
 def test_the_dead_that_nobody_has_collected_are_no_family(folder: Path) -> None:
     process = start(folder, "true")
-    end_of(process)
-    assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+    until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
     assert processes.family(folder) == []
     assert not processes.is_alive(process)
 
@@ -251,113 +248,13 @@ def test_it_survives_the_end_of_whoever_started_it(folder: Path) -> None:
     assert found is not None and processes.is_alive(found)
 
 
-# ---------------------------------------------------------------- the watcher
-
-
-def watched(work: Callable[[processes.Watcher, asyncio.Event], Awaitable[None]]) -> None:
-    """Run an async function with a watcher in an event loop of its own."""
-
-    async def run() -> None:
-        awake = asyncio.Event()
-        await asyncio.wait_for(work(processes.Watcher(awake.set), awake), 10)
-
-    asyncio.run(run())
-
-
-def test_the_watcher_wakes_when_a_process_ends(folder: Path) -> None:
-    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
-        process = start(folder, *FOREVER)
-        watcher.add(process)
-        watcher.add(process)
-        await asyncio.sleep(0)
-        assert not awake.is_set() and watcher.ended_in(folder.parent) == []
-        os.kill(process.pid, signal.SIGKILL)
-        await awake.wait()
-        assert watcher.ended_in(folder.parent) == [folder.name]
-        assert watcher.ended_in(folder) == []
-
-    watched(work)
-
-
-def test_the_watcher_wakes_at_once_for_what_has_ended(folder: Path) -> None:
-    process = start(folder, "true")
-    end_of(process)
-
-    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
-        watcher.add(process)
-        assert awake.is_set() and watcher.ended_in(folder.parent) == [folder.name]
-
-    watched(work)
-
-
-def test_what_the_watcher_forgets_is_not_named_again(folder: Path) -> None:
-    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
-        watcher.add(start(folder, "true"))
-        await awake.wait()
-        watcher.forget(folder)
-        watcher.forget(folder)
-        assert watcher.ended_in(folder.parent) == []
-
-    watched(work)
-
-
-def test_forgetting_a_living_process_stops_the_watch(folder: Path) -> None:
-    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
-        process = start(folder, *FOREVER)
-        watcher.add(process)
-        watcher.forget(folder)
-        os.kill(process.pid, signal.SIGKILL)
-        until(lambda: not processes.is_alive(process))
-        await asyncio.sleep(0)
-        assert not awake.is_set() and watcher.ended_in(folder.parent) == []
-
-    watched(work)
-
-
-def test_the_end_of_a_second_start_is_not_the_end_of_the_first(folder: Path) -> None:
-    first = start(folder, *FOREVER)
-    until(lambda: processes.find(folder))
-
-    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
-        watcher.add(start(folder, *FOREVER))
-        await awake.wait()
-        assert watcher.renew(folder)
-        assert watcher.ended_in(folder.parent) == []
-        awake.clear()
-        os.kill(first.pid, signal.SIGKILL)
-        await awake.wait()
-        assert not watcher.renew(folder)
-        assert watcher.ended_in(folder.parent) == [folder.name]
-
-    watched(work)
-
-
-def test_watching_many_costs_no_wakeups_and_each_end_is_seen(tmp_path: Path) -> None:
-    folders = [tmp_path / str(n) for n in range(20)]
-    for folder in folders:
-        folder.mkdir()
-
-    async def work(watcher: processes.Watcher, awake: asyncio.Event) -> None:
-        for folder in folders:
-            watcher.add(start(folder, *FOREVER))
-        assert not awake.is_set()
-        for folder in folders[:10]:
-            processes.signal_all(folder, signal.SIGKILL)
-        while len(watcher.ended_in(tmp_path)) < 10:
-            awake.clear()
-            await awake.wait()
-        assert set(watcher.ended_in(tmp_path)) == {folder.name for folder in folders[:10]}
-        for folder in folders:
-            watcher.forget(folder)
-
-    watched(work)
-
-
-def test_a_clock_that_is_set_back_keeps_nobody_alive(folder: Path) -> None:
-    start(folder, "sh", "-c", "trap '' TERM; touch deaf; while :; do sleep 0.05; done")
-    until((folder / "deaf").exists)
-    ladder = processes.Ladder((signal.SIGTERM, timedelta(minutes=1)), (signal.SIGKILL, timedelta(minutes=1)))
-    now = datetime.now(timezone.utc)
-    assert not ladder.has_ended(folder, now)
-    ladder.has_ended(folder, now - timedelta(hours=1))
-    until(lambda: processes.family(folder) == [])
+def test_a_look_tells_nobody_anything_and_names_who_is_there(folder: Path, tmp_path: Path) -> None:
+    neighbour = tmp_path / "neighbour"
+    neighbour.mkdir()
+    process = start(folder, *FOREVER)
+    until(lambda: len(processes.family(folder)) == 2)
+    start(neighbour, *FOREVER)
+    found = processes.signal_all({folder: None, neighbour: signal.SIGKILL, tmp_path: None})
+    assert found[folder][0] == process.pid and len(found[folder]) == 2 and found[tmp_path] == []
+    until(lambda: processes.family(neighbour) == [])
+    assert processes.is_alive(process)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,30 @@ def test_the_master_is_the_gateways(here: ClusterSettings) -> None:
     assert conf_of(SparkOptions(conf={"spark.master": "spark://elsewhere:7077"}), here)["spark.master"] == here.master
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ("2g", "2g"),
+        ("2G", "2G"),
+        ("1gb", "1g"),
+        ("1gib", "1g"),
+        ("1024", "1024m"),
+        (" 2g\n", "2g"),
+        ("1073741824b", "1024m"),
+    ],
+)
+def test_the_drivers_memory_is_spelt_as_java_reads_it_too(size: str, expected: str, here: ClusterSettings) -> None:
+    """Spark hands it to Java as it is: there `1gb` is no size, and 1024 is bytes."""
+    assert conf_of(SparkOptions(driver_memory=size), here)["spark.driver.memory"] == expected
+    assert conf_of(SparkOptions(conf={"spark.driver.memory": size}), here)["spark.driver.memory"] == expected
+
+
+def test_other_sizes_keep_their_meaning(here: ClusterSettings) -> None:
+    conf = {"spark.driver.maxResultSize": "1024", "spark.executor.memoryOverhead": "384", "spark.mine": "1gb"}
+    found = conf_of(SparkOptions(conf=conf), here)
+    assert [found[key] for key in conf] == ["1024b", "384m", "1gb"]
+
+
 # ---------------------------------------------------------------- the command line
 
 
@@ -123,6 +149,19 @@ def test_the_command_line_holds_no_conf(here: ClusterSettings, home: Path) -> No
 def test_class_and_deploy_mode_are_on_the_command_line(here: ClusterSettings) -> None:
     command = submit.command(here, Path("/c"), "/a.jar", class_name="org.Main", deploy_mode="cluster")
     assert command[3:] == ["--deploy-mode", "cluster", "--class", "org.Main", "/a.jar"]
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("/d/a#b.py", "file:///d/a%23b.py"),
+        ("/d/a\rb.py", "file:///d/a%0Db.py"),
+        ("/d/a b%20.py", "/d/a b%20.py"),
+        ("s3a://b/a.py#c", "s3a://b/a.py#c"),
+    ],
+)
+def test_an_application_is_named_so_that_spark_finds_it(file: str, expected: str, here: ClusterSettings) -> None:
+    assert submit.command(here, Path("/c"), file)[-1] == expected
 
 
 def test_a_proxy_user_is_passed_on(here: ClusterSettings) -> None:
@@ -142,3 +181,45 @@ def test_the_environment_holds_nothing_of_the_gateways_own(
     assert environ["PYSPARK_PYTHON"] == environ["PYSPARK_DRIVER_PYTHON"] == "/bin/python"
     assert "PYSPARK_SUBMIT_ARGS" not in environ
     assert not [name for name in environ if name.startswith("SPARK_GATEWAY_")]
+
+
+# ---------------------------------------------------------------- the locale
+
+
+@pytest.fixture
+def set_locale(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str]], None]]:
+    """Gives the process these variables of the locale and no others."""
+
+    def give(variables: dict[str, str]) -> None:
+        for name in [name for name in os.environ if name.startswith(("LC_", "LANG"))]:
+            monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        submit._speaks_utf8.cache_clear()
+
+    yield give
+    submit._speaks_utf8.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "C.UTF-8"),
+        ({"LC_ALL": "C"}, "C.UTF-8"),
+        ({"LANG": "POSIX"}, "C.UTF-8"),
+        ({"LANG": "xx_XX.UTF-8"}, "C.UTF-8"),
+        ({"LANG": "xx_XX.UTF-8", "LC_CTYPE": "C.UTF-8"}, "C.UTF-8"),
+        ({"LC_ALL": "C.UTF-8"}, "C.UTF-8"),
+        ({"LANG": "C.UTF-8"}, None),
+    ],
+)
+def test_what_is_started_speaks_utf_8_whatever_the_locale(
+    variables: dict[str, str], expected: str | None, set_locale, here: ClusterSettings
+) -> None:
+    set_locale(variables)
+    assert submit.environ(here, Path("/jdk"), [], "/bin/python").get("LC_ALL") == expected
+
+
+def test_another_encoding_of_pythons_streams_is_not_passed_on(here: ClusterSettings, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    assert "PYTHONIOENCODING" not in submit.environ(here, Path("/jdk"), [], "/bin/python")

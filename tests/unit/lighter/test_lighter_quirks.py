@@ -79,7 +79,7 @@ def test_lighter_quirk_09_statements_are_listed_newest_first(lighter) -> None:
 def test_lighter_quirk_10_an_error_has_its_class_in_evalue_and_one_text_as_traceback(lighter, gateway) -> None:
     opened = lighter.open_idle()
     path = f"/sessions/{opened}/statements/{lighter.run(opened)['id']}"
-    traceback = ["Traceback (most recent call last):\n", '  File "<stdin>", line 1\n', "KeyError: 'k'\n"]
+    traceback = ["Traceback (most recent call last):\n", '  File "<cell 0>", line 1\n', "KeyError: 'k'\n"]
     printed = {"text/plain": "printed before"}
     ends(gateway, status="error", ename="KeyError", evalue="'k'", traceback=traceback, data=printed)
     found = lighter.get(path)

@@ -36,6 +36,17 @@ def upload(gateway: Gateway, route: str, part: str, name: str, content: bytes = 
     return gateway.client.post(f"/sessions/0/{route}", data={part: (io.BytesIO(content), name)})
 
 
+@pytest.mark.parametrize("route", ["add-jar", "add-pyfile", "add-file"])
+def test_what_is_added_is_checked_against_the_sessions_own_cluster(route: str, make_gateway) -> None:
+    """To a session on YARN a path without a scheme may be one of HDFS."""
+    gateway = make_gateway(clusters={"far": {"master": "yarn"}})
+    gateway.open_idle()
+    gateway.open_idle(conf={"spark.gateway.cluster": "far"})
+    here, far = (gateway.send("POST", f"/sessions/{one}/{route}", {"uri": "/hdfs/a.zip"}) for one in (0, 1))
+    assert (here.status_code, here.json) == (400, {"msg": "uri: there is no file /hdfs/a.zip on the gateway's host"})
+    assert far.status_code == 200
+
+
 @pytest.mark.parametrize("route", ["submit-job", "run-job"])
 @pytest.mark.parametrize("kind", ["pyspark", "python"])
 def test_quirk_33_a_result_can_be_read_again(route: str, kind: str, gateway: Gateway) -> None:
@@ -231,7 +242,7 @@ def test_an_upload_is_kept_under_its_name(route: str, part: str, other: str, gat
     assert (response.status_code, response.data) == (200, b"")
     session, addition = gateway.sessions.find(ANONYMOUS, 0), gateway.jobs.addition(0, 1)
     assert session is not None and addition is not None
-    assert addition.path.startswith(f"{session.folder}/uploads/") and addition.path.endswith("/a b.txt")
+    assert addition.path.startswith(f"{gateway.settings.data_dir}/uploads/0/") and addition.path.endswith("/a b.txt")
     with open(addition.path, "rb") as file:
         assert file.read() == b"some bytes"
     for wrong in (upload(gateway, route, other, "a.txt"), gateway.client.post(f"/sessions/0/{route}", data="x")):

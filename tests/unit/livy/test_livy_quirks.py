@@ -516,6 +516,28 @@ def test_quirk_62_compressed_requests_are_read(encoding: str, gateway) -> None:
     assert response.status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("printed", "head"),
+    [("before", ["before\n"]), ("a\nb\n", ["a\n", "b\n"]), ("a\r\n\u2028ü", ["a\r\n", "\u2028ü\n"]), ("\n", ["\n"])],
+)
+def test_quirk_40_what_was_printed_before_a_failure_heads_its_traceback(printed: str, head: list[str], gateway) -> None:
+    gateway.open_idle()
+    gateway.run(0)
+    gateway.answer(0, status="error", ename="E", evalue="v", traceback=["E: v\n"], data={"text/plain": printed})
+    one = gateway.get("/sessions/0/statements/0")["output"]
+    assert one["traceback"] == [*head, "E: v\n"] and one["data"] == {"text/plain": printed}
+    assert gateway.get("/sessions/0/statements")["statements"][0]["output"] == one
+    for_sparkmagic = gateway.get("/lighter/api/sessions/0/statements/0", headers={"X-Compatibility-Mode": "sparkmagic"})
+    assert for_sparkmagic["output"] == one
+
+
+def test_what_was_printed_before_a_good_result_stays_where_it_is(gateway) -> None:
+    gateway.open_idle()
+    gateway.run(0)
+    gateway.answer(0, data={"text/plain": "before", "image/png": "aGk="})
+    assert "traceback" not in gateway.get("/sessions/0/statements/0")["output"]
+
+
 def test_quirk_63_there_is_no_ping(gateway) -> None:
     response = gateway.send("GET", "/ping")
     assert (response.status_code, response.data) == (404, b"")
@@ -524,6 +546,26 @@ def test_quirk_63_there_is_no_ping(gateway) -> None:
 def test_quirk_64_the_root_leads_to_the_console(gateway) -> None:
     response = gateway.send("GET", "/")
     assert response.status_code == 302 and response.headers["Location"].endswith("/ui")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, "http://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "https"}, "https://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "HTTPS, http"}, "https://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "http"}, "http://localhost:8998/ui"),
+        ({"X-Forwarded-Proto": "javascript"}, "http://localhost:8998/ui"),
+    ],
+)
+def test_the_root_leads_to_the_pages_by_a_whole_address(headers: dict[str, str], expected: str, gateway) -> None:
+    answer = gateway.send("GET", "/", headers=headers, base_url="http://localhost:8998")
+    assert (answer.status_code, answer.headers["Location"], answer.data) == (302, expected, b"")
+
+
+def test_the_root_leads_to_the_pages_below_the_prefix(make_gateway) -> None:
+    location = make_gateway(url_prefix="/livy").send("GET", "/livy/").headers["Location"]
+    assert location == "http://localhost/livy/ui"
 
 
 def test_quirk_69_a_session_whose_driver_cannot_start_is_dead(gateway) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,3 +27,27 @@ def test_what_every_later_task_would_stumble_over_never_reaches_spark(kind: str,
     assert Additions(spark, []).add(kind, path).result(10) == (
         f"Spark takes no {scheme}: address while it runs; give a path or another URL"
     )
+
+
+def test_what_was_added_is_added_to_a_spark_that_is_started_anew(tmp_path: Path, capsys: Any) -> None:
+    for name in ("a.txt", "b.py", "gone.txt"):
+        (tmp_path / name).touch()
+    added: list[tuple[str, str]] = []
+
+    def add(way: str) -> Callable[[str], None]:
+        def note(path: str) -> None:
+            if not Path(path).exists():
+                raise FileNotFoundError(path)
+            added.append((way, Path(path).name))
+
+        return note
+
+    context: Any = SimpleNamespace(addFile=add("file"), addPyFile=add("pyfile"))
+    spark: Any = SimpleNamespace(session=lambda: SimpleNamespace(sparkContext=context))
+    additions = Additions(spark, [])
+    additions._added = {("addFile", str(tmp_path / "gone.txt")): None}
+    additions._added |= {("addFile", str(tmp_path / "a.txt")): None, ("addPyFile", str(tmp_path / "b.py")): None}
+    (tmp_path / "gone.txt").unlink()
+    additions.renew(context)
+    assert added == [("file", "a.txt"), ("pyfile", "b.py")]
+    assert "gone.txt could not be added again" in capsys.readouterr().err

@@ -46,7 +46,9 @@ class Catalog:
 
 class DataFrame:
     __module__ = "pyspark.sql.dataframe"
-    columns = ("cost", "col of two words", "_hidden")
+
+    def __init__(self) -> None:
+        self._jdf = SimpleNamespace(columns=lambda: ("cost", "col of two words", "_hidden"))
 
     def collect(self) -> None: ...
 
@@ -136,7 +138,7 @@ class Session:
         parent.SQLKeywordUtils = keywords
 
     def table(self, name: str) -> Any:
-        return SimpleNamespace(columns=self.columns[name])
+        return SimpleNamespace(_jdf=SimpleNamespace(columns=lambda: self.columns[name]))
 
     def sql(self, command: str) -> Any:
         return SimpleNamespace(collect=lambda: self.rows[command])

@@ -16,7 +16,7 @@ import pytest
 
 from sessions.repl import jobs as jobs_module
 from sessions.repl.job_context import MOST_SHARED_OBJECTS, JobContext
-from sessions.repl.jobs import Ended, JobFailed, JobRunner, Jobs
+from sessions.repl.jobs import Ended, JobFailed, Jobs, JobType
 from sessions.repl.output import Stream
 from sessions.repl.python_jobs import PythonJobs
 
@@ -41,7 +41,7 @@ class Spark:
         self.cancelled.append(name)
 
 
-class Functions(JobRunner):
+class Functions(JobType):
     """Runs a Python function registered under the payload's text."""
 
     def __init__(self) -> None:
@@ -172,6 +172,23 @@ def test_the_error_of_a_python_job_is_livys(jobs: Jobs) -> None:
     start = "org.apache.livy.repl.PythonJobException: Client job error:Traceback (most recent call last):\n  File "
     assert error.startswith(start) and 'can only concatenate str (not "int") to str' in error
     assert "python_jobs.py" not in error, "no frame of ours"
+
+
+def test_no_frame_of_ours_is_in_the_error_of_a_python_job(jobs: Jobs) -> None:
+    def sleep_backwards(context: Any) -> None:
+        time.sleep("long")  # type: ignore[arg-type]
+
+    def fail_with_others(context: Any) -> None:
+        try:
+            context.stop_streaming_ctx()
+        except ValueError as exc:
+            raise OSError("no stream") from exc
+
+    errors = [
+        run_python(jobs, function, job).error or "" for job, function in enumerate((sleep_backwards, fail_with_others))
+    ]
+    assert all("test_repl_jobs.py" in error and "sessions/repl/" not in error for error in errors)
+    assert "Cannot stop streaming context" in errors[1] and "OSError: no stream" in errors[1]
 
 
 def test_errors_can_always_be_sent(jobs: Jobs, functions: Functions) -> None:

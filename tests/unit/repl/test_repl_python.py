@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import linecache
+import re
 import sys
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sessions.repl.cells import Cells
 from sessions.repl.output import Stream
 from sessions.repl.python import PythonInterpreter, new_main
+from sessions.repl.python_errors import hide_our_lines
 
 HEADER = "Traceback (most recent call last):\n"
 Run = Callable[[str], dict[str, Any]]
@@ -23,15 +29,18 @@ def log() -> io.StringIO:
 
 
 @pytest.fixture
-def run(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Run:
+def interpreter(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> PythonInterpreter:
     streams = [Stream("stdout", log), Stream("stderr", log)]
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    interpreter = PythonInterpreter(new_main(), streams, output_limit=10_000)
-
     monkeypatch.setattr(sys, "stdout", streams[0])
     monkeypatch.setattr(sys, "stderr", streams[1])
+    monkeypatch.setattr(linecache, "cache", linecache.cache.copy())
+    return PythonInterpreter(new_main(), streams, output_limit=10_000)
 
+
+@pytest.fixture
+def run(interpreter: PythonInterpreter) -> Run:
     def execute(code: str) -> dict[str, Any]:
         envelope = interpreter.execute(code, 7)
         assert envelope["execution_count"] == 7
@@ -39,6 +48,16 @@ def run(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Run:
         return envelope
 
     return execute
+
+
+def frame(line: int, text: str, name: str = "<module>", cell: int = 7) -> str:
+    """A line of a cell as a traceback shows it."""
+    return f'  File "<cell {cell}>", line {line}, in {name}\n    {text}\n'
+
+
+def without_carets(envelope: dict[str, Any]) -> dict[str, Any]:
+    """The envelope without the marks below lines, of which each version of Python has its own."""
+    return {**envelope, "traceback": [re.sub(r"\n *[~^]+\n$", "\n", line) for line in envelope["traceback"]]}
 
 
 @pytest.mark.parametrize(
@@ -77,24 +96,40 @@ def test_text_of_good_code(run: Run, code: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("code", "ename", "evalue", "traceback"),
     [
-        ("1/0", "ZeroDivisionError", "division by zero", [HEADER, "ZeroDivisionError: division by zero\n"]),
+        (
+            "1/0",
+            "ZeroDivisionError",
+            "division by zero",
+            [HEADER, frame(1, "1/0"), "ZeroDivisionError: division by zero\n"],
+        ),
         (
             "def f():\n  1/0\nf()",
             "ZeroDivisionError",
             "division by zero",
-            [HEADER, '  File "<stdin>", line 2, in f\n', "ZeroDivisionError: division by zero\n"],
+            [HEADER, frame(3, "f()"), frame(2, "1/0", "f"), "ZeroDivisionError: division by zero\n"],
         ),
-        ("{}['a']", "KeyError", "'a'", [HEADER, "KeyError: 'a'\n"]),
-        ("import sys\nsys.exit(3)", "SystemExit", "3", [HEADER, "SystemExit: 3\n"]),
-        ("raise SystemExit", "SystemExit", "", [HEADER, "SystemExit\n"]),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt", "", [HEADER, "KeyboardInterrupt\n"]),
-        ("raise BaseException('b')", "BaseException", "b", [HEADER, "BaseException: b\n"]),
-        ("input()", "EOFError", "EOF when reading a line", [HEADER, "EOFError: EOF when reading a line\n"]),
+        ("{}['a']", "KeyError", "'a'", [HEADER, frame(1, "{}['a']"), "KeyError: 'a'\n"]),
+        ("import sys\nsys.exit(3)", "SystemExit", "3", [HEADER, frame(2, "sys.exit(3)"), "SystemExit: 3\n"]),
+        ("raise SystemExit", "SystemExit", "", [HEADER, frame(1, "raise SystemExit"), "SystemExit\n"]),
+        (
+            "\r\nfoo\r\n",
+            "NameError",
+            "name 'foo' is not defined",
+            [HEADER, frame(2, "foo"), "NameError: name 'foo' is not defined\n"],
+        ),
         (
             "try:\n  1/0\nexcept Exception as e:\n  raise ValueError('v') from e",
             "ValueError",
             "v",
-            [HEADER, "ValueError: v\n"],
+            [
+                HEADER,
+                frame(2, "1/0"),
+                "ZeroDivisionError: division by zero\n",
+                "\nThe above exception was the direct cause of the following exception:\n\n",
+                HEADER,
+                frame(4, "raise ValueError('v') from e"),
+                "ValueError: v\n",
+            ],
         ),
         ("%foo x", "UnknownMagic", "unknown magic command 'foo'", ["UnknownMagic: unknown magic command 'foo'\n"]),
         (
@@ -108,7 +143,7 @@ def test_text_of_good_code(run: Run, code: str, text: str) -> None:
 )
 def test_failures(run: Run, code: str, ename: str, evalue: str, traceback: list[str]) -> None:
     expected = {"status": "error", "execution_count": 7, "ename": ename, "evalue": evalue, "traceback": traceback}
-    assert run(code) == expected
+    assert without_carets(run(code)) == expected
     assert run("1")["data"] == {"text/plain": "1"}
 
 
@@ -137,7 +172,7 @@ def test_a_redirection_ends_with_its_statement(run: Run, code: str) -> None:
 
 def test_shape_of_a_syntax_error(run: Run) -> None:
     lines = run("(")["traceback"]
-    assert lines[:3] == ['  File "<stdin>", line 1\n', "    (\n", "    ^\n"]
+    assert lines[:3] == ['  File "<cell 7>", line 1\n', "    (\n", "    ^\n"]
 
 
 def test_nothing_runs_when_the_text_does_not_compile(run: Run) -> None:
@@ -164,6 +199,95 @@ def test_hostile_code_is_answered(run: Run, code: str, ename: str) -> None:
     assert isinstance(envelope["evalue"], str)
 
 
+NOTED = """
+class Noted(Exception):
+    __notes__ = ["try again"]
+    def __str__(self): return "twice"
+try:
+    1/0
+except ZeroDivisionError:
+    raise Noted
+"""
+GROUP = """
+def fails():
+    deep = ExceptionGroup("deep", [OSError("inner")])
+    raise ExceptionGroup("two failed", [KeyError("left"), ValueError("right"), deep, *many]) from TypeError("why")
+many = [RuntimeError(f"number {n}") for n in range(20)]
+fails()
+"""
+
+
+def test_notes_and_what_came_before_are_told(run: Run) -> None:
+    lines = without_carets(run(NOTED))["traceback"]
+    assert lines == [
+        HEADER, frame(6, "1/0"), "ZeroDivisionError: division by zero\n",
+        "\nDuring handling of the above exception, another exception occurred:\n\n",
+        HEADER, frame(8, "raise Noted"), "Noted: twice\n", *(["try again\n"] if sys.version_info >= (3, 11) else []),
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no groups of exceptions")
+def test_every_failure_of_a_group_is_named(run: Run) -> None:
+    envelope = run(GROUP)
+    assert envelope["evalue"] == "two failed (23 sub-exceptions)"
+    told = "".join(envelope["traceback"])
+    for named in ("TypeError: why", "KeyError: 'left'", "ValueError: right", "OSError: inner", "number 19"):
+        assert named in told
+    assert 'File "<cell 7>", line 4, in fails' in told and str(Path(__file__).parents[3]) not in told
+
+
+def test_a_text_that_fails_costs_no_frames(run: Run) -> None:
+    lines = without_carets(run("class E(Exception):\n  def __str__(self): raise SystemExit\nraise E"))["traceback"]
+    assert lines == [HEADER, frame(3, "raise E"), "E\n"]
+
+
+def test_many_causes_are_cut_and_say_so(run: Run) -> None:
+    chained = "e = None\nfor n in range(500):\n  e, e_ = ValueError(n), e\n  e.__cause__ = e_\nraise e"
+    lines = run(chained)["traceback"]
+    assert lines[-1] == "[output cut: the limit is 10000 bytes]" and sum(map(len, lines)) < 10_100
+
+
+def test_a_function_is_told_by_the_cell_that_defines_it(interpreter: PythonInterpreter) -> None:
+    interpreter.execute("def f():\n  return 1/0", 1)
+    lines = without_carets(interpreter.execute("\nf()", 2))["traceback"]
+    assert lines[1:3] == [frame(2, "f()", cell=2), frame(2, "return 1/0", "f", cell=1)]
+    assert interpreter.execute("import inspect\nprint(inspect.getsource(f))", 3)["data"] == {
+        "text/plain": "def f():\n  return 1/0"
+    }
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 marks no part of a line")
+@pytest.mark.parametrize("code", ["x = wrong + 1", "x = 1\n%json [1, wrong]", "%json  wrong.x"])
+def test_the_part_of_a_line_that_failed_is_marked(run: Run, code: str) -> None:
+    line, marks = run(code)["traceback"][1].splitlines()[1:]
+    assert line[marks.index("^") :].startswith("wrong") and marks.count("^") == len("wrong")
+
+
+def test_old_cells_are_forgotten() -> None:
+    cells = Cells(most_cells=3, most_text=100)
+    names = [cells.add(number, "x" * 20) for number in range(-5, 0)]
+    assert [bool(linecache.getline(name, 1)) for name in names] == [False, False, True, True, True]
+    cells.add(-6, "y" * 90)
+    assert [bool(linecache.getline(name, 1)) for name in (*names, "<cell -6>")] == [False] * 5 + [True]
+    cells.add(-7, "z" * 101)
+    assert not linecache.getline("<cell -6>", 1) and not linecache.getline("<cell -7>", 1)
+
+
+def test_a_warning_is_at_the_line_that_asked_for_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    hide_our_lines()
+    code = "import warnings\ndef f(level): warnings.warn(f'{level} up', stacklevel=level)\n"
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        run(f"{code}f(1)\nf(2)\nf(3)")
+    told = "".join(warnings.formatwarning(one.message, one.category, one.filename, one.lineno) for one in found)
+    assert told.splitlines() == [
+        "<cell 7>:2: UserWarning: 1 up", "  def f(level): warnings.warn(f'{level} up', stacklevel=level)",
+        "<cell 7>:4: UserWarning: 2 up", "  f(2)",
+        "sys:1: UserWarning: 3 up",
+    ]  # fmt: skip
+
+
 def test_output_before_a_failure_is_kept(run: Run) -> None:
     envelope = run("print('before')\n1/0")
     assert envelope["data"] == {"text/plain": "before"}
@@ -188,6 +312,63 @@ def test_printing_after_the_statement_goes_to_the_log(run: Run, log: io.StringIO
     assert sys.modules["__main__"].__dict__["done"].wait(5)
     assert log.getvalue() == "late\n"
     assert run("1")["data"] == {"text/plain": "1"}
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("sys.stdout.reconfigure(encoding='utf-8', line_buffering=True)\nprint('ö')", "ö"),
+        ("sys.stderr.reconfigure(errors='replace', newline='\\r\\n')\nprint('ö', 'ü', sep='\\n', file=sys.stderr)",
+         "ö\r\nü"),
+        ("sys.stdout.reconfigure(encoding='ascii', errors='replace')\nprint('ö')", "?"),
+        ("sys.stdout.reconfigure(encoding='latin-1')\n_ = sys.stdout.buffer.write(b'\\xf6')\nsys.stdout.encoding",
+         "ö'latin-1'"),
+        ("for byte in 'ö€\U0001f600'.encode(): _ = sys.stdout.buffer.write(bytes([byte]))", "ö€\U0001f600"),
+        ("_ = sys.stdout.buffer.write(b'half \\xc3')", "half \\xc3"),
+        ("_ = sys.stdout.buffer.write(memoryview(b'view'))\nsys.stdout.buffer.writelines([b'1', b'2'])", "view12"),
+        ("sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nprint('wrapped ö')", "wrapped ö"),
+        ("sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding='utf-8')\nprint('detached')", "detached"),
+        ("sys.stdout = codecs.getwriter('utf-8')(sys.stdout.buffer)\nprint('written')", "written"),
+        ("sys.stdout.writelines(['a', 'b'])\nprint('c', flush=True)", "abc"),
+        ("with sys.stdout as out: print('in', file=out)\nprint(out.closed)", "in\nFalse"),
+        ("with contextlib.redirect_stdout(sys.stderr): print('err')\nprint('out')", "out\nerr"),
+        ("out = sys.stdout\nout.isatty(), out.readable(), out.writable(), out.seekable(), out.line_buffering",
+         "(False, False, True, False, False)"),
+        ("out = sys.stdout\nout.encoding, out.errors, out.name, out.mode, out.buffer.name, out.newlines",
+         "('utf-8', 'backslashreplace', '<stdout>', 'w', '<stdout>', None)"),
+        ("isinstance(sys.stderr, io.TextIOWrapper), hasattr(sys.stderr.buffer, 'readinto')", "(True, True)"),
+        ("del sys.stdout, sys.stderr", ""),
+        ("class Stuck:\n  def flush(self): raise SystemExit\nsys.stdout = Stuck()", ""),
+    ],
+)  # fmt: skip
+def test_a_stream_is_what_it_is_in_a_script(run: Run, code: str, text: str) -> None:
+    run("import codecs, contextlib, io, sys")
+    assert run(code) == {"status": "ok", "execution_count": 7, "data": {"text/plain": text}}
+    run("for stream in (sys.stdout, sys.stderr): stream.reconfigure(encoding='utf-8', newline='\\n')")
+    assert run("print('on', file=sys.stderr)\nprint('and')")["data"] == {"text/plain": "and\non"}
+
+
+@pytest.mark.parametrize(
+    ("code", "ename"),
+    [
+        ("sys.stdout.read()", "UnsupportedOperation"),
+        ("sys.stdout.seek(0)", "UnsupportedOperation"),
+        ("sys.stdout.truncate(0)", "UnsupportedOperation"),
+        ("sys.stdout.write(b'bytes')", "TypeError"),
+        ("sys.stdout.buffer.write('text')", "TypeError"),
+        ("sys.stdout.buffer.write(5)", "TypeError"),
+        ("sys.stdout.reconfigure(encoding='nothing')", "LookupError"),
+        ("sys.stdout.reconfigure(colour='red')", "TypeError"),
+        ("sys.stdout.reconfigure(encoding='ascii')\nprint('ö')", "UnicodeEncodeError"),
+    ],
+)
+def test_a_stream_refuses_what_it_refuses_in_a_script(run: Run, code: str, ename: str) -> None:
+    assert run(f"import sys\n{code}")["ename"] == ename
+
+
+def test_what_a_wrapper_holds_back_is_in_the_answer_of_a_failure(run: Run) -> None:
+    code = "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\nprint('held')\n1/0"
+    assert run(code)["data"] == {"text/plain": "held"}
 
 
 def test_a_logger_keeps_working_in_later_statements(run: Run) -> None:
@@ -223,6 +404,8 @@ def test_last_value_is_underscore(run: Run) -> None:
         ),
         ("x = [1]\n%json x  ", {"application/json": [1]}),
         ("x = 1\n%json [x, x + 1]", {"application/json": [1, 2]}),
+        ('q = """\n%late%\n"""\nfound = [q]\n%json found', {"application/json": ["\n%late%\n"]}),
+        ("x = (10\n% 4)\n%json x\ny = [10\n% 3]\n%json y", {"application/json": [1]}),
     ],
 )
 def test_magics(run: Run, code: str, data: dict[str, Any]) -> None:
@@ -246,8 +429,17 @@ def test_magics_do_not_end_the_interpreter(run: Run, magic: str) -> None:
 
 
 def test_line_numbers_survive_magics(run: Run) -> None:
-    code = "x = 1\n%json x\ndef f():\n  1/0\nf()"
-    assert '  File "<stdin>", line 4, in f\n' in run(code)["traceback"]
+    lines = without_carets(run("x = 1\n%json x\ndef f():\n  1/0\nf()"))["traceback"]
+    assert lines[1:3] == [frame(5, "f()"), frame(4, "1/0", "f")]
+
+
+@pytest.mark.parametrize("magic", ["json", "table", "matplot"])
+def test_a_failing_magic_is_told_by_its_line(run: Run, magic: str) -> None:
+    envelope = without_carets(run(f"x = 1\n%{magic} x + nothing"))
+    assert envelope["traceback"] == [
+        HEADER, frame(2, f"%{magic} x + nothing"), "NameError: name 'nothing' is not defined\n"
+    ]  # fmt: skip
+    assert run(f"1\n%{magic}  x[")["traceback"][:2] == ['  File "<cell 7>", line 2\n', "    x[\n"]
 
 
 def test_matplot_sends_the_figure_once(run: Run) -> None:

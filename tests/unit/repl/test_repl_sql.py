@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sessions.repl.columns import arriving
+from sessions.repl.columns import arriving, stored
 from sessions.repl.exact import ExactNumber, exact_json
 from sessions.repl.rows import converter
 from sessions.repl.sql import SqlInterpreter, java_frames
@@ -66,7 +66,6 @@ class Variant(str):
             {"a": "2020-01-02", "b": 1},
         ),
         ({"type": "struct", "fields": [{"name": "a", "type": "integer"}] * 2}, (1, 2), [1, 2]),
-        ({"type": "udt", "class": "x"}, (1,), "(1,)"),
     ],
 )
 def test_values(kind: Any, value: Any, written: Any) -> None:
@@ -92,11 +91,33 @@ NUMBER = {"name": "n", "type": "integer"}
         ({"type": "map", "keyType": "date", "valueType": "timestamp"}, "map<string, bigint>"),
         ({"type": "map", "keyType": {"type": "struct", "fields": [NUMBER]}, "valueType": "byte"}, "map<string, byte>"),
         ({"type": "struct", "fields": [DAY, NUMBER]}, "struct<f0: string, f1: integer>"),
-        ({"type": "udt", "class": "x"}, "string"),
     ],
 )
 def test_what_python_cannot_hold_arrives_as_something_else(kind: Any, arrives: str) -> None:
     assert arriving(kind) == arrives
+
+
+VECTOR = {
+    "type": "udt",
+    "class": "example.VectorUDT",
+    "sqlType": {"type": "struct", "fields": [{"name": "values", "type": {"type": "array", "elementType": "double"}}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "written"),
+    [
+        (VECTOR, ([0.5, float("nan")],), {"values": [0.5, None]}),
+        (VECTOR, None, None),
+        ({"type": "array", "elementType": VECTOR}, [([1.0],), None], [{"values": [1.0]}, None]),
+        ({"type": "map", "keyType": "string", "valueType": VECTOR}, {"k": ([],)}, {"k": {"values": []}}),
+        ({"type": "struct", "fields": [{"name": "v", "type": VECTOR}]}, (([2.0],),), {"v": {"values": [2.0]}}),
+        ({"type": "udt", "sqlType": VECTOR}, ([3.0],), {"values": [3.0]}),
+    ],
+)
+def test_user_defined_values_are_written_as_spark_stores_them(kind: Any, value: Any, written: Any) -> None:
+    assert converter(kind)(value) == written
+    assert "udt" not in json.dumps(stored(kind))
 
 
 def test_decimal_with_more_digits_than_a_float() -> None:

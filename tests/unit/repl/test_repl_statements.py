@@ -15,7 +15,6 @@ import pytest
 from sessions.repl.interpreter import Interpreter
 from sessions.repl.interrupts import Interrupts, interruptible
 from sessions.repl.output import Envelope, ok
-from sessions.repl.progress import Progress
 from sessions.repl.statements import Request, Result, Statements
 
 
@@ -38,6 +37,12 @@ class Spark:
 
     def progress(self, statement: int) -> float:
         return 0.5
+
+
+class Restarts:
+    """A Spark that nobody starts anew."""
+
+    def look(self, kind: str) -> None: ...
 
 
 class Functions(Interpreter):
@@ -68,7 +73,7 @@ def spark() -> Spark:
 @pytest.fixture
 def statements(interpreter: Functions, spark: Spark) -> Iterator[Statements]:
     before = signal.getsignal(signal.SIGINT)
-    yield Statements({"pyspark": interpreter}, Interrupts(), spark)  # type: ignore[arg-type]
+    yield Statements({"pyspark": interpreter}, Interrupts(), spark, Restarts())  # type: ignore[arg-type]
     signal.signal(signal.SIGINT, before)
 
 
@@ -203,23 +208,3 @@ def test_foreign_sigint_is_ignored(statements: Statements, interpreter: Function
     interpreter.does["hit"] = hit
     result = finish(statements, statements.submit(Request("hit", statement=0)))
     assert result.output["data"] == {"text/plain": "unharmed"}
-
-
-class Tracker:
-    """A status tracker with one finished and one running job."""
-
-    def getJobIdsForGroup(self, group: str) -> list[int]:
-        return [1, 2, 3]
-
-    def getJobInfo(self, job: int) -> Any:
-        info = type("Info", (), {"status": "SUCCEEDED" if job == 1 else "RUNNING", "stageIds": [job]})
-        return info if job < 3 else None
-
-    def getStageInfo(self, stage: int) -> Any:
-        return type("Stage", (), {"numTasks": 4, "numCompletedTasks": 2})
-
-
-def test_share_of_finished_tasks() -> None:
-    progress = Progress("g")
-    assert progress.share(Tracker()) == 6 / 8
-    assert progress.share(Tracker()) == 6 / 8

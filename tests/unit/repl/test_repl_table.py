@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import sys
 from collections import OrderedDict, namedtuple
 from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +28,23 @@ class Row(tuple):  # type: ignore[type-arg]
         return {"a": self[0], "b": self[1]}
 
 
+class Point:
+    """A value of a user-defined type of Spark's, stored as a struct."""
+
+    __UDT__ = SimpleNamespace(
+        serialize=lambda point: (point.x, [point.y]), sqlType=lambda: SimpleNamespace(names=["x", "ys"])
+    )
+
+    def __init__(self, x: int, y: int) -> None:
+        self.x, self.y = x, y
+
+
+class Bag(Point):
+    """One that is stored as a list."""
+
+    __UDT__ = SimpleNamespace(serialize=lambda bag: [bag.x, bag.y], sqlType=lambda: "array<int>")
+
+
 @pytest.mark.parametrize(
     ("value", "headers", "data"),
     [
@@ -40,6 +60,8 @@ class Row(tuple):  # type: ignore[type-arg]
         ([Decimal("1.50")], [("0", "DECIMAL_TYPE")], [["1.50"]]),
         ([[[1, 2]]], [("0", "ARRAY_TYPE")], [[[1, 2]]]),
         ([{"m": {"k": 1}}], [("m", "MAP_TYPE")], [[{"k": 1}]]),
+        ([Point(1, 2)], [("0", "MAP_TYPE")], [[{"x": 1, "ys": [2]}]]),
+        ([[[Bag(1, 2)]]], [("0", "ARRAY_TYPE")], [[[[1, 2]]]]),
         ([object], [("0", "STRING_TYPE")], [["<class 'object'>"]]),
         ([Row((1, "x"))], [("a", "INT_TYPE"), ("b", "STRING_TYPE")], [[1, "x"]]),
         (Row((1, "x")), [("a", "INT_TYPE"), ("b", "STRING_TYPE")], [[1, "x"]]),
@@ -57,8 +79,16 @@ def test_table(value: Any, headers: list[tuple[str, str]], data: list[Any]) -> N
     assert table(value) == {"headers": [{"name": name, "type": kind} for name, kind in headers], "data": data}
 
 
+@pytest.fixture(scope="module")
+def packages_of_sessions() -> None:
+    """What tests of their values may import, behind the packages of the checks."""
+    sys.path += map(str, Path(__file__).parents[3].glob(".venv-session/lib/python3*/site-packages"))
+
+
+@pytest.mark.usefixtures("packages_of_sessions")
 def test_pandas_frame_keeps_its_column_order() -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame({"b": [1, 2], "a": ["x", None]})
     assert [header["name"] for header in table(frame)["headers"]] == ["b", "a"]
     assert table(frame)["data"][0] == [1, "x"]
@@ -66,8 +96,10 @@ def test_pandas_frame_keeps_its_column_order() -> None:
     json.dumps(jsonable(frame), allow_nan=False)
 
 
+@pytest.mark.usefixtures("packages_of_sessions")
 def test_numpy_values() -> None:
-    numpy = pytest.importorskip("numpy")
+    import numpy
+
     assert jsonable({"a": numpy.int64(1), "b": numpy.array([1, 2]), "c": numpy.float32("nan")}) == {
         "a": 1,
         "b": [1, 2],
@@ -118,3 +150,7 @@ def test_a_float_of_json_stays_one(digits: str) -> None:
 def test_a_number_that_could_not_be_written_out_is_refused(digits: str) -> None:
     with pytest.raises(ValueError, match="more than 4000 digits: give it as text"):
         json_float(digits)
+
+
+def test_json_of_user_defined_values() -> None:
+    assert jsonable({"a": [Point(1, 2), Bag(3, 4)]}) == {"a": [{"x": 1, "ys": [2]}, [3, 4]]}

@@ -10,6 +10,7 @@ import pytest
 from gateway.core.errors import Misconfigured
 from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind
 from sessions.permanent import DeclaredPass, declared
@@ -23,7 +24,7 @@ def declare(session_store: SessionStore, driver_store: DriverStore, settings: Se
 
     def start(**tables: Any) -> DeclaredPass:
         changed = dataclasses.replace(settings, permanent_sessions=tables)
-        service = SessionService(session_store, driver_store, changed, clock)
+        service = SessionService(session_store, driver_store, changed, clock, Waiting(16))
         made = DeclaredPass(session_store, service, changed)
         made()
         return made
@@ -56,6 +57,17 @@ def test_one_that_was_deleted_stays_away_until_it_was_not_declared_for_a_start(
     declare()
     declare(daily={})
     assert ids(session_store) == ["daily"]
+
+
+def test_one_that_was_deleted_and_opened_anew_otherwise_does_not_come_back_as_declared(
+    declare, session_store: SessionStore, add_session, clock
+) -> None:
+    declare(daily={})
+    session_store.remove(0, "deleted by its user", clock())
+    again = add_session(uuid="daily")
+    session_store.remove(again.id, "its time is over", clock())
+    declare(daily={})()
+    assert ids(session_store) == []
 
 
 def test_one_that_is_not_as_declared_is_told_once_and_stays_as_it_is(
@@ -101,3 +113,12 @@ def test_what_does_not_fit_is_told_with_the_fix(table: dict[str, Any], said: str
 def test_an_id_must_fit_into_a_path(settings: Settings) -> None:
     with pytest.raises(Misconfigured, match="without a slash"):
         declared(dataclasses.replace(settings, permanent_sessions={"a/b": {}}))
+
+
+def test_one_that_another_gateway_opens_at_the_same_time_is_no_error(
+    declare, session_store: SessionStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(daily={})
+    monkeypatch.setattr(session_store, "number_of", lambda *_: None)
+    declare(daily={})
+    assert len(ids(session_store)) == 1 and caplog.messages == []

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,17 @@ from pathlib import Path
 import pytest
 
 from gateway.core import logs, processes
-from gateway.core.errors import Misconfigured
+from gateway.core.errors import Misconfigured, Unavailable
 from gateway.core.identity import ANONYMOUS
-from gateway.core.processes import Process
+from gateway.core.places.local import LocalPlace
+from gateway.core.places.place import Place
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database
 from gateway.stores import Stores
 from sessions.drivers.models import Driver
 from sessions.drivers.reconcile import DriverPass
 from sessions.models import Session
-from sessions.reconcile import SessionPass, reason_of_expiry
+from sessions.reconcile import SessionPass, reason_of_expiry, reason_of_idle_expiry
 from sessions.statements.states import StatementState
 from sessions.states import SessionState
 from sessions.store import Lifetime, SessionStore
@@ -49,19 +50,21 @@ DIES_WHEN_READY = SAY_READY + "exit 9"
 class FakeLauncher:
     """Starts a shell script in the place of Spark. `fault` is raised instead, if there is one."""
 
+    place: Place
+
     def __init__(self) -> None:
         self.script = HEALTHY
         self.fault: Exception | None = None
         self.launched: list[str] = []
 
-    def launch(self, driver: Driver) -> Process:
+    def launch(self, driver: Driver) -> None:
         if self.fault is not None:
             raise self.fault
-        if (started := processes.find(driver.folder)) is not None:
-            return started
+        if self.place.find(driver.folder):
+            return
         self.launched.append(driver.id)
         driver.folder.mkdir(parents=True, exist_ok=True)
-        return processes.start(driver.folder, ["/bin/sh", "-c", self.script], dict(os.environ))
+        self.place.start(driver.folder, ["/bin/sh", "-c", self.script], dict(os.environ))
 
 
 class Supervisor:
@@ -69,7 +72,7 @@ class Supervisor:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, db: Database, settings: Settings, clock) -> None:
         self.launcher, self.clock, self.settings = FakeLauncher(), clock, settings
-        store = Stores(db)
+        store = Stores(db, "here")
         self.drivers, self.sessions, self.statements = store.drivers, store.sessions, store.statements
         self._loop = loop
         self.again()
@@ -77,9 +80,11 @@ class Supervisor:
     def again(self) -> None:
         """A new supervisor takes over; the old one is no more."""
         self.wakes = 0
-        self.watcher = processes.Watcher(self._wake)
-        self.driver_pass = DriverPass(self.drivers, self.launcher, self.settings, self.clock, self.watcher)  # type: ignore[arg-type]
+        self.place = LocalPlace("here", self.settings.data_dir / "removed", self._wake)
+        self.launcher.place = self.place
+        self.driver_pass = DriverPass(self.drivers, self.launcher, self.settings, self.clock, self.place)  # type: ignore[arg-type]
         self.session_pass = SessionPass(self.sessions, self.settings, self.clock)
+        self.run(self.place.begin)
         self.run(self.driver_pass.adopt)
 
     def _wake(self) -> None:
@@ -92,10 +97,9 @@ class Supervisor:
 
         return self._loop.run_until_complete(inside())
 
-    def step(self) -> bool:
-        soon = bool(self.run(self.driver_pass))
+    def step(self) -> None:
+        self.run(self.driver_pass)
         self.session_pass()
-        return soon
 
     def until(self, condition: Callable[[], object], advance: float = 0) -> None:
         """Pass after pass until the condition holds; at most ten seconds."""
@@ -116,10 +120,8 @@ class Supervisor:
 
 
 @pytest.fixture
-def supervisor(db: Database, settings: Settings, clock) -> Iterator[Supervisor]:
-    loop = asyncio.new_event_loop()
-    yield Supervisor(loop, db, settings, clock)
-    loop.close()
+def supervisor(loop: asyncio.AbstractEventLoop, db: Database, settings: Settings, clock) -> Supervisor:
+    return Supervisor(loop, db, settings, clock)
 
 
 @pytest.fixture
@@ -127,6 +129,10 @@ def running(supervisor: Supervisor, add_session) -> Session:
     session: Session = add_session()
     supervisor.until(lambda: supervisor.state(session) == "idle")
     return session
+
+
+def kill(folder: Path) -> None:
+    processes.signal_all({folder: signal.SIGKILL})
 
 
 def lines(session: Session) -> list[str]:
@@ -143,7 +149,9 @@ def notes(session: Session) -> list[str]:
 def test_a_healthy_driver_makes_its_session_idle(supervisor: Supervisor, running: Session) -> None:
     found = supervisor.sessions.find(ANONYMOUS, running.id)
     assert found is not None and (found.app_id, found.ui_url) == ("local-1", "http://h:4040")
-    assert supervisor.step() is False, "a ready driver asks for nothing"
+    supervisor.wakes = 0
+    supervisor.step()
+    assert supervisor.wakes == 0, "a ready driver asks for nothing"
 
 
 def test_drivers_start_in_order_and_only_some_at_a_time(supervisor: Supervisor, add_session) -> None:
@@ -152,7 +160,8 @@ def test_drivers_start_in_order_and_only_some_at_a_time(supervisor: Supervisor, 
     for _ in range(5):
         sessions.append(add_session())
         supervisor.clock.advance(milliseconds=1)
-    supervisor.step(), supervisor.step()
+    for _ in range(2):
+        supervisor.step()
     assert supervisor.launcher.launched == [session.driver for session in sessions[:2]]
     supervisor.sessions.remove(0, "", supervisor.clock())
     supervisor.until(lambda: len(supervisor.launcher.launched) == 3)
@@ -226,7 +235,7 @@ def test_what_waits_for_its_turn_is_not_slow_to_start(supervisor: Supervisor, ad
 def test_statements_of_a_driver_that_died_say_so(supervisor: Supervisor, running: Session) -> None:
     supervisor.statements.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
     supervisor.statements.claim(supervisor.clock())
-    processes.signal_all(running.folder, signal.SIGKILL)
+    kill(running.folder)
     supervisor.until(lambda: supervisor.state(running) == "dead")
     statement = supervisor.statements.find(running.id, 0)
     assert statement is not None and statement.state is StatementState.AVAILABLE
@@ -238,17 +247,15 @@ def test_statements_of_a_driver_that_died_say_so(supervisor: Supervisor, running
 
 def test_a_deleted_session_leaves_no_process_and_no_folder(supervisor: Supervisor, running: Session) -> None:
     supervisor.sessions.remove(running.id, "", supervisor.clock())
-    assert supervisor.step() is True, "somebody waits for the end"
     supervisor.until(lambda: supervisor.driver_state(running) == "forgotten")
     assert processes.family(running.folder) == []
     assert not running.folder.exists()
-    assert supervisor.step() is False
 
 
 def test_a_stopped_session_keeps_its_log_alone(supervisor: Supervisor, running: Session) -> None:
     supervisor.sessions.end(running.id, "stopped by its user", supervisor.clock())
     supervisor.until(lambda: supervisor.driver_state(running) == "gone")
-    assert [file.name for file in running.folder.iterdir()] == ["log"]
+    supervisor.until(lambda: [file.name for file in running.folder.iterdir()] == ["log"])
 
 
 def test_a_session_that_was_asked_to_end_blames_nobody(supervisor: Supervisor, running: Session) -> None:
@@ -296,7 +303,7 @@ def test_children_of_a_driver_that_died_end_too(supervisor: Supervisor, add_sess
     supervisor.until(lambda: supervisor.state(session) == "idle" and len(processes.family(session.folder)) == 4)
     os.kill(processes.find(session.folder).pid, signal.SIGKILL)  # type: ignore[union-attr]
     supervisor.until(lambda: supervisor.state(session) == "dead")
-    supervisor.until(lambda: processes.family(session.folder) == [])
+    assert processes.family(session.folder) == []
 
 
 def test_a_session_deleted_before_its_turn_never_starts(supervisor: Supervisor, add_session) -> None:
@@ -322,12 +329,12 @@ def test_a_restarted_supervisor_goes_on_with_a_ready_driver(supervisor: Supervis
     supervisor.again()
     supervisor.step()
     assert supervisor.state(running) == "idle" and supervisor.launcher.launched == [running.driver]
-    processes.signal_all(running.folder, signal.SIGKILL)
+    kill(running.folder)
     supervisor.until(lambda: supervisor.state(running) == "dead")
 
 
 def test_a_driver_that_died_while_nobody_watched_is_noticed(supervisor: Supervisor, running: Session) -> None:
-    processes.signal_all(running.folder, signal.SIGKILL)
+    kill(running.folder)
     supervisor.again()
     supervisor.until(lambda: supervisor.state(running) == "dead")
     assert len(notes(running)) == 1
@@ -343,7 +350,7 @@ def test_a_driver_whose_folder_is_gone_is_noticed(supervisor: Supervisor, runnin
 def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_session) -> None:
     """The supervisor was killed between the two."""
     session = add_session()
-    assert supervisor.drivers.launch(session.driver, supervisor.clock())
+    assert supervisor.drivers.launch(session.driver, session.folder, supervisor.clock())
     supervisor.again()
     supervisor.until(lambda: supervisor.state(session) == "idle")
     assert supervisor.launcher.launched == [session.driver]
@@ -373,7 +380,7 @@ def test_a_row_whose_process_was_never_started_and_is_not_wanted_is_not_started(
     supervisor: Supervisor, add_session
 ) -> None:
     session = add_session()
-    supervisor.drivers.launch(session.driver, supervisor.clock())
+    supervisor.drivers.launch(session.driver, session.folder, supervisor.clock())
     supervisor.sessions.remove(session.id, "", supervisor.clock())
     supervisor.again()
     supervisor.until(lambda: supervisor.driver_state(session) == "forgotten")
@@ -401,7 +408,8 @@ def expires(lifetime: Lifetime, settings: Settings, after: float, activity: floa
     session = dataclasses.replace(lifetime.session, **changes)  # type: ignore[arg-type]
     begun = session.created
     moved = Lifetime(session, begun + timedelta(seconds=activity))
-    return reason_of_expiry(moved, settings, begun + timedelta(seconds=after)) is not None
+    now = begun + timedelta(seconds=after)
+    return (reason_of_expiry(moved, settings, now) or reason_of_idle_expiry(moved, settings, now)) is not None
 
 
 def test_a_quiet_session_expires_after_the_settings_time(lifetime: Lifetime, settings: Settings) -> None:
@@ -430,8 +438,8 @@ def test_a_session_that_works_or_starts_is_never_idle(
 def test_a_session_with_unfinished_jobs_is_never_idle(lifetime: Lifetime, settings: Settings) -> None:
     begun = lifetime.session.created
     works = dataclasses.replace(lifetime, has_jobs=True)
-    assert reason_of_expiry(works, settings, begun + timedelta(days=9)) is None
-    assert reason_of_expiry(lifetime, settings, begun + timedelta(days=9)) is not None
+    assert reason_of_idle_expiry(works, settings, begun + timedelta(days=9)) is None
+    assert reason_of_idle_expiry(lifetime, settings, begun + timedelta(days=9)) is not None
 
 
 def test_a_folder_that_no_driver_knows_is_cleared(supervisor: Supervisor, idle_session: Session) -> None:
@@ -506,7 +514,7 @@ def kill_driver(supervisor: Supervisor, session: Session) -> Session:
     """Kill what runs for the session; the session with its new driver, which has not been launched."""
     found = supervisor.sessions.find(ANONYMOUS, session.id)
     assert found is not None
-    processes.signal_all(found.folder, signal.SIGKILL)
+    kill(found.folder)
     supervisor.until(lambda: moved_on(supervisor, found))
     again = supervisor.sessions.find(ANONYMOUS, session.id)
     assert again is not None and again.state is SessionState.STARTING
@@ -588,7 +596,7 @@ def test_a_new_driver_s_log_begins_with_what_the_lost_one_said(supervisor: Super
 
 
 def test_a_driver_lost_while_nobody_watched_is_replaced_once(supervisor: Supervisor, permanent: Session) -> None:
-    processes.signal_all(permanent.folder, signal.SIGKILL)
+    kill(permanent.folder)
     supervisor.again()
     supervisor.again()
     supervisor.until(lambda: supervisor.state(permanent) == "idle" and moved_on(supervisor, permanent))
@@ -604,3 +612,19 @@ def test_a_permanent_session_never_expires_and_stays_ended_when_it_was_stopped(
     supervisor.sessions.end(permanent.id, "stopped by its user", supervisor.clock())
     supervisor.until(lambda: supervisor.driver_state(permanent) == "gone")
     assert supervisor.state(permanent) == "dead"
+
+
+def test_the_end_of_a_driver_that_the_store_could_not_take_is_told_again(
+    supervisor: Supervisor, running: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = supervisor.drivers.gone
+
+    def once(*told: object) -> bool:
+        monkeypatch.setattr(supervisor.drivers, "gone", gone)
+        raise Unavailable("the store is away")
+
+    monkeypatch.setattr(supervisor.drivers, "gone", once)
+    kill(running.folder)
+    with pytest.raises(Unavailable):
+        supervisor.until(lambda: supervisor.state(running) == "dead")
+    supervisor.until(lambda: supervisor.state(running) == "dead")

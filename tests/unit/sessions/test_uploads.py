@@ -7,17 +7,22 @@ import io
 import shutil
 import stat
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from gateway.core.errors import InvalidRequest, LimitReached, SessionEnded, TooLarge
+from gateway.core.places.place import Place
 from gateway.core.settings import Settings
 from sessions.jobs import uploads
+from sessions.jobs.reconcile import UploadPass
+from sessions.models import Session
+from sessions.store import SessionStore
 
 
 @pytest.fixture
 def folder(settings: Settings) -> Path:
-    return settings.data_dir / "drivers" / "one"
+    return uploads.folder_of(settings, 7)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +44,7 @@ def test_a_file_is_kept_privately(folder: Path, settings: Settings) -> None:
     assert path.read_bytes() == b"some bytes" and path.name == "a.txt"
     assert path.is_relative_to(folder)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert all(stat.S_IMODE(one.stat().st_mode) == 0o700 for one in (folder, path.parent.parent, path.parent))
+    assert all(stat.S_IMODE(one.stat().st_mode) == 0o700 for one in (folder, path.parent))
 
 
 @pytest.mark.parametrize("name", ["a.txt", "part"])
@@ -51,7 +56,7 @@ def test_the_same_file_again_is_the_one_that_is_there(name: str, folder: Path, s
     assert again.path == first.path != other.path
     assert [kept.is_new for kept in (first, other, again)] == [True, True, False]
     assert first.path.read_bytes() == b"text"
-    assert len(list((folder / "uploads").iterdir())) == 2
+    assert len(list((folder).iterdir())) == 2
 
 
 def test_too_large_a_file_leaves_nothing(folder: Path, settings: Settings) -> None:
@@ -59,7 +64,7 @@ def test_too_large_a_file_leaves_nothing(folder: Path, settings: Settings) -> No
     assert uploads.keep(io.BytesIO(b"x" * 2000), "a.txt", folder, small)
     with pytest.raises(TooLarge, match="larger than 2000 bytes"):
         uploads.keep(io.BytesIO(b"x" * 2001), "b.txt", folder, small)
-    assert [file.name for file in folder.glob("uploads/*/*")] == ["a.txt"]
+    assert [file.name for file in folder.glob("*/*")] == ["a.txt"]
 
 
 def test_too_many_files_are_refused(folder: Path, settings: Settings) -> None:
@@ -67,7 +72,7 @@ def test_too_many_files_are_refused(folder: Path, settings: Settings) -> None:
     uploads.keep(io.BytesIO(b"x" * 2000), "a.txt", folder, small)
     with pytest.raises(LimitReached, match="4000 bytes and may have 3000"):
         uploads.keep(io.BytesIO(b"y" * 2000), "b.txt", folder, small)
-    assert len(list(folder.glob("uploads/*"))) == 1
+    assert len(list(folder.glob("*"))) == 1
 
 
 def test_a_session_that_is_deleted_meanwhile_has_ended(folder: Path, settings: Settings) -> None:
@@ -80,3 +85,23 @@ def test_a_session_that_is_deleted_meanwhile_has_ended(folder: Path, settings: S
     with pytest.raises(SessionEnded):
         uploads.keep(Slow(), "a.txt", folder, settings)
     assert not folder.exists()
+
+
+class RemovingPlace:
+    """Removes at once, as far as it is asked to."""
+
+    def remove(self, path: Path) -> None:
+        shutil.rmtree(path)
+
+
+def test_what_was_sent_goes_with_its_session_and_no_sooner(
+    settings: Settings, session_store: SessionStore, idle_session: Session, add_session, clock
+) -> None:
+    ended, forgotten = add_session(), add_session()
+    for session in (idle_session, ended, forgotten):
+        uploads.keep(io.BytesIO(b"text"), "a.txt", uploads.folder_of(settings, session.id), settings)
+    session_store.end(ended.id, "why", clock())
+    session_store.remove(forgotten.id, "why", clock())
+    UploadPass(session_store, settings, cast(Place, RemovingPlace()))()
+    left = (settings.data_dir / uploads.FOLDER).iterdir()
+    assert [folder.name for folder in left] == [str(idle_session.id)]
