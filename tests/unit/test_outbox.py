@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from batches import store as batch_store
 from batches.states import BATCH_MOVES, BatchState
+from gateway import stores
 from gateway.core import events
 from gateway.core.events import Event
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.store.database import Database
+from gateway.core.store.postgres import PostgresDatabase
 from gateway.core.store.sqlite import SqliteDatabase
 from gateway.stores import Stores
 from sessions.drivers.states import DRIVER_MOVES
 from sessions.jobs.states import ADDITION_MOVES, JOB_MOVES
 from sessions.statements.states import STATEMENT_MOVES
 from sessions.states import SESSION_MOVES, SessionState
+from tests.postgres_server import PostgresServer
 from tests.unit.conftest import FixedClock
 from tests.unit.walk import EVERYBODY, Walk
 
-STEPS = 1500
+STEPS = 500
+MOST_STEPS = 5000  # until each move has been made
 MOVES: dict[str, Any] = {
     "session": SESSION_MOVES, "statement": STATEMENT_MOVES, "driver": DRIVER_MOVES, "job": JOB_MOVES,
     "addition": ADDITION_MOVES, "batch": BATCH_MOVES,
@@ -67,23 +70,27 @@ class TakenBack(Exception):
     pass
 
 
-@pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Database:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def walked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A store in which much has happened."""
-    path = tmp_path_factory.mktemp("walked") / "gateway.db"
-    shutil.copy(empty_store, path)
-    db = SqliteDatabase(path)
+    db: Database = SqliteDatabase(tmp_path_factory.mktemp("walked") / "gateway.db")
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        db = PostgresDatabase(server.url(server.create()))
+    db.migrate(stores.MIGRATIONS)
     walk = Walk(db, FixedClock())
-    for _ in range(STEPS // 3):
+    for _ in range(STEPS):
         walk.step()()
-    return db
+    yield db
+    db.close()
 
 
+@pytest.mark.both_stores
 def test_each_move_of_each_table_has_its_event_in_its_transaction(db: Database, clock) -> None:
     """And nothing else has one; when the transaction is taken back there is none."""
-    walk = Walk(db, clock)
+    walk = Walk(db, clock, seed=3)
     seen: dict[str, Any] = {kind: {state: set() for state in moves} for kind, moves in MOVES.items()}
-    for _ in range(STEPS):
+    for _ in range(MOST_STEPS):
         step, before, cursor = walk.step(), records(db), events.newest(db)
         with pytest.raises(TakenBack), db.transaction():
             step()
@@ -95,14 +102,17 @@ def test_each_move_of_each_table_has_its_event_in_its_transaction(db: Database, 
         for (kind, number), row in after.items():
             if (old := before.get((kind, number))) and old["state"] != row["state"]:
                 seen[kind][type(next(iter(MOVES[kind])))(old["state"])].add(row["state"])
+        if seen == MOVES:
+            break
     assert seen == MOVES
 
 
+@pytest.mark.both_stores
 def test_the_numbers_by_state_are_those_of_the_rows(db: Database, clock) -> None:
-    walk, stores, met = Walk(db, clock, seed=2), Stores(db, "here"), set[BatchState | SessionState]()
-    for _ in range(STEPS // 3):
+    walk, made, met = Walk(db, clock, seed=2), Stores(db, "here"), set[BatchState | SessionState]()
+    for _ in range(STEPS):
         walk.step()()
-        batches, sessions = stores.batches.counts(ANONYMOUS), stores.sessions.counts(ANONYMOUS)
+        batches, sessions = made.batches.counts(ANONYMOUS), made.sessions.counts(ANONYMOUS)
         assert batches == counted(db, "batches", "target <> 'deleted'")
         assert folded(sessions) == counted(db, "sessions", "TRUE")
         met |= {*batches, *sessions}
@@ -132,28 +142,28 @@ def is_seen(principal: Principal, row: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("who", EVERYBODY, ids=lambda who: who.user)
 def test_one_sees_what_is_ones_own_or_of_ones_projects(walked: Database, who: Principal) -> None:
-    stores = Stores(walked, "here")
+    made = Stores(walked, "here")
     sessions = [row for row in walked.rows("SELECT * FROM sessions ORDER BY id") if is_seen(who, row)]
     batches = [
         row for row in walked.rows("SELECT * FROM batches WHERE target <> 'deleted' ORDER BY id") if is_seen(who, row)
     ]
     assert sessions and 0 < len(batches) < walked.value("SELECT count(*) FROM batches")
-    assert folded(stores.sessions.counts(who)) == Counter(row["state"] for row in sessions)
-    assert stores.batches.counts(who) == Counter(row["state"] for row in batches)
+    assert folded(made.sessions.counts(who)) == Counter(row["state"] for row in sessions)
+    assert made.batches.counts(who) == Counter(row["state"] for row in batches)
     ids, numbers = [row["id"] for row in sessions], [row["id"] for row in batches]
     for start in (0, 1, 3, len(ids) - 2, len(ids), 10**18):
         for size in (0, 2, 10**18):
             page, upside_down = slice(start, start + size), {"newest_first": True}
-            assert ids_of(stores.sessions.page(who, start, size)) == (len(ids), ids[page])
-            assert ids_of(stores.sessions.page(who, start, size, **upside_down)) == (len(ids), ids[::-1][page])
-            assert ids_of(stores.batches.page(who, start, size)) == (len(numbers), numbers[page])
+            assert ids_of(made.sessions.page(who, start, size)) == (len(ids), ids[page])
+            assert ids_of(made.sessions.page(who, start, size, **upside_down)) == (len(ids), ids[::-1][page])
+            assert ids_of(made.batches.page(who, start, size)) == (len(numbers), numbers[page])
     for row in walked.rows("SELECT * FROM sessions"):
         seen = is_seen(who, row)
-        assert (stores.sessions.find(who, row["id"]) is not None) is seen
-        assert (stores.sessions.number_of(who, row["uuid"]) is not None) is seen
+        assert (made.sessions.find(who, row["id"]) is not None) is seen
+        assert (made.sessions.number_of(who, row["uuid"]) is not None) is seen
     for row in walked.rows("SELECT * FROM batches WHERE target <> 'deleted'"):
-        assert (stores.batches.find(who, row["id"]) is not None) is is_seen(who, row)
-        assert (stores.batches.number_of(who, row["uuid"]) is not None) is is_seen(who, row)
+        assert (made.batches.find(who, row["id"]) is not None) is is_seen(who, row)
+        assert (made.batches.number_of(who, row["uuid"]) is not None) is is_seen(who, row)
 
 
 def ids_of(page: tuple[int, list[Any]]) -> tuple[int, list[int]]:
