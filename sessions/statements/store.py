@@ -92,9 +92,10 @@ class StatementStore:
         """How many have not ended, by state."""
         visible, values = visible_to(principal, "sessions")
         sql = (
-            # CROSS JOIN: the unfinished ones first, and not all sessions that the principal sees
-            "SELECT statements.state AS state, count(*) AS number FROM statements CROSS JOIN sessions"
-            f" WHERE statements.state IN {_UNFINISHED} AND sessions.id = statements.session AND {visible}"
+            "SELECT statements.state AS state, count(*) AS number FROM statements"
+            # CROSS: SQLite then begins with the few statements, not with all sessions that one sees.
+            " CROSS JOIN sessions WHERE sessions.id = statements.session"
+            f" AND statements.state IN {_UNFINISHED} AND {visible}"
             " GROUP BY statements.state"
         )
         none = dict.fromkeys((state.value for state in UNFINISHED), 0)

@@ -106,13 +106,14 @@ class Tour:
 
     def _statements(self, session: int) -> None:
         store, now = self._stores.statements, self._now
+        store.counts(self._principal)
         for code in ("1", "2"):
             assert store.submit(session, code, "pyspark", now, most_unfinished=9, retained=9)
         assert store.has_waiting() and store.claim(now) and store.running()
         store.set_progress(session, 0, 0.5)
         store.finish(session, 0, "{}", now, now)
         store.cancel(session, 1, now)
-        store.find(session, 0), store.page(session, 0, 5, newest_first=True), store.counts(self._principal)
+        store.find(session, 0), store.page(session, 0, 5, newest_first=True)
 
     def _jobs(self, session: int) -> None:
         store, now = self._stores.jobs, self._now

@@ -59,7 +59,7 @@ def test_lighter_what_is_asked_reaches_spark(lighter, gateway) -> None:
     conf = conf_of(request.options, gateway.settings.on("default"), gateway.settings.data_dir, {})
     assert conf["spark.app.name"] == "App name"
     assert (conf["spark.executor.instances"], conf["spark.executor.cores"], conf["spark.executor.memory"]) == (
-        "4", "2", "2g",
+        "4", "2", "2G",
     )  # fmt: skip
     assert (conf["spark.driver.cores"], conf["spark.driver.memory"]) == ("2", "1G")
     assert conf["spark.submit.pyFiles"] == "https://something/python_package.zip"

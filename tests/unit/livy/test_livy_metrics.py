@@ -78,7 +78,7 @@ def test_prometheus_reads_the_states_of_sessions_batches_and_statements(gateway)
     gateway.submit(), gateway.submit()
     gateway.end_batch(0, "dead")
     found = scraped(gateway)
-    assert [sample(found, "spark_gateway_sessions", state=state) for state in ("starting", "idle", "dead")] == [1, 1, 0]
+    assert [sample(found, "spark_gateway_sessions", state=state) for state in ("starting", "busy", "dead")] == [1, 1, 0]
     assert [sample(found, "spark_gateway_batches", state=state) for state in ("starting", "dead")] == [1, 1]
     assert sample(found, "spark_gateway_statements", state="waiting") == 2
 
