@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,7 +12,7 @@ from uuid import UUID
 from batches.models import Batch, BatchRequest
 from batches.states import ENDED, BatchState, Target
 from batches.texts import BatchTexts, is_indexed, pattern_of
-from gateway.core import counts, events
+from gateway.core import counts, events, records
 from gateway.core.clock import to_text
 from gateway.core.counts import Counted
 from gateway.core.errors import DuplicateName, LimitReached
@@ -118,7 +116,7 @@ class BatchStore:
                         "owner": whose.owner,
                         "project": whose.project,
                         "proxy_user": request.options.proxy_user,
-                        "request": json.dumps(dataclasses.asdict(request)),
+                        "request": records.to_json(request),
                         "folder": str(folder),
                         "now": to_text(now),
                     },
