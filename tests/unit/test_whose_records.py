@@ -11,8 +11,9 @@ import pytest
 
 from batches.models import BatchRequest
 from batches.service import BatchService
-from gateway.core.errors import NotFound
-from gateway.core.identity import Principal
+from gateway.core import events
+from gateway.core.errors import InvalidRequest, NotFound
+from gateway.core.identity import ANONYMOUS, GATEWAY, Principal
 from gateway.core.settings import Settings
 from gateway.core.waiting import Waiting
 from gateway.stores import Stores
@@ -62,14 +63,17 @@ def test_the_principal_is_the_first_argument_of_every_verb(service: type, verb: 
     assert (first.name, first.annotation, first.default) == ("principal", "Principal", first.empty)
 
 
+@pytest.mark.parametrize(("owner", "asker"), [(ALICE, BOB), (GATEWAY, ANONYMOUS)], ids=["bob", "administrator"])
 @pytest.mark.parametrize(("service", "verb"), OF_ONE)
-def test_what_one_does_not_see_is_not_there(service: type, verb: str, services: Services, db) -> None:
-    session = services[SessionService].open(ALICE, SessionRequest(Kind.PYSPARK))
-    batch = services[BatchService].submit(ALICE, BatchRequest("/bin/true"))
+def test_what_one_does_not_see_is_not_there(
+    service: type, verb: str, services: Services, db, owner: Principal, asker: Principal
+) -> None:
+    session = services[SessionService].open(owner, SessionRequest(Kind.PYSPARK))
+    batch = services[BatchService].submit(owner, BatchRequest("/bin/true"))
     one = batch if service is BatchService else session
     before = db.rows("SELECT * FROM sessions"), db.rows("SELECT * FROM batches"), db.rows("SELECT * FROM events")
     with pytest.raises(NotFound):
-        ask(services[service], verb, BOB, ref=str(one.id), uuid=one.uuid)
+        ask(services[service], verb, asker, ref=str(one.id), uuid=one.uuid)
     assert before == (
         db.rows("SELECT * FROM sessions"), db.rows("SELECT * FROM batches"), db.rows("SELECT * FROM events")
     )  # fmt: skip
@@ -79,6 +83,28 @@ def ask(service: Any, verb: str, principal: Principal, **named: str) -> object:
     wanted: Callable[..., object] = getattr(service, verb)
     given = {**GIVEN, **named, "sent": io.BytesIO(b"x")}
     return wanted(principal, **{name: given[name] for name in list(inspect.signature(wanted).parameters)[1:]})
+
+
+@pytest.mark.both_stores
+def test_lists_numbers_and_events_tell_of_nothing_that_the_gateway_has_for_itself(services: Services, db) -> None:
+    sessions, batches, statements = (services[one] for one in (SessionService, BatchService, StatementService))
+    own = sessions.open(GATEWAY, SessionRequest(Kind.PYSPARK))
+    ended = sessions.open(GATEWAY, SessionRequest(Kind.PYSPARK))
+    batches.submit(GATEWAY, BatchRequest("/bin/true")), statements.submit(GATEWAY, str(own.id), "1", None)
+    services[SessionService].stop(GATEWAY, str(ended.id))
+    for who in (ANONYMOUS, ALICE):
+        assert sessions.page(who, 0, 9) == batches.page(who, 0, 9) == batches.search(who, None, "bin", 0, 9) == (0, [])
+        assert sessions.counts(who) == batches.counts(who) == {}
+        assert set(statements.counts(who).values()) == {0}
+        assert events.after(db, who, 0, 99) == []
+    assert sessions.page(GATEWAY, 0, 9)[0] == sum(sessions.counts(GATEWAY).values()) == 2
+
+
+def test_no_client_can_choose_the_id_of_what_the_gateway_has_for_itself(services: Services) -> None:
+    sessions = services[SessionService]
+    with pytest.raises(InvalidRequest, match="without a slash"):
+        sessions.open(ANONYMOUS, SessionRequest(Kind.SQL), "queries/default")
+    assert sessions.open(GATEWAY, SessionRequest(Kind.SQL), "queries/default").uuid == "queries/default"
 
 
 def test_lists_and_numbers_are_of_what_one_sees(services: Services) -> None:
