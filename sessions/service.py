@@ -39,9 +39,10 @@ class SessionService:
 
         `chosen`: the client's own choice for what is else a new UUID. Raises AlreadyExists when it is taken.
         """
-        if chosen is not None and principal != GATEWAY:  # its own ids are such that no client can choose them
-            names.check_chosen(chosen)
-        refuse(self._faults(request))
+        if principal != GATEWAY:  # whose ids no client can choose, and whom no rule for requests is meant for
+            if chosen is not None:
+                names.check_chosen(chosen)
+            refuse(self._faults(request))
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)

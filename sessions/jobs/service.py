@@ -44,13 +44,14 @@ class JobService:
         refuse([*_payload_faults(payload), *_type_faults(kind)])
         return self._queue(principal, ref, kind, payload)
 
-    def query(self, principal: Principal, ref: str, sql: str, rows: int, most_bytes: int) -> SessionJob:
+    def query(self, principal: Principal, ref: str, sql: str, rows: int, most_bytes: int, seconds: float) -> SessionJob:
         """Queue a query as a job: one SQL statement, run in a Spark session of its own. Raises as `submit` does.
 
         Its result is JSON text in base64: `schema` in Spark's form, `data` with a list for each row, no more than
-        `rows` and no more than `most_bytes` in all, and `truncated`: true if rows were left out.
+        `rows` and no more than `most_bytes` in all, and `truncated`: true if rows were left out. It fails when it runs
+        for longer than `seconds`, whoever may still wait for it.
         """
-        asked = json.dumps({"sql": sql, "rows": rows, "bytes": most_bytes})
+        asked = json.dumps({"sql": sql, "rows": rows, "bytes": most_bytes, "seconds": seconds})
         return self._queue(principal, ref, Kind.SQL, base64.b64encode(asked.encode()).decode("ascii"))
 
     def _queue(self, principal: Principal, ref: str, kind: Kind, payload: str) -> SessionJob:

@@ -16,6 +16,8 @@ from gateway.core.errors import InvalidRequest, NotFound
 from gateway.core.identity import ANONYMOUS, GATEWAY, Principal
 from gateway.core.settings import Settings
 from gateway.core.waiting import Waiting
+from gateway.platform.queries.catalog import CatalogService
+from gateway.platform.queries.service import QueryService
 from gateway.stores import Stores
 from sessions.jobs.service import JobService
 from sessions.models import Kind, SessionRequest
@@ -23,7 +25,7 @@ from sessions.service import SessionService
 from sessions.statements.service import StatementService
 from tests.unit.walk import ALICE, BOB
 
-SERVICES = [SessionService, StatementService, JobService, BatchService]
+SERVICES = [SessionService, StatementService, JobService, BatchService, QueryService, CatalogService]
 VERBS = [
     (service, name)
     for service in SERVICES
@@ -37,8 +39,8 @@ OF_ONE = [
 ]
 GIVEN: dict[str, Any] = {
     "number": 0, "start": 0, "size": 9, "newest_first": True, "output_limit": 9, "code": "1", "cursor": 1,
-    "kind": Kind.PYSPARK, "payload": "cGF5", "sql": "select 1", "rows": 9, "most_bytes": 999, "patience": 0.0,
-    "uri": "/etc/hostname", "name": "x.py",
+    "kind": Kind.PYSPARK, "payload": "cGF5", "sql": "select 1", "rows": 9, "most_bytes": 999,
+    "patience": 0.0, "seconds": 9.0, "uri": "/etc/hostname", "name": "x.py",
 }  # fmt: skip
 
 Services = dict[type, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,10 @@ class Application:
 
     def __init__(self, *answers: Answer) -> None:
         self.answering = Session(*answers)
+        self.cancelled: list[str] = []
+
+    def cancel_group(self, name: str) -> None:
+        self.cancelled.append(name)
 
     def session(self) -> Application:
         return self
@@ -28,7 +33,7 @@ class Application:
 
 
 def ask(result: Answer, rows: int = 9, most_bytes: int = 1000) -> bytes:
-    payload = json.dumps({"sql": "select", "rows": rows, "bytes": most_bytes}).encode()
+    payload = json.dumps({"sql": "select", "rows": rows, "bytes": most_bytes, "seconds": 60}).encode()
     return base64.b64decode(Queries(Application(result)).run(1, payload))  # type: ignore[arg-type]
 
 
@@ -80,3 +85,19 @@ def test_a_failure_is_sparks_message() -> None:
 def test_a_query_that_is_stopped_is_no_failure_of_its_own() -> None:
     with pytest.raises(JobStopped):
         ask(JobStopped())
+
+
+def test_a_query_that_nobody_stops_is_stopped_after_its_time() -> None:
+    """Whoever asked may have been killed."""
+    cancelled = threading.Event()
+
+    class Slow(Frame):
+        def collect(self) -> list[tuple[Any, ...]]:
+            assert cancelled.wait(10)
+            raise CapturedException
+
+    spark = Application(Slow([("a", "integer")], []))
+    spark.cancel_group = lambda name: cancelled.set() if name == "job-7" else None  # type: ignore[method-assign]
+    payload = json.dumps({"sql": "select", "rows": 1, "bytes": 999, "seconds": 0.001}).encode()
+    with pytest.raises(JobFailed, match="NOPE"):
+        Queries(spark).run(7, payload)  # type: ignore[arg-type]
