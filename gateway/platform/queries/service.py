@@ -14,6 +14,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import (
     AlreadyExists,
     GatewayError,
+    LimitReached,
     NotFound,
     QueryFailed,
     SessionEnded,
@@ -48,15 +49,20 @@ class QueryService:
 
         Raises QueryFailed, TookTooLong, Unavailable, and InvalidRequest for an unknown cluster.
         """
-        session = self._session(cluster)
-        if session is None or session.state is SessionState.STARTING:
-            return None
-        begun = self._clock()
         try:
-            job = self._jobs.query(GATEWAY, str(session.id), sql, limits.rows, limits.bytes, limits.seconds)
-            ended = self._jobs.take(GATEWAY, str(session.id), job.id, limits.seconds)
+            session = self._session(cluster)
+            if session is None or session.state is SessionState.STARTING:
+                return None
+            return self._answer(principal, str(session.id), sql, limits)
         except (SessionEnded, NotFound):
             return None  # it ended just now, and the next question starts another
+        except LimitReached as error:  # of sessions or of jobs, which whoever asks cannot mend
+            raise Unavailable(str(error)) from error
+
+    def _answer(self, principal: Principal, session: str, sql: str, limits: Limits) -> Answer:
+        begun = self._clock()
+        job = self._jobs.query(GATEWAY, session, sql, limits.rows, limits.bytes, limits.seconds)
+        ended = self._jobs.take(GATEWAY, session, job.id, limits.seconds)
         if ended.ended is None:
             waited = (self._clock() - begun).total_seconds()
             raise self._given_up(principal, ended, waited, limits)

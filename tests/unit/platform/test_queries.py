@@ -234,6 +234,20 @@ def test_who_finds_no_place_to_wait_at_is_told_at_once_and_leaves_no_query(
     assert db.value("SELECT state FROM session_jobs") == "cancelled"
 
 
+@pytest.mark.parametrize("setting", ["max_sessions", "max_jobs_waiting"])
+def test_a_limit_is_told_as_what_may_pass(setting: str, house: House, add_session: Callable[..., Session]) -> None:
+    add_session()
+    service = house.service(**{setting: 1})
+    if setting == "max_jobs_waiting":
+        assert ask(service) is None
+        house.make_ready()
+        house.act = lambda: house.stores.jobs.claim(house.clock(), 9)
+        with pytest.raises(Unavailable, match="too many ask"):
+            ask(service)
+    with pytest.raises(Unavailable, match="as many sessions as there may be|1 unfinished jobs"):
+        ask(service)
+
+
 def test_the_service_session_ends_like_any_other_when_nobody_asks(house: House, ready: QueryService) -> None:
     (lifetime,) = house.stores.sessions.live()
     house.clock.advance(hours=2)
