@@ -302,7 +302,7 @@ def _parts(principal: Principal, states: list[BatchState]) -> tuple[list[str], d
     """Conditions for what the principal sees in these states, any of which has to hold; and their values."""
     seen, values = visible_parts(principal, "batches")
     if principal.administrator and len(states) == len(BatchState):
-        return [_LISTED], values
+        return [f"{part} AND {_LISTED}" for part in seen], values
     return [f"{part} AND {_LISTED} AND state = {_quoted(state)}" for part in seen for state in states], values
 
 

@@ -18,6 +18,8 @@ from gateway.core.clock import utc_now
 from gateway.core.places.local import host_name
 from gateway.core.settings import Settings, reading
 from gateway.core.waiting import Waiting
+from gateway.platform.queries.catalog import CatalogService
+from gateway.platform.queries.service import QueryService
 from gateway.web import headers, metrics, middleware, scopes
 from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
@@ -51,11 +53,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now, waiting)
     jobs = JobService(store.jobs, sessions, settings, utc_now, waiting)
     batches = BatchService(store.batches, settings, utc_now, waiting)
+    queries = QueryService(sessions, jobs, settings, utc_now)
 
     dialects = [
         livy(sessions, statements, jobs, batches, settings),
         lighter(sessions, statements, batches, settings, permanent.declared(settings)),
-        console(sessions, statements, batches),
+        console(sessions, statements, batches, CatalogService(queries, settings.default_cluster)),
     ]
     return _assemble(settings, dialects)
 

@@ -14,7 +14,7 @@ from gateway.core import checks, clusters, durations, names, packages, pythons, 
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded, refuse
 from gateway.core.faults import Code, Fault
-from gateway.core.identity import Principal
+from gateway.core.identity import GATEWAY, Principal
 from gateway.core.settings import ClusterSettings, Settings
 from gateway.core.waiting import Waiting
 from sessions.drivers.models import Driver
@@ -39,9 +39,10 @@ class SessionService:
 
         `chosen`: the client's own choice for what is else a new UUID. Raises AlreadyExists when it is taken.
         """
-        if chosen is not None:
-            names.check_chosen(chosen)
-        refuse(self._faults(request))
+        if principal != GATEWAY:  # whose ids no client can choose, and whom no rule for requests is meant for
+            if chosen is not None:
+                names.check_chosen(chosen)
+            refuse(self._faults(request))
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)

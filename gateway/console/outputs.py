@@ -148,7 +148,7 @@ def _pieces(data: dict[str, Any]) -> Iterator[Piece]:
         if mime == PNG:
             yield Picture()
         elif mime in (JSON, TABLE):
-            yield _table(value) or shortened(_json(value))
+            yield table_of(value) or shortened(_json(value))
         elif text is None:
             yield Unshown(mime)
 
@@ -171,7 +171,7 @@ def _json(value: Any) -> str:
     return "".join(parts)
 
 
-def _table(value: Any) -> Table | None:
+def table_of(value: Any) -> Table | None:
     """A SQL result or a Livy table (contract livy §3.2, §3.4); None for JSON that is neither."""
     heads, rows = _table_parts(value)
     if heads is None or not isinstance(rows, list) or not all(isinstance(row, list) for row in rows[:MOST_ROWS]):

@@ -14,11 +14,12 @@ from batches.service import BatchService
 from gateway.console import outputs, views
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError, InvalidRequest
+from gateway.platform.queries.catalog import CatalogService
 from gateway.web.bodies import Unreadable
 from gateway.web.dialects import Dialect
 from gateway.web.headers import site
 from gateway.web.identity import principal
-from gateway.web.scopes import JOBS_READ, PUBLIC
+from gateway.web.scopes import DATASETS_READ, JOBS_READ, PUBLIC
 from sessions.models import Session
 from sessions.service import SessionService
 from sessions.statements.models import Statement
@@ -34,12 +35,14 @@ _POLICY = (
 _FAILED = "That did not work"
 
 
-def console(sessions: SessionService, statements: StatementService, batches: BatchService) -> Dialect:
+def console(
+    sessions: SessionService, statements: StatementService, batches: BatchService, catalog: CatalogService
+) -> Dialect:
     """The pages at and below `/ui`, as a dialect whose errors are pages too."""
     return Dialect(
         name="console",
         paths=("/ui",),
-        blueprints=(_blueprint(sessions, statements, batches),),
+        blueprints=(_blueprint(sessions, statements, batches, catalog),),
         answer=_answer,
         refuse=_refuse,
         error_schema={"type": "string"},
@@ -47,13 +50,16 @@ def console(sessions: SessionService, statements: StatementService, batches: Bat
     )
 
 
-def _blueprint(sessions: SessionService, statements: StatementService, batches: BatchService) -> Blueprint:
+def _blueprint(
+    sessions: SessionService, statements: StatementService, batches: BatchService, catalog: CatalogService
+) -> Blueprint:
     bp = Blueprint("console", __name__, template_folder="templates")
     bp.after_request(_finish)
     bp.add_app_template_filter(views.duration_text, "duration")
     _overview_routes(bp, sessions, batches)
     _session_routes(bp, sessions, statements)
     _batch_routes(bp, batches)
+    _table_routes(bp, catalog)
 
     @bp.get("/ui/static/<path:filename>", scope=PUBLIC)
     def static(filename: str) -> Response:
@@ -124,6 +130,21 @@ def _batch_routes(bp: Blueprint, batches: BatchService) -> None:
     def batch_log(ref: str) -> str:
         """What a batch wrote, below what it is"""
         return _log_page("batch", batches.find(principal(), ref))
+
+
+def _table_routes(bp: Blueprint, catalog: CatalogService) -> None:
+    @bp.get("/ui/tables", scope=DATASETS_READ)
+    def tables() -> str:
+        """The databases of the default cluster, and the tables of one of them"""
+        contents = catalog.contents(principal(), request.args.get("database"))
+        return _page("tables", live=contents is None, contents=contents)
+
+    @bp.get("/ui/tables/<database>/<name>", scope=DATASETS_READ)
+    def table(database: str, name: str) -> str:
+        """The first rows of a table"""
+        answer = catalog.preview(principal(), database, name)
+        shown = answer and outputs.table_of({"schema": answer.schema, "data": answer.rows})
+        return _page("table", live=answer is None, database=database, title=name, answer=answer, table=shown)
 
 
 # ---------------------------------------------------------------- parts of pages

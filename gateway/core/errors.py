@@ -8,6 +8,8 @@
     ├── NotFound 404              no such record
     ├── SessionEnded 409          the session takes no more work
     ├── TooLarge 413              the body is over the limit
+    ├── QueryFailed 422           Spark did not answer a question; says why
+    │   └── TookTooLong 504       not in the time that it may take
     ├── Unavailable 503           something outside is in the way, such as a full disk; says what
     └── Misconfigured             the program cannot start; never sent over HTTP
 
@@ -94,6 +96,16 @@ class SessionEnded(GatewayError):
 
 class TooLarge(GatewayError):
     status = 413
+
+
+class QueryFailed(GatewayError):
+    """What was asked of Spark has no answer; the message is Spark's, or says what became of the query."""
+
+    status = 422
+
+
+class TookTooLong(QueryFailed):
+    status = 504
 
 
 class Unavailable(GatewayError):

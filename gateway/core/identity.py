@@ -1,4 +1,8 @@
-"""Who asks, and whose records that lets one see. With authentication off everybody is the anonymous administrator."""
+"""Who asks, and whose records that lets one see. With authentication off everybody is the anonymous administrator.
+
+What the gateway has for itself, such as a session that answers its own questions, is in a project of its own, which
+nobody else sees: no administrator either.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 DEFAULT_PROJECT = "default"
+_GATEWAYS = "(gateway)"  # a project that nobody can be in
 
 
 @dataclass(frozen=True)
 class Principal:
     """`user` is None for the anonymous one. What it makes belongs to it and to `project`.
 
-    It sees what is its own and all of its `projects`; an administrator sees everything, and may do everything.
+    It sees what is its own and all of its `projects`; an administrator sees everybody's, and may do everything.
     """
 
     user: str | None = None
@@ -26,10 +31,11 @@ class Principal:
 
 
 ANONYMOUS = Principal(administrator=True)
+GATEWAY = Principal(project=_GATEWAYS, projects=frozenset({_GATEWAYS}))  # the gateway on its own behalf
 
 
 def visible_to(principal: Principal, table: str) -> tuple[str, dict[str, Any]]:
-    """A condition of SQL over the columns `owner` and `project` of `table`, and its values; "(TRUE)" for all rows."""
+    """A condition of SQL over the columns `owner` and `project` of `table`, and its values."""
     parts, values = visible_parts(principal, table)
     return f"({' OR '.join(parts)})", values
 
@@ -37,7 +43,7 @@ def visible_to(principal: Principal, table: str) -> tuple[str, dict[str, Any]]:
 def visible_parts(principal: Principal, table: str) -> tuple[list[str], dict[str, Any]]:
     """As `visible_to`, in parts of which any has to hold, each over one column alone: an index can serve it."""
     if principal.administrator:
-        return ["TRUE"], {}
+        return [f"{table}.project <> '{_GATEWAYS}'"], {}
     values = {f"project_{at}": name for at, name in enumerate(sorted(principal.projects))}
     of_projects = [f"{table}.project = :{name}" for name in values]
     return [f"{table}.owner = :viewer", *of_projects], {"viewer": principal.user, **values}

@@ -18,6 +18,7 @@ from gateway.web.identity import principal
 
 PUBLIC = "public"  # for everybody, also without a credential
 JOBS_READ, JOBS_EXECUTE, JOBS_TERMINATE = "jobs:read", "jobs:execute", "jobs:terminate"
+DATASETS_READ = "datasets:read"
 MONITORING_READ = "monitoring:read"
 
 

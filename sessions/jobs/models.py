@@ -10,7 +10,7 @@ from gateway.core.store.database import Row
 from sessions.jobs.states import AdditionState, JobState
 from sessions.models import Kind
 
-# the languages a job can be in today, as its jobType names them
+# the languages of which clients send jobs, as their jobType names them; one in SQL is a query of the gateway's own
 JOB_TYPES = (Kind.PYSPARK, Kind.SPARK)
 
 

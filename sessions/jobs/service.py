@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -41,6 +42,19 @@ class JobService:
     def submit(self, principal: Principal, ref: str, kind: Kind, payload: str) -> SessionJob:
         """Queue a job; `payload` is base64 text. Raises InvalidRequest, SessionEnded, LimitReached, NotFound."""
         refuse([*_payload_faults(payload), *_type_faults(kind)])
+        return self._queue(principal, ref, kind, payload)
+
+    def query(self, principal: Principal, ref: str, sql: str, rows: int, most_bytes: int, seconds: float) -> SessionJob:
+        """Queue a query as a job: one SQL statement, run in a Spark session of its own. Raises as `submit` does.
+
+        Its result is JSON text in base64: `schema` in Spark's form, `data` with a list for each row, no more than
+        `rows` and no more than `most_bytes` in all, and `truncated`: true if rows were left out. It fails when it runs
+        for longer than `seconds`, whoever may still wait for it.
+        """
+        asked = json.dumps({"sql": sql, "rows": rows, "bytes": most_bytes, "seconds": seconds})
+        return self._queue(principal, ref, Kind.SQL, base64.b64encode(asked.encode()).decode("ascii"))
+
+    def _queue(self, principal: Principal, ref: str, kind: Kind, payload: str) -> SessionJob:
         session = self._live(principal, ref)
         job = self._store.submit(
             session.id,
@@ -56,10 +70,27 @@ class JobService:
 
     def find(self, principal: Principal, ref: str, number: int) -> SessionJob:
         """One job, also of a session that has ended; counts as activity. Raises NotFound."""
-        session = self._sessions.connect(principal, ref)
+        return self._find(self._sessions.connect(principal, ref), number)
+
+    def _find(self, session: Session, number: int) -> SessionJob:
         job = self._store.find(session.id, number) if number <= names.LARGEST_ID else None
         if job is None:
             raise NotFound("job", number)
+        return job
+
+    def take(self, principal: Principal, ref: str, number: int, patience: float) -> SessionJob:
+        """One job once it has ended, and forget it; one that has not in `patience` seconds is cancelled instead.
+
+        It is also when there is no place to wait at. Raises NotFound.
+        """
+        session = self._sessions.look(principal, ref)
+        job = self._waiting.until(
+            "job", lambda: self._find(session, number), lambda seen: seen.ended is not None, patience
+        )
+        if job.ended is None:
+            self._store.cancel(session.id, number, self._clock())
+        else:
+            self._store.forget(session.id, number)
         return job
 
     def cancel(self, principal: Principal, ref: str, number: int) -> None:

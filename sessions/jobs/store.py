@@ -120,6 +120,13 @@ class JobStore:
             _record(self._db, now, belonging_of(self._db, session), "job", row)
         return JobState(row["state"])
 
+    def forget(self, session: int, number: int) -> None:
+        """Keep nothing of a job that has ended."""
+        self._db.run(
+            f"DELETE FROM session_jobs WHERE session = :session AND id = :id AND state NOT IN {_UNFINISHED}",
+            {"session": session, "id": number},
+        )
+
     def claim(self, now: datetime, most_running: int) -> int:
         """Start queued jobs of idle sessions here, by rising id, as long as a session has places; how many."""
         with self._db.transaction():

@@ -31,6 +31,7 @@ from .output import Stream
 from .preload import import_spark, warm_jvm
 from .python import PythonInterpreter, new_main
 from .python_jobs import PythonJobs
+from .queries import Queries
 from .r import RInterpreter
 from .ready import tell
 from .restarts import Restarts
@@ -135,6 +136,7 @@ class Driver:
         types: dict[str, JobType] = {
             "pyspark": PythonJobs(JobContext(spark)),
             "spark": JavaJobs(spark, self._options.livy_jars),
+            "sql": Queries(spark),
         }
         jobs = Jobs(types, spark, self._options.output_limit)
         return jobs, Additions(spark, [one.add for one in types.values()])

@@ -1,6 +1,6 @@
 """Runs a text of Spark SQL and answers with the rows of its last statement as JSON (contract livy §3.4).
 
-Decides how many rows are fetched and how a failure is told. How a value is written is `rows`' business, where a
+Decides what is fetched of a result and how a failure is told. How a value is written is `rows`' business, where a
 statement ends `sql_text`'s.
 """
 
@@ -11,14 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from .columns import received
+from .exact import exact_json
 from .interpreter import Interpreter
 from .interrupts import interruptible
-from .output import Envelope, error, ok
+from .output import Envelope, byte_length, error, ok
 from .rows import converter
 from .sql_names import SqlNames
 from .sql_text import split
 
 JSON = "application/json"
+_AROUND = 50  # bytes of a result's JSON beside its schema and its rows
 
 
 class SqlInterpreter(Interpreter):
@@ -62,22 +64,26 @@ class SqlInterpreter(Interpreter):
         return SqlNames(self._session()).at(code, cursor)
 
     def _run(self, text: str) -> dict[str, Any]:
-        frame = self._session().sql(text)
-        schema = json.loads(frame._jdf.schema().json())
-        result: dict[str, Any] = {"schema": schema, "data": []}
-        if schema["fields"]:
-            # One row more than asked for tells whether there are more.
-            fetched = received(frame, schema["fields"]).limit(self._row_limit + 1).collect()
-            self._fill(result, fetched)
-        return result
+        return result_of(self._session().sql(text), self._row_limit, self._output_limit)
 
-    def _fill(self, result: dict[str, Any], fetched: list[Any]) -> None:
-        writers = [converter(field["type"]) for field in result["schema"]["fields"]]
-        rows = [[write(value) for write, value in zip(writers, row)] for row in fetched[: self._row_limit]]
-        kept = fitting(rows, self._output_limit)
-        result["data"] = kept
-        if len(kept) < len(fetched):
+
+def result_of(frame: Any, most_rows: int, most_bytes: int) -> dict[str, Any]:
+    """The first rows of a DataFrame: `schema`, `data` (a list for each row), and `truncated` if rows were left out.
+
+    Rows are left out until all of it takes no more than `most_bytes` as JSON, or none is left.
+    """
+    schema = frame._jdf.schema().json()
+    fields = json.loads(schema)["fields"]
+    result: dict[str, Any] = {"schema": json.loads(schema), "data": []}
+    if fields:
+        # One row more than asked for tells whether there are more.
+        fetched = received(frame, fields).limit(most_rows + 1).collect()
+        writers = [converter(field["type"]) for field in fields]
+        rows = [[write(value) for write, value in zip(writers, row)] for row in fetched[:most_rows]]
+        result["data"] = fitting(rows, most_bytes - byte_length(schema) - _AROUND)
+        if len(result["data"]) < len(fetched):
             result["truncated"] = True
+    return result
 
 
 def told(number: int, texts: list[str]) -> str:
@@ -92,10 +98,10 @@ def told(number: int, texts: list[str]) -> str:
 
 
 def fitting(rows: list[list[Any]], limit: int) -> list[list[Any]]:
-    """The first rows that together take no more than about `limit` bytes as JSON."""
+    """The first rows that together take no more than `limit` bytes as JSON."""
     size = 0
     for count, row in enumerate(rows):
-        size += len(json.dumps(row, ensure_ascii=False, default=str)) + 1
+        size += byte_length(exact_json(row) or json.dumps(row, ensure_ascii=False, default=str)) + 1
         if size > limit:
             return rows[:count]
     return rows

@@ -128,6 +128,7 @@ class Tour:
         store.finish(job, "result", None, now, now)
         store.cancel(session, job.id + 1, now)
         store.find(session, job.id), store.payload(session, job.id)
+        store.forget(session, job.id)
 
     def _rounds(self) -> None:
         """What a supervisor's round and its timers ask while nothing happens."""

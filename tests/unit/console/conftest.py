@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -14,8 +14,11 @@ from batches.service import BatchService
 from batches.store import BatchStore
 from gateway.console.routes import console as console_dialect
 from gateway.core.clock import Clock
+from gateway.core.identity import Principal
 from gateway.core.settings import Settings
 from gateway.core.waiting import Waiting
+from gateway.platform.queries.catalog import CatalogService, Contents
+from gateway.platform.queries.models import Answer
 from gateway.web import headers, scopes
 from gateway.web.api import Api
 from sessions.drivers.store import DriverStore
@@ -27,6 +30,31 @@ from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
 
 
+class Catalog(CatalogService):
+    """Answers with what a test puts here: None while Spark starts, or an error that is raised."""
+
+    def __init__(self) -> None:
+        self.answer: Any = None
+        self.asked: list[tuple[str | None, ...]] = []
+
+    def contents(self, principal: Principal, database: str | None) -> Contents | None:
+        return cast("Contents | None", self._answer(database))
+
+    def preview(self, principal: Principal, database: str, table: str) -> Answer | None:
+        return cast("Answer | None", self._answer(database, table))
+
+    def _answer(self, *asked: str | None) -> object:
+        self.asked.append(asked)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return Catalog()
+
+
 @pytest.fixture
 def console(
     settings: Settings,
@@ -35,6 +63,7 @@ def console(
     driver_store: DriverStore,
     batch_store: BatchStore,
     clock: Clock,
+    catalog: Catalog,
 ) -> FlaskClient:
     app = Flask("console under test", static_folder=None)
     app.config.from_mapping(API_TITLE="console", API_VERSION="1", OPENAPI_VERSION="3.0.3")
@@ -43,7 +72,8 @@ def console(
     scopes.register(app)
     sessions = SessionService(session_store, driver_store, settings, clock, Waiting(16))
     statements = StatementService(statement_store, sessions, driver_store, settings, clock, Waiting(16))
-    Api(app).mount(console_dialect(sessions, statements, BatchService(batch_store, settings, clock, Waiting(16))))
+    batches = BatchService(batch_store, settings, clock, Waiting(16))
+    Api(app).mount(console_dialect(sessions, statements, batches, catalog))
     return app.test_client()
 
 

@@ -173,6 +173,16 @@ def test_only_the_newest_ended_ones_are_kept(idle_session: Session, submit, add,
     assert [number for number in range(1, 6) if store.addition(idle_session.id, number)] == [4, 5]
 
 
+def test_only_an_ended_one_can_be_forgotten(idle_session: Session, submit, store: JobStore, clock) -> None:
+    queued, done = submit(idle_session), submit(idle_session)
+    store.forget(idle_session.id, queued.id)
+    store.claim(clock(), 9)
+    store.finish(done, "result", None, clock(), clock())
+    for job in (queued, done):
+        store.forget(idle_session.id, job.id)
+    assert running(store) == [(idle_session.id, queued.id)] and store.find(idle_session.id, done.id) is None
+
+
 def test_a_session_with_jobs_is_in_use(idle_session: Session, session_store: SessionStore, submit) -> None:
     assert [lifetime.has_jobs for lifetime in session_store.live()] == [False]
     submit(idle_session)

@@ -72,6 +72,14 @@ def test_one_scope_opens_what_declares_it_and_nothing_else(gateway, monkeypatch:
     assert statuses == [200, 403]
 
 
+def test_tables_need_a_scope_of_their_own(gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "ANONYMOUS", Principal(user="eve", scopes=frozenset({JOBS_READ})))
+    for path in ("/ui/tables", "/ui/tables/default/orders"):
+        answer = gateway.send("GET", path)
+        assert answer.status_code == 403 and "scope datasets:read" in answer.text
+    assert gateway.send("GET", "/ui").status_code == 200
+
+
 def test_what_is_not_there_is_not_there_for_anybody(gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "ANONYMOUS", Principal(user="eve"))
     assert [gateway.send("GET", "/nowhere").status_code, gateway.send("PUT", "/sessions").status_code] == [404, 405]

@@ -1,0 +1,1 @@
+"""The platform's own rooms, which stand on sessions and batches."""

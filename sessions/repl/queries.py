@@ -1,0 +1,42 @@
+"""Runs queries: SQL of one statement, answered with its first rows as JSON, each in a Spark session of its own.
+
+Decides what is sent of an answer that is too large. Refuses to know who asks, and what for.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+
+from .exact import exact_json
+from .jobs import JobFailed, JobType, group
+from .output import byte_length
+from .spark import Application
+from .sql import describe, result_of
+
+
+class Queries(JobType):
+    """A query's payload is JSON: `sql`, how many `rows` and `bytes` its answer may have, and `seconds` it may take."""
+
+    def __init__(self, spark: Application) -> None:
+        self._spark = spark
+
+    def run(self, job: int, payload: bytes) -> str:
+        """The answer as JSON text in base64: what `result_of` gives. Raises JobFailed with Spark's message."""
+        asked = json.loads(payload)
+        # Who asked may be gone, and then nobody else would stop it.
+        overdue = threading.Timer(asked["seconds"], self._spark.cancel_group, [group(job)])
+        overdue.daemon = True
+        overdue.start()
+        try:
+            frame = self._spark.session().newSession().sql(asked["sql"])
+            result = result_of(frame, asked["rows"], asked["bytes"])
+        except Exception as exc:  # noqa: BLE001 - whatever Spark says is the answer
+            raise JobFailed(describe(exc)[0]) from None
+        finally:
+            overdue.cancel()
+        answer = exact_json(result) or json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+        if byte_length(answer) > asked["bytes"]:
+            raise JobFailed(f"the names and types of the columns alone have more than {asked['bytes']} bytes")
+        return base64.b64encode(answer.encode()).decode("ascii")
