@@ -7,7 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -296,43 +297,50 @@ def here(loop: asyncio.AbstractEventLoop, tmp_path: Path, clock) -> LocalWorld:
     return LocalWorld(loop, tmp_path, clock)
 
 
+@dataclass(frozen=True)
+class Look:
+    """A look at all processes: for those of which folders, and in which thread."""
+
+    folders: set[Path]
+    thread: threading.Thread
+
+
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """The threads in which there was a look at all processes, one entry for each."""
-    made: list[threading.Thread] = []
-    sweep = processes.sweep
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Look]:
+    """Those that there were."""
+    made: list[Look] = []
+    signal_all = processes.signal_all
 
-    def counted() -> dict[Path, set[int]]:
-        made.append(threading.current_thread())
-        return sweep()
+    def counted(wanted: Mapping[Path, signal.Signals | None]) -> dict[Path, list[int]]:
+        made.append(Look(set(wanted), threading.current_thread()))
+        return signal_all(wanted)
 
-    monkeypatch.setattr(processes, "sweep", counted)
+    monkeypatch.setattr(processes, "signal_all", counted)
     return made
 
 
-def test_one_look_serves_all_that_is_being_stopped(here: LocalWorld, looks: list[threading.Thread]) -> None:
+def test_one_look_serves_all_that_is_being_stopped(here: LocalWorld, looks: list[Look]) -> None:
     folders = [here.started(str(number), FOREVER) for number in range(20)]
     here.until(lambda: all((folder / "begun").exists() for folder in folders))
     here.run(lambda: [here.place.stop(folder, AT_ONCE, here.clock()) for folder in folders])
-    here.until(lambda: here.wakes)
-    assert len(looks) == 2, "one to tell them, one for what they forked meanwhile"
+    here.until(lambda: looks)
+    assert looks[0].folders == set(folders)
     for folder in folders:
         here.until_stopped(folder, AT_ONCE)
     assert len(looks) < 20
-    assert threading.main_thread() not in looks
+    assert threading.main_thread() not in [look.thread for look in looks]
 
 
 def test_what_lives_on_after_its_first_signal_is_not_looked_for_again_and_again(
-    here: LocalWorld, looks: list[threading.Thread]
+    here: LocalWorld, looks: list[Look]
 ) -> None:
     folder = here.started(script=DEAF)
     here.until((folder / "begun").exists)
     here.stops(folder, POLITELY)
     here.until(lambda: here.wakes)
-    before = len(looks)
     for _ in range(50):
         assert not here.stops(folder, POLITELY)
-    assert len(looks) == before
+    assert len(looks) == 1
 
 
 def test_what_ends_by_itself_is_not_stopped_before_its_strays_are(here: LocalWorld) -> None:
