@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -254,10 +255,12 @@ def no_process_left(tmp_path: Path) -> Iterator[None]:
     """Kills what was started in folders of this test, however far down, and collects it."""
     yield
     for process in _started_below(tmp_path):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     for child in psutil.Process().children():
-        if child.status() == psutil.STATUS_ZOMBIE or str(tmp_path) in " ".join(_command(child)):
-            _collect(child.pid)
+        with suppress(psutil.NoSuchProcess):  # a place's own thread may collect it meanwhile
+            if child.status() == psutil.STATUS_ZOMBIE or str(tmp_path) in " ".join(_command(child)):
+                _collect(child.pid)
 
 
 def _started_below(folder: Path) -> list[psutil.Process]:
