@@ -12,6 +12,8 @@ from gateway.core.clock import from_text, from_text_or_none
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Row
 
+NOT_STARTED = "the batch could not be started"  # how the reason begins of one that never ran
+
 
 @dataclass(frozen=True)
 class BatchRequest:
@@ -48,6 +50,16 @@ class Batch:
     @property
     def log(self) -> Path:
         return self.folder / "log"
+
+    @property
+    def events(self) -> Path:
+        """The folder of its Spark's event log; empty when its conf has Spark write that elsewhere, or nowhere."""
+        return self.folder / "events"
+
+    @property
+    def report(self) -> Path:
+        """What its program tells of itself: a JSON object a line. Spark's programs write none."""
+        return self.folder / "report.jsonl"
 
     @classmethod
     def of(cls, row: Row) -> Batch:

@@ -16,6 +16,7 @@ from gateway import stores
 from gateway.console.routes import console
 from gateway.core.clock import utc_now
 from gateway.core.settings import Settings, reading
+from gateway.platform.runs.service import RunService
 from gateway.web import headers, scopes
 from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
@@ -52,7 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     dialects = [
         livy(sessions, statements, jobs, batches, settings),
         lighter(sessions, statements, batches, settings, permanent.declared(settings)),
-        console(sessions, statements, batches),
+        console(sessions, statements, batches, RunService(store.runs)),
     ]
     return _assemble(settings, dialects)
 

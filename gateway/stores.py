@@ -9,6 +9,8 @@ from gateway.core.settings import Settings
 from gateway.core.store.database import Database
 from gateway.core.store.database import migrations as core
 from gateway.core.store.sqlite import SqliteDatabase
+from gateway.platform.runs.store import RunStore
+from gateway.platform.runs.store import migrations as runs
 from sessions.drivers.store import DriverStore
 from sessions.drivers.store import migrations as drivers
 from sessions.jobs.store import JobStore
@@ -19,7 +21,7 @@ from sessions.store import SessionStore
 from sessions.store import migrations as sessions
 
 SUPERVISOR = "supervisor"  # the lease of the one process that supervises
-MIGRATIONS = (core, events, drivers, sessions, statements, jobs, batches)
+MIGRATIONS = (core, events, drivers, sessions, statements, jobs, batches, runs)
 
 
 def open_store(settings: Settings) -> Database:
@@ -41,3 +43,4 @@ class Stores:
         self.drivers, self.statements, self.jobs = DriverStore(db), StatementStore(db), JobStore(db)
         self.sessions = SessionStore(db, self.drivers, (self.statements, self.jobs))
         self.batches = BatchStore(db)
+        self.runs = RunStore(db)

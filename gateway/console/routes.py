@@ -14,6 +14,8 @@ from batches.service import BatchService
 from gateway.console import outputs, views
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError, InvalidRequest
+from gateway.platform.runs.models import Run
+from gateway.platform.runs.service import RunService
 from gateway.web.bodies import Unreadable
 from gateway.web.dialects import Dialect
 from gateway.web.headers import site
@@ -34,12 +36,12 @@ _POLICY = (
 _FAILED = "That did not work"
 
 
-def console(sessions: SessionService, statements: StatementService, batches: BatchService) -> Dialect:
+def console(sessions: SessionService, statements: StatementService, batches: BatchService, runs: RunService) -> Dialect:
     """The pages at and below `/ui`, as a dialect whose errors are pages too."""
     return Dialect(
         name="console",
         paths=("/ui",),
-        blueprints=(_blueprint(sessions, statements, batches),),
+        blueprints=(_blueprint(sessions, statements, batches, runs),),
         answer=_answer,
         refuse=_refuse,
         error_schema={"type": "string"},
@@ -47,13 +49,15 @@ def console(sessions: SessionService, statements: StatementService, batches: Bat
     )
 
 
-def _blueprint(sessions: SessionService, statements: StatementService, batches: BatchService) -> Blueprint:
+def _blueprint(
+    sessions: SessionService, statements: StatementService, batches: BatchService, runs: RunService
+) -> Blueprint:
     bp = Blueprint("console", __name__, template_folder="templates")
     bp.after_request(_finish)
     bp.add_app_template_filter(views.duration_text, "duration")
-    _overview_routes(bp, sessions, batches)
+    _overview_routes(bp, sessions, batches, runs)
     _session_routes(bp, sessions, statements)
-    _batch_routes(bp, batches)
+    _batch_routes(bp, batches, runs)
 
     @bp.get("/ui/static/<path:filename>", scope=PUBLIC)
     def static(filename: str) -> Response:
@@ -66,7 +70,7 @@ def _blueprint(sessions: SessionService, statements: StatementService, batches: 
     return bp
 
 
-def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchService) -> None:
+def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchService, runs: RunService) -> None:
     @bp.get("/ui/", scope=JOBS_READ)
     @bp.get("/ui", scope=JOBS_READ)
     def overview() -> str:
@@ -79,6 +83,7 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
             live=nothing or all_sessions.live or all_batches.live,
             sessions=all_sessions,
             batches=all_batches,
+            runs=runs.of(principal(), [batch.id for batch in all_batches.records]),
             site=site(request) + request.script_root,
         )
 
@@ -116,11 +121,12 @@ def _session_routes(bp: Blueprint, sessions: SessionService, service: StatementS
         return Response(data, mimetype="image/png")
 
 
-def _batch_routes(bp: Blueprint, batches: BatchService) -> None:
+def _batch_routes(bp: Blueprint, batches: BatchService, runs: RunService) -> None:
     @bp.get("/ui/batch/<ref>/log", scope=JOBS_READ)
     def batch_log(ref: str) -> str:
-        """What a batch wrote, below what it is"""
-        return _log_page("batch", batches.find(principal(), ref))
+        """What a batch wrote, below what it is, how far it is and why it failed"""
+        batch = batches.find(principal(), ref)
+        return _log_page("batch", batch, runs.find(principal(), batch.id))
 
 
 # ---------------------------------------------------------------- parts of pages
@@ -136,11 +142,11 @@ def _statements(service: StatementService, session: Session, asked: int) -> tupl
     return total, found, place
 
 
-def _log_page(noun: str, record: Any) -> str:
+def _log_page(noun: str, record: Any, run: Run | None = None) -> str:
     asked = _number("from")
     log = views.log_view(record.log, asked)
-    live = views.is_live(record) and log.at_end
-    return _page("log", live=live, follow=live and asked is None, noun=noun, record=record, log=log)
+    live = (views.is_live(record) or views.is_running(run)) and log.at_end
+    return _page("log", live=live, follow=live and asked is None, noun=noun, record=record, run=run, log=log)
 
 
 def _page(name: str, **shown: Any) -> str:

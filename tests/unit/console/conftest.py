@@ -15,6 +15,8 @@ from batches.store import BatchStore
 from gateway.console.routes import console as console_dialect
 from gateway.core.clock import Clock
 from gateway.core.settings import Settings
+from gateway.platform.runs.service import RunService
+from gateway.stores import Stores
 from gateway.web import headers, scopes
 from gateway.web.api import Api
 from sessions.drivers.store import DriverStore
@@ -33,6 +35,7 @@ def console(
     statement_store: StatementStore,
     driver_store: DriverStore,
     batch_store: BatchStore,
+    all_stores: Stores,
     clock: Clock,
 ) -> FlaskClient:
     app = Flask("console under test", static_folder=None)
@@ -42,7 +45,8 @@ def console(
     scopes.register(app)
     sessions = SessionService(session_store, driver_store, settings, clock)
     statements = StatementService(statement_store, sessions, driver_store, settings, clock)
-    Api(app).mount(console_dialect(sessions, statements, BatchService(batch_store, settings, clock)))
+    batches, runs = BatchService(batch_store, settings, clock), RunService(all_stores.runs)
+    Api(app).mount(console_dialect(sessions, statements, batches, runs))
     return app.test_client()
 
 
