@@ -1,11 +1,13 @@
 # `make run` serves the gateway, `make test` checks it; both first set up what is missing.
-# Everything lives in .venv, .venv-clients and .venv-spark35. PYTHON=python3.12 chooses the interpreter they are made with.
+# Everything lives in .venv, .venv-session, .venv-clients and .venv-spark35. PYTHON=python3.12 chooses the interpreter they are made with.
 
 PYTHON ?= python3
 VENV := .venv
+SESSIONS := .venv-session
 CLIENTS := .venv-clients
 SPARK35 := .venv-spark35
 RUN := $(VENV)/bin/python
+SESSION_PYTHON := $(SESSIONS)/bin/python
 CLIENT_PYTHON := $(CLIENTS)/bin/python
 SPARK35_PYTHON := $(SPARK35)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
@@ -17,6 +19,7 @@ INSTALL = { $(APT) install -y --no-install-recommends $(1) || { $(APT) update &&
 # interrupted starts anew instead of trusting half a package.
 RUNTIME := $(VENV)/runtime.stamp
 CHECKS := $(VENV)/checks.stamp
+SESSION := $(SESSIONS)/session.stamp
 CLIENT := $(CLIENTS)/clients.stamp
 OLD_SPARK := $(SPARK35)/spark.stamp
 
@@ -43,7 +46,7 @@ python_api: setup clients ## check Livy's Python client, from the source checkou
 bench: setup $(CHECKS) ## measure
 	@$(RUN) -m pytest tests/benchmarks
 
-setup: $(RUNTIME) ## install what `make run` needs, once
+setup: $(RUNTIME) $(SESSION) ## install what `make run` needs, once
 	@$(RUN) -m gateway.core.java --install
 	@$(RUN) -m gateway.core.prepare
 
@@ -72,7 +75,7 @@ postgresql:
 	      $(call INSTALL,postgresql); }
 
 clean: ## remove all that was set up
-	rm -rf $(VENV) $(CLIENTS) $(SPARK35) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(SESSIONS) $(CLIENTS) $(SPARK35) .mypy_cache .pytest_cache .ruff_cache
 
 # One clear sentence when the interpreter will not do.
 interpreter:
@@ -88,8 +91,16 @@ ensurepip:
 $(RUNTIME): requirements.txt $(RUN)
 	@$(MAKE) --no-print-directory interpreter
 	@echo "Setting up $(VENV) (once)"
+	@rm -f $(SESSION)
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(RUN) $(PIP) install --use-pep517 -r $<
+	@touch $@
+
+# The Python of sessions and batches: the gateway's version of it, whose kernel it uses, but none of its other packages.
+$(SESSION): sessions/requirements.txt $(SESSION_PYTHON) | $(RUNTIME)
+	@echo "Setting up $(SESSIONS) (once)"
+	@$(RUN) -m venv --clear $(SESSIONS)
+	@$(SESSION_PYTHON) $(PIP) install -r $<
 	@touch $@
 
 $(CHECKS): tests/requirements.txt $(RUNTIME)
@@ -110,7 +121,7 @@ $(CLIENT): tests/acceptance/clients-requirements.txt $(CLIENT_PYTHON)
 	@tar -xzf $(CLIENTS)/$(LIVY).tar.gz -C $(CLIENTS)
 	@touch $@
 
-# Spark alone: drivers on it use the gateway's Python.
+# Spark alone: drivers on it use the Python of sessions.
 $(OLD_SPARK): $(SPARK35_PYTHON)
 	@$(MAKE) --no-print-directory interpreter
 	@echo "Setting up $(SPARK35) (once)"
@@ -119,4 +130,4 @@ $(OLD_SPARK): $(SPARK35_PYTHON)
 	@touch $@
 
 # No recipe: when missing (never made, or the system's Python behind it went away), what needs them is made anew.
-$(RUN) $(CLIENT_PYTHON) $(SPARK35_PYTHON):
+$(RUN) $(SESSION_PYTHON) $(CLIENT_PYTHON) $(SPARK35_PYTHON):

@@ -27,7 +27,10 @@ class BatchRequest:
 
 @dataclass(frozen=True)
 class Batch:
-    """`reason` says why it ended otherwise than well, in a sentence; None while it lives, and when it succeeded."""
+    """`elsewhere` is the other host on which it runs or ran; None: here, or nowhere yet.
+
+    `reason` says why it ended otherwise than well, in a sentence; None while it lives, and when it succeeded.
+    """
 
     id: int
     uuid: str
@@ -38,6 +41,7 @@ class Batch:
     state: BatchState
     target: Target
     request: BatchRequest
+    elsewhere: str | None
     folder: Path
     app_id: str | None
     ui_url: str | None
@@ -62,7 +66,7 @@ class Batch:
         return self.folder / "report.jsonl"
 
     @classmethod
-    def of(cls, row: Row) -> Batch:
+    def of(cls, row: Row, here: str) -> Batch:
         asked = json.loads(row["request"])
         return cls(
             id=row["id"],
@@ -74,6 +78,7 @@ class Batch:
             state=BatchState(row["state"]),
             target=Target(row["target"]),
             request=BatchRequest(**{**asked, "options": SparkOptions(**asked["options"])}),
+            elsewhere=row["host"] if row["host"] not in (None, here) else None,
             folder=Path(row["folder"]),
             app_id=row["app_id"],
             ui_url=row["ui_url"],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import signal
 from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 from batches.models import NOT_STARTED, Batch
 from batches.states import BatchState, Target
@@ -13,7 +15,7 @@ from batches.store import BatchStore
 from batches.submit import Submitter, application_in_log, find_application
 from gateway.core import ends
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.places.place import AT_ONCE, Ladder, Place
 from gateway.core.settings import Settings
 
@@ -28,7 +30,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 class BatchPass:
     def __init__(self, store: BatchStore, submitter: Submitter, settings: Settings, clock: Clock, place: Place) -> None:
         self._store, self._submitter, self._settings, self._clock = (store, submitter, settings, clock)
-        self._place = place
+        self._place, self._batches = place, settings.data_dir / "batches"
         self._asked: dict[int, datetime] = {}  # batch: when its application was last looked for
 
     def adopt(self) -> None:
@@ -39,7 +41,7 @@ class BatchPass:
 
     def __call__(self) -> None:
         now = self._clock()
-        for batch in self._store.with_folders(self._place.ended_in(self._settings.data_dir / "batches")):
+        for batch in self._store.with_folders(self._place.ended_in(self._batches)):
             # One that is told to go has lost its first process before the others; below they have their time.
             if batch.target is Target.FINISHED and self._place.stop(batch.folder, AT_ONCE, now):
                 self._end(batch, now)
@@ -47,8 +49,9 @@ class BatchPass:
             if self._place.stop(batch.folder, _LADDER, now):
                 self._remove(batch, now)
         for batch in self._store.next(self._settings.max_batches_running):
-            if self._store.start(batch.id, now):
-                self._start(batch, now)
+            folder = self._batches / UUID(batch.uuid).hex
+            if self._store.start(batch.id, folder, now):
+                self._start(dataclasses.replace(batch, folder=folder), now)
 
     async def find_applications(self) -> None:
         """Look for the Spark application of each running batch that has shown none yet; less often as time goes."""
@@ -94,6 +97,11 @@ class BatchPass:
         # Its log is complete before anybody reads that it has ended.
         self._place.settle(batch.folder, None if state is BatchState.KILLED else reason)
         self._place.remove(batch.folder / "tmp")
-        if self._store.end(batch.id, state, code, reason, now):
+        try:
+            ended = self._store.end(batch.id, state, code, reason, now)
+        except Unavailable:
+            self._place.find(batch.folder)  # so that its end is told again
+            raise
+        if ended:
             log.info("%s: %s", state.value, reason or "done", extra={"batch": batch.id, "action": "end"})
         self._asked.pop(batch.id, None)

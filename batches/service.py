@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import uuid
+from collections.abc import Iterator
 
 from batches.models import Batch, BatchRequest
 from batches.states import BatchState
 from batches.store import BatchStore
 from gateway.core import checks, clusters, names, packages, pythons
 from gateway.core.clock import Clock
-from gateway.core.errors import InvalidRequest, NotFound
+from gateway.core.errors import NotFound, refuse
+from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
-from gateway.core.settings import Settings
+from gateway.core.settings import ClusterSettings, Settings
+from gateway.core.waiting import Waiting
 
 _DELETE_PATIENCE = 8.0  # seconds that a delete waits for the batch's processes to end
 
 
 class BatchService:
-    def __init__(self, store: BatchStore, settings: Settings, clock: Clock) -> None:
-        self._store, self._settings, self._clock = store, settings, clock
+    def __init__(self, store: BatchStore, settings: Settings, clock: Clock, waiting: Waiting) -> None:
+        self._store, self._settings, self._clock, self._waiting = store, settings, clock, waiting
 
     def submit(self, principal: Principal, request: BatchRequest) -> Batch:
         """Queue a batch. Raises InvalidRequest and its kinds; then nothing is left behind."""
-        if not request.file:
-            raise InvalidRequest("requirement failed: File is required.")
-        names.check("session", request.options.name)
-        here = clusters.chosen(request.options.conf, self._settings)
-        packages.check(request.options.conf)
-        checks.check(request.options, self._settings, here, request.file)
-        for arg in request.args:
-            checks.check_word("args", arg)
-        checks.check_word("className", request.class_name or "")
-        if here.deploy_mode == "client":
-            pythons.check(request.options, here)
+        refuse(self._faults(request))
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)
@@ -65,6 +57,10 @@ class BatchService:
     def page(self, principal: Principal, start: int, size: int) -> tuple[int, list[Batch]]:
         return self._store.page(principal, start, size)
 
+    def counts(self, principal: Principal) -> dict[BatchState, int]:
+        """How many there are in each state that one is in."""
+        return self._store.counts(principal)
+
     def search(
         self, principal: Principal, states: list[BatchState] | None, text: str, start: int, size: int
     ) -> tuple[int, list[Batch]]:
@@ -72,9 +68,27 @@ class BatchService:
         return self._store.search(principal, list(BatchState) if states is None else states, text, start, size)
 
     def delete(self, principal: Principal, ref: str) -> None:
-        """Kill the batch if it runs and forget it. Returns when its processes have ended."""
+        """Kill the batch if it runs and forget it. Returns when its processes have ended, or nobody can wait for it."""
         batch = self.find(principal, ref)
         self._store.delete(batch.id)
-        end = time.monotonic() + _DELETE_PATIENCE
-        while self._store.exists(batch.id) and time.monotonic() < end:
-            time.sleep(0.010)
+        self._waiting.until("batch", lambda: not self._store.exists(batch.id), bool, _DELETE_PATIENCE)
+
+    # ------------------------------------------------------------ rules
+
+    def _faults(self, request: BatchRequest) -> Iterator[Fault]:
+        if not request.file:
+            yield Fault("file", Code.MISSING, "file is missing", "give the application, a jar or a Python file")
+        yield from names.faults("batch", request.options.name)
+        unknown = list(clusters.faults(request.options.conf, self._settings))
+        yield from unknown
+        yield from packages.faults(request.options.conf)
+        if not unknown:
+            yield from self._faults_on(clusters.chosen(request.options.conf, self._settings), request)
+
+    def _faults_on(self, here: ClusterSettings, request: BatchRequest) -> Iterator[Fault]:
+        yield from checks.faults(request.options, self._settings, here, request.file or None)
+        for arg in request.args:
+            yield from checks.word_faults("args", arg)
+        yield from checks.word_faults("className", request.class_name or "")
+        if here.deploy_mode == "client":
+            yield from pythons.faults(request.options, here)

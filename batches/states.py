@@ -23,6 +23,8 @@ BATCH_MOVES = {
     BatchState.KILLED: set(),
 }
 
+ENDED = frozenset(state for state, moves in BATCH_MOVES.items() if not moves)
+
 
 class Target(str, Enum):
     """What is wanted of a batch: that it ends by itself, or that it is killed and forgotten."""

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from batches.models import Batch, BatchRequest
-from batches.states import BatchState
-from gateway.core import events
+from batches.states import ENDED, BatchState, Target
+from batches.texts import is_indexed, pattern_of, text_of
+from gateway.core import counts, events
 from gateway.core.clock import to_text
+from gateway.core.counts import Counted
 from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.events import Belonging
-from gateway.core.identity import Principal, visible_to
-from gateway.core.options import redact, redact_args
-from gateway.core.store.database import Conflict, Database, Migrations, next_id
+from gateway.core.identity import Principal, visible_parts, visible_to
+from gateway.core.store import pages
+from gateway.core.store.database import Conflict, Database, Migrations, Row, keepable, next_id
 
 migrations = Migrations("batches")
 
 # A batch that is being deleted is no longer seen by anybody but the supervisor, and its name is free.
 _LISTED = "target <> 'deleted'"
+
+# The words of an index's own condition: a query has to repeat them to be served by the index.
+_LIVE = "state IN ('starting', 'running')"
+_UNWANTED = "target = 'deleted'"
+
+_COUNTED = Counted("batch", "batches", _LIVE, "state", _LISTED)
+SOUGHT = 1000  # newest batches in which a text is sought that no index serves; and found ones that are counted
+_AT_ONCE = 1000  # batches whose texts a migration reads
 
 
 @migrations()
@@ -45,9 +56,47 @@ def reasons(db: Database) -> None:
     db.run("UPDATE batches SET project = 'default' WHERE project IS NULL")
 
 
+@migrations()
+def hosts(db: Database) -> None:
+    db.run("ALTER TABLE batches ADD COLUMN host TEXT")
+
+
+@migrations()
+def history(db: Database) -> None:
+    db.run("DROP INDEX batches_by_state")
+    db.run("DROP INDEX batches_by_target")
+    db.run(f"CREATE INDEX batches_live ON batches (state, id) WHERE {_LIVE}")
+    db.run(f"CREATE INDEX batches_unwanted ON batches (id) WHERE {_UNWANTED}")
+    db.run(f"CREATE INDEX batches_ended ON batches (ended) WHERE {_LISTED}")
+    db.run(f"CREATE INDEX batches_of_state ON batches (state, id) WHERE {_LISTED}")
+    db.run(f"CREATE INDEX batches_of_owner ON batches (owner, state, id) WHERE {_LISTED}")
+    db.run(f"CREATE INDEX batches_of_project ON batches (project, state, id) WHERE {_LISTED}")
+    db.run(
+        "INSERT INTO counts (kind, owner, project, state, number) SELECT 'batch', owner, project, state, count(*)"
+        f" FROM batches WHERE {_LISTED} AND NOT {_LIVE} GROUP BY owner, project, state"
+    )
+
+
+@migrations()
+def texts(db: Database) -> None:
+    db.create_texts("batch_texts")
+    last = -1
+    while some := db.rows("SELECT * FROM batches WHERE id > :last ORDER BY id LIMIT :n", {"last": last, "n": _AT_ONCE}):
+        for batch in [Batch.of(row, "") for row in some]:
+            _add_text(db, batch)
+            last = batch.id
+
+
+# What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
+# one host that such a store has.
+_HERE = "(host IS NULL OR host = :host)"
+
+
 class BatchStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it, which gets none to act on that are on others."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self._host = db, host
 
     def add(
         self, principal: Principal, request: BatchRequest, folder: Path, uuid: str, now: datetime, most_waiting: int
@@ -55,7 +104,7 @@ class BatchStore:
         """Queue a batch. Raises DuplicateName, or LimitReached when `most_waiting` wait already."""
         db, whose = self._db, Belonging(principal.user, principal.project)
         with db.transaction():
-            if db.value("SELECT count(*) FROM batches WHERE state = 'starting'") >= most_waiting:
+            if db.value(f"SELECT count(*) FROM batches WHERE {_LIVE} AND state = 'starting'") >= most_waiting:
                 raise LimitReached("too many batches are waiting to run; try again later")
             try:
                 row = db.row(
@@ -75,10 +124,12 @@ class BatchStore:
                     },
                 )
             except Conflict as error:
-                raise DuplicateName("session", request.options.name or "") from error
+                raise DuplicateName("batch", request.options.name or "") from error
             assert row is not None
-            events.record(db, now, whose, "batch", row["id"], "starting")
-        return Batch.of(row)
+            batch = Batch.of(row, self._host)
+            _add_text(db, batch)
+            events.record(db, now, whose, "batch", batch.id, "starting")
+        return batch
 
     def find(self, principal: Principal, ref: int | str) -> Batch | None:
         """By id (int) or name (str); None for one that is being deleted."""
@@ -89,11 +140,11 @@ class BatchStore:
 
     def page(self, principal: Principal, start: int, size: int) -> tuple[int, list[Batch]]:
         """How many there are, and those from position `start` on, by rising id."""
-        visible, values = visible_to(principal, "batches")
-        total = self._db.value(f"SELECT count(*) FROM batches WHERE {_LISTED} AND {visible}", values)
-        return int(total), self._select(
-            f"{_LISTED} AND {visible} ORDER BY id LIMIT :size OFFSET :start", {"size": size, "start": start, **values}
-        )
+        return self._page(principal, list(BatchState), start, size, newest_first=False)
+
+    def counts(self, principal: Principal) -> dict[BatchState, int]:
+        """How many there are in each state that one is in."""
+        return {BatchState(state): n for state, n in counts.by_state(self._db, principal, _COUNTED).items()}
 
     def number_of(self, principal: Principal, uuid: str) -> int | None:
         visible, values = visible_to(principal, "batches")
@@ -107,29 +158,89 @@ class BatchStore:
     ) -> tuple[int, list[Batch]]:
         """How many there are in these states whose UUID or request holds `text`, and a page of those, newest first.
 
-        In `text` SQL's wildcards % and _ hold; an empty one is in every request. What is hidden is not found.
+        In `text` SQL's wildcards % and _ hold; an empty one is in every request. What is hidden is not found. With a
+        text, no more than 1000 beyond the page are counted; one without three characters in a row that are no wildcards
+        is sought in the newest 1000 of these states.
         """
-        listed = ", ".join(f"'{state.value}'" for state in states) or "''"
+        listed = list(states)
+        if not text:
+            return self._page(principal, listed, start, size, newest_first=True)
+        numbers = counts.by_state(self._db, principal, _COUNTED)
+        few = sum(numbers.get(state.value, 0) for state in listed) <= SOUGHT
+        pattern = pattern_of(text)
+        if few or not is_indexed(pattern):
+            return self._search_newest(principal, listed, pattern, start, size)
+        return self._search_all(principal, listed, pattern, start, size)
+
+    def _page(
+        self, principal: Principal, states: list[BatchState], start: int, size: int, *, newest_first: bool
+    ) -> tuple[int, list[Batch]]:
+        parts, values = _parts(principal, states)
+        total, newest = counts.total(self._db, principal, _COUNTED)
+        if len(states) < len(BatchState):
+            numbers = counts.by_state(self._db, principal, _COUNTED)
+            total = sum(numbers.get(state.value, 0) for state in states)
+        start, size, from_newest = pages.from_nearer_end(total, start, size, newest_first=newest_first)
+        found = pages.ids("batches", [f"{part} AND id <= :newest" for part in parts], newest_first=from_newest)
+        return total, self._select(
+            f"id IN ({found}) ORDER BY id {'DESC' if newest_first else 'ASC'}",
+            {"newest": newest, **pages.place(start, size), **values},
+        )
+
+    def _search_newest(
+        self, principal: Principal, states: list[BatchState], pattern: str, start: int, size: int
+    ) -> tuple[int, list[Batch]]:
+        parts, values = _parts(principal, states)
+        found = self._db.rows(
+            # a text that is computed: the rows are few, and the index would give many
+            "SELECT texts.rowid AS id FROM batch_texts AS texts"
+            f" WHERE texts.rowid IN ({pages.ids('batches', parts, newest_first=True)})"
+            " AND texts.text || '' LIKE :pattern ORDER BY texts.rowid DESC",
+            {"pattern": pattern, **pages.place(0, SOUGHT), **values},
+        )
+        return len(found), self._numbered(found[start : start + size])
+
+    def _search_all(
+        self, principal: Principal, states: list[BatchState], pattern: str, start: int, size: int
+    ) -> tuple[int, list[Batch]]:
         visible, values = visible_to(principal, "batches")
-        where = f"{_LISTED} AND {visible} AND state IN ({listed}) AND lower(uuid || request) LIKE lower(:pattern)"
-        found = self._select(f"{where} ORDER BY id DESC", {"pattern": f"%{_in_json(text)}%", **values})
-        shown = [batch for batch in found if not text or _shows(batch, text)]
-        return len(shown), shown[start : start + size]
+        found = self._db.rows(
+            # CROSS JOIN: the texts first, in order, so that they are read no further than needed
+            "SELECT batches.id FROM batch_texts AS texts CROSS JOIN batches WHERE batches.id = texts.rowid"
+            f" AND texts.text LIKE :pattern AND {_LISTED} AND {visible} AND state IN ({_words(states)})"
+            " ORDER BY texts.rowid DESC LIMIT :most",
+            {"pattern": pattern, "most": start + size + SOUGHT, **values},
+        )
+        return len(found), self._numbered(found[start : start + size])
+
+    def _numbered(self, rows: Sequence[Row]) -> list[Batch]:
+        """The batches with the ids of these rows, newest first."""
+        return (
+            self._select(f"id IN ({', '.join(str(int(row['id'])) for row in rows)}) ORDER BY id DESC") if rows else []
+        )
 
     def delete(self, batch: int) -> None:
         """Want it killed and forgotten; from now on nobody sees it."""
-        self._db.run("UPDATE batches SET target = 'deleted' WHERE id = :id", {"id": batch})
+        self._unlist("id = :id", {"id": batch})
         self._db.ring_on_commit()
 
     def next(self, most_running: int) -> list[Batch]:
-        """The waiting batches that may start now, in order, when `most_running` may run at the same time."""
-        free = most_running - int(self._db.value("SELECT count(*) FROM batches WHERE state = 'running'"))
+        """The waiting batches that may start now, in order, when `most_running` may run on this host at a time."""
+        running = self._db.value(
+            f"SELECT count(*) FROM batches WHERE {_LIVE} AND state = 'running' AND {_HERE}", {"host": self._host}
+        )
         return self._select(
-            "state = 'starting' AND target = 'finished' ORDER BY id LIMIT :free", {"free": max(0, free)}
+            f"{_LIVE} AND state = 'starting' AND target = 'finished' ORDER BY id LIMIT :free",
+            {"free": max(0, most_running - int(running))},
         )
 
+    def not_ended(self) -> list[Batch]:
+        """Of this host, or of none yet."""
+        return self._select(f"state IN ('starting', 'running') AND {_HERE} ORDER BY id")
+
     def running(self) -> list[Batch]:
-        return self._select("state = 'running' ORDER BY id")
+        """On this host."""
+        return self._select(f"{_LIVE} AND state = 'running' AND {_HERE} ORDER BY id")
 
     def with_folders(self, names: Iterable[str]) -> list[Batch]:
         """The running batches with these folder names."""
@@ -140,19 +251,20 @@ class BatchStore:
         ]
 
     def without_app(self) -> list[Batch]:
-        """Running batches whose Spark application is not known yet."""
-        return self._select("state = 'running' AND app_id IS NULL")
+        """Running batches of this host whose Spark application is not known yet."""
+        return self._select(f"{_LIVE} AND state = 'running' AND app_id IS NULL AND {_HERE}")
 
     def unwanted(self) -> list[Batch]:
-        """Deleted batches, to be killed and forgotten."""
-        return self._select("target = 'deleted'")
+        """Deleted batches of this host, or of none, to be killed and forgotten."""
+        return self._select(f"{_UNWANTED} AND {_HERE}")
 
-    def start(self, batch: int, now: datetime) -> bool:
+    def start(self, batch: int, folder: Path, now: datetime) -> bool:
+        """Take it to this host, to run in `folder`. False: it was taken, or is not wanted any more."""
         with self._db.transaction():
             row = self._db.row(
-                "UPDATE batches SET state = 'running', started = :now"
+                "UPDATE batches SET state = 'running', host = :host, folder = :folder, started = :now"
                 " WHERE id = :id AND state = 'starting' AND target = 'finished' RETURNING owner, project",
-                {"id": batch, "now": to_text(now)},
+                {"id": batch, "host": self._host, "folder": str(folder), "now": to_text(now)},
             )
             if row is not None:
                 events.record(self._db, now, Belonging.of(row), "batch", batch, "running")
@@ -169,11 +281,13 @@ class BatchStore:
             row = self._db.row(
                 "UPDATE batches SET state = :state, exit_code = :code, reason = :reason, ended = :now"
                 " WHERE id = :id AND (state = 'running' OR (state = 'starting' AND :state <> 'success'))"
-                " RETURNING owner, project",
-                {"id": batch, "state": state.value, "code": code, "reason": reason, "now": to_text(now)},
+                " RETURNING owner, project, target",
+                {"id": batch, "state": state.value, "code": code, "reason": keepable(reason), "now": to_text(now)},
             )
             if row is not None:
                 whose = Belonging.of(row)
+                if row["target"] != Target.DELETED.value:
+                    counts.change(self._db, "batch", whose, state.value, +1)
                 events.record(self._db, now, whose, "batch", batch, state.value, exit_code=code, reason=reason)
         return row is not None
 
@@ -182,35 +296,47 @@ class BatchStore:
 
     def remove(self, batch: int, now: datetime) -> None:
         with self._db.transaction():
+            self._unlist("id = :id", {"id": batch})
             row = self._db.row("DELETE FROM batches WHERE id = :id RETURNING owner, project", {"id": batch})
             if row is not None:
+                self._db.run("DELETE FROM batch_texts WHERE rowid = :id", {"id": batch})
                 events.record(self._db, now, Belonging.of(row), "batch", batch, "deleted")
 
     def expire(self, moment: datetime) -> int:
         """Mark for deletion what ended before `moment`; how many."""
-        return self._db.run(
-            "UPDATE batches SET target = 'deleted' WHERE ended < :moment AND target <> 'deleted'",
-            {"moment": to_text(moment)},
-        )
+        return self._unlist("ended < :moment", {"moment": to_text(moment)})
 
-    def _select(self, where: str, values: dict[str, object] | None = None) -> list[Batch]:
-        return [Batch.of(row) for row in self._db.rows(f"SELECT * FROM batches WHERE {where}", values or {})]
+    def _unlist(self, where: str, values: Mapping[str, object]) -> int:
+        """Let nobody see these any more; how many were seen."""
+        with self._db.transaction():
+            rows = self._db.rows(
+                f"UPDATE batches SET target = 'deleted' WHERE {where} AND {_LISTED} RETURNING state, owner, project",
+                values,
+            )
+            gone = Counter((Belonging.of(row), row["state"]) for row in rows if BatchState(row["state"]) in ENDED)
+            for (whose, state), number in gone.items():
+                counts.change(self._db, "batch", whose, state, -number)
+        return len(rows)
+
+    def _select(self, where: str, values: Mapping[str, object] | None = None) -> list[Batch]:
+        rows = self._db.rows(f"SELECT * FROM batches WHERE {where}", {"host": self._host, **(values or {})})
+        return [Batch.of(row, self._host) for row in rows]
 
 
-def _in_json(text: str) -> str:
-    """As it stands in a request, which is stored as JSON text with its escapes."""
-    return json.dumps(text)[1:-1]
+def _parts(principal: Principal, states: list[BatchState]) -> tuple[list[str], dict[str, Any]]:
+    """Conditions for what the principal sees in these states, any of which has to hold; and their values."""
+    seen, values = visible_parts(principal, "batches")
+    if principal.administrator and len(states) == len(BatchState):
+        return [_LISTED], values
+    return [f"{part} AND {_LISTED} AND state = '{state.value}'" for part in seen for state in states], values
 
 
-def _shows(batch: Batch, text: str) -> bool:
-    """Whether the text is in what may be shown of the batch: a search must not give away secrets piece by piece."""
-    options = dataclasses.replace(batch.request.options, conf=redact(batch.request.options.conf))
-    args = redact_args(batch.request.args)
-    request = dataclasses.asdict(dataclasses.replace(batch.request, options=options, args=args))
-    shown, at = batch.uuid + json.dumps(request), 0
-    for part in _in_json(text).split("%"):
-        found = re.compile(re.escape(part).replace("_", "."), re.IGNORECASE).search(shown, at)
-        if found is None:
-            return False
-        at = found.end()
-    return True
+def _words(states: list[BatchState]) -> str:
+    return ", ".join(f"'{state.value}'" for state in states) or "''"
+
+
+def _add_text(db: Database, batch: Batch) -> None:
+    db.run(
+        "INSERT INTO batch_texts (rowid, text) VALUES (:id, :text)",
+        {"id": batch.id, "text": text_of(batch.uuid, batch.request)},
+    )

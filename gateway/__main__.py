@@ -1,4 +1,4 @@
-"""The command line: serve, supervise, migrate, settings, doctor. A composition root."""
+"""The command line: serve, supervise, stop, migrate, settings, doctor. A composition root."""
 
 from __future__ import annotations
 
@@ -31,11 +31,27 @@ def main(context: click.Context, config: Path | None) -> None:
 def serve(settings: Settings) -> None:
     """Serve HTTP, with the supervisor beside it."""
     from gateway import doctor
-    from gateway.server import Children, web_command
+    from gateway.server import Children, share_metrics, web_command
 
     doctor.require_startable(settings)
     click.echo(doctor.where(settings))
+    share_metrics(settings)
     Children({"supervisor": [sys.executable, "-m", "gateway", "supervise"], "web": web_command(settings)}).run()
+    from gateway import stop as stopping  # now, for the same reason as in doctor
+    from gateway import stores
+
+    if not stores.is_supervised(settings) and (left := stopping.words(stopping.going_on(settings))):
+        click.echo(left)
+
+
+@main.command()
+@click.pass_obj
+def stop(settings: Settings) -> None:
+    """End all sessions and batches, whether the gateway runs or not; wait until they have ended."""
+    from gateway import stop as stopping
+
+    if not stopping.stop(settings, click.echo):
+        sys.exit(1)
 
 
 @main.command()
@@ -73,7 +89,7 @@ def show_settings(settings: Settings, markdown: bool) -> None:
 @main.command()
 @click.pass_obj
 def doctor(settings: Settings) -> None:
-    """Check Java, Spark, the port, the store and permissions; say what to do about what is wrong."""
+    """Check Java, Spark, Python, the port, the store and permissions; say what to do about what is wrong."""
     from gateway import doctor as checks
 
     findings = checks.examine(settings)

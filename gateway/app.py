@@ -15,9 +15,11 @@ from compat.livy.dialect import livy
 from gateway import stores
 from gateway.console.routes import console
 from gateway.core.clock import utc_now
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings, reading
+from gateway.core.waiting import Waiting
 from gateway.platform.runs.service import RunService
-from gateway.web import headers, scopes
+from gateway.web import headers, metrics, middleware, scopes
 from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
 from gateway.web.middleware import Front
@@ -44,11 +46,12 @@ _DOCS_ASSETS = {
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
     settings = settings or reading.load(os.environ)
-    store = stores.Stores(stores.open_and_migrate(settings))
-    sessions = SessionService(store.sessions, store.drivers, settings, utc_now)
-    statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now)
-    jobs = JobService(store.jobs, sessions, settings, utc_now)
-    batches = BatchService(store.batches, settings, utc_now)
+    store = stores.Stores(stores.open_and_migrate(settings), host_name(settings))
+    waiting = Waiting(settings.web_threads)
+    sessions = SessionService(store.sessions, store.drivers, settings, utc_now, waiting)
+    statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now, waiting)
+    jobs = JobService(store.jobs, sessions, settings, utc_now, waiting)
+    batches = BatchService(store.batches, settings, utc_now, waiting)
 
     dialects = [
         livy(sessions, statements, jobs, batches, settings),
@@ -64,8 +67,10 @@ def _assemble(settings: Settings, dialects: list[Dialect]) -> Flask:
     app.json = JsonProvider(app)
     app.config.from_mapping(_config(settings))
     app.url_map.merge_slashes = False
+    metrics.register(app)
     headers.register(app, settings)
     scopes.register(app)
+    middleware.register(app)
     api = Api(app)
     for dialect in dialects:
         api.mount(dialect)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import psutil
 
-from gateway.core import clusters, installation, java, sparkr
+from gateway.core import clusters, installation, java, pythons, sparkr
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.options import SparkOptions
 from gateway.core.settings import DEFAULT_CLUSTER, ClusterSettings, Settings
@@ -34,6 +36,7 @@ def examine(settings: Settings) -> list[Finding]:
         "Java": _java,
         "Spark": _spark,
         **_clusters(settings),
+        "Python of sessions": _python,
         "R": _r,
         "permanent sessions": _permanent_sessions,
         "address": _address,
@@ -53,7 +56,8 @@ def examine(settings: Settings) -> list[Finding]:
 
 def require_startable(settings: Settings) -> None:
     """Raises Misconfigured with the fix if serving cannot work."""
-    for check in (_java, _spark, *_clusters(settings).values(), _permanent_sessions, _free_port, _data_folder):
+    checks = [_java, _spark, *_clusters(settings).values(), _permanent_sessions, _free_port, _data_folder]
+    for check in [*checks, _store] if settings.store else checks:
         check(settings)
 
 
@@ -89,6 +93,15 @@ def _clusters(settings: Settings) -> dict[str, Check]:
 def _cluster(name: str, settings: Settings) -> str:
     here, found = clusters.examine(name, settings)
     return f"{_installation(here)}, Java {found.version} of {found.home}, master {here.master}"
+
+
+def _python(settings: Settings) -> str:
+    chosen = pythons.default(settings.on(DEFAULT_CLUSTER))
+    if shutil.which(chosen) is None:
+        raise Misconfigured(f"setting python is '{chosen}': there is no such program here; name one, or leave it empty")
+    # A fact and no fault, as the absence of R.
+    lack = "the gateway's own; `make setup` makes one with numpy, pandas, pyarrow and matplotlib, in .venv-session"
+    return lack if chosen == sys.executable else chosen
 
 
 def _r(settings: Settings) -> str:
@@ -153,7 +166,7 @@ def _supervisor(settings: Settings) -> str:
 def _is_supervised(settings: Settings) -> bool:
     from gateway import stores
 
-    return stores.open_store(settings).is_leased(stores.SUPERVISOR)
+    return stores.is_supervised(settings)
 
 
 def _memory(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,14 @@ def web_command(settings: Settings) -> list[str]:
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return [sys.executable, "-m", "gunicorn", "wsgi:app", "--preload", "--no-control-socket", *words]
+
+
+def share_metrics(settings: Settings) -> None:
+    """Have the children count into files of one folder, from nought. See `gateway/core/metrics.py`."""
+    folder = settings.data_dir / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 class Children:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from batches.store import BatchStore
 from batches.store import migrations as batches
+from gateway.core.counts import migrations as counts
 from gateway.core.events import migrations as events
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database
 from gateway.core.store.database import migrations as core
@@ -20,13 +22,16 @@ from sessions.statements.store import migrations as statements
 from sessions.store import SessionStore
 from sessions.store import migrations as sessions
 
-SUPERVISOR = "supervisor"  # the lease of the one process that supervises
-MIGRATIONS = (core, events, drivers, sessions, statements, jobs, batches, runs)
+MIGRATIONS = (core, events, counts, drivers, sessions, statements, jobs, batches, runs)
 
 
 def open_store(settings: Settings) -> Database:
-    """The store that the settings name, as it is."""
-    return SqliteDatabase(settings.store_path)
+    """The store that the settings name, as it is. Raises Misconfigured when the setting is no address of one."""
+    if not settings.store:
+        return SqliteDatabase(settings.store_path)
+    from gateway.core.store.postgres import PostgresDatabase  # its library costs a start on SQLite nothing
+
+    return PostgresDatabase(settings.store)
 
 
 def open_and_migrate(settings: Settings) -> Database:
@@ -36,11 +41,21 @@ def open_and_migrate(settings: Settings) -> Database:
     return db
 
 
-class Stores:
-    """Every store over one database."""
+def supervisor_lease(settings: Settings) -> str:
+    """The lease of the one process that supervises this host."""
+    return f"supervisor@{host_name(settings)}" if settings.store else "supervisor"
 
-    def __init__(self, db: Database) -> None:
-        self.drivers, self.statements, self.jobs = DriverStore(db), StatementStore(db), JobStore(db)
+
+def is_supervised(settings: Settings) -> bool:
+    """Whether a supervisor of this host runs."""
+    return open_store(settings).is_leased(supervisor_lease(settings))
+
+
+class Stores:
+    """Every store over one database, as the host of this name sees it."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self.drivers, self.statements, self.jobs = DriverStore(db, host), StatementStore(db, host), JobStore(db, host)
         self.sessions = SessionStore(db, self.drivers, (self.statements, self.jobs))
-        self.batches = BatchStore(db)
+        self.batches = BatchStore(db, host)
         self.runs = RunStore(db)

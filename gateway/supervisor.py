@@ -1,4 +1,4 @@
-"""The supervisor: one process per store that launches, runs, watches and ends. A composition root.
+"""The supervisor: one process per host of a store that launches, runs, watches and ends. A composition root.
 
 It sleeps until a nudge, the end of a process or a timer, then runs every pass. All it knows is in rows and
 folders: killed at any moment, its successor goes on from there.
@@ -19,9 +19,11 @@ from gateway import stores
 from gateway.core import events, processes, wakeup
 from gateway.core.clock import utc_now
 from gateway.core.clusters import Clusters
+from gateway.core.errors import Unavailable
 from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
+from gateway.core.waiting import Waiting
 from gateway.platform.runs.reconcile import RunPass
 from sessions.drivers.kernels import Kernels
 from sessions.drivers.launch import Launcher
@@ -51,21 +53,23 @@ class Supervisor:
         self._settings, self._db = settings, db
         self._awake = asyncio.Event()
         self._stopped = False
+        self._unavailable = False  # the store, in this round
         clusters = Clusters(settings, _DRIVER_JVM)
-        store = stores.Stores(db)
         self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
+        store = stores.Stores(db, place.name)
         kernels = Kernels(utc_now, store.drivers.give_up)
         stuck = StuckDrivers(store.drivers, utc_now, replace=settings.restart_stuck_sessions)
         streams = StreamWatch(store.sessions, store.drivers, utc_now)
         self._runner = Runner(store.statements, store.drivers, utc_now, kernels, stuck)
         self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running, kernels, stuck)
         self._sessions = SessionPass(store.sessions, settings, utc_now, streams.may_expire)
-        service = SessionService(store.sessions, store.drivers, settings, utc_now)
+        waiting = Waiting(settings.web_threads)
+        service = SessionService(store.sessions, store.drivers, settings, utc_now, waiting)
         self._declared = DeclaredPass(store.sessions, service, settings)
         self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
         self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
-        self._runs = RunPass(store.runs, BatchService(store.batches, settings, utc_now), utc_now)
+        self._runs = RunPass(store.runs, BatchService(store.batches, settings, utc_now, waiting), utc_now)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""
@@ -88,8 +92,9 @@ class Supervisor:
         log.info("supervising %s", self._db.where, extra={"action": "supervise"})
         while not self._stopped:
             self._awake.clear()
+            self._unavailable = False
             self._run_passes()
-            await self._sleep(_TICK)
+            await (asyncio.sleep(_TICK) if self._unavailable else self._sleep(_TICK))
         for timer in timers:
             timer.cancel()
         bell.close()
@@ -107,11 +112,16 @@ class Supervisor:
 
     def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
+        if self._unavailable:
+            return False  # each would wait for it in vain
         try:
             return bool(one_pass())
+        except Unavailable as error:
+            self._unavailable = True
+            log.warning("%s", error, extra={"action": "pass"})
         except Exception:
             log.exception("a pass failed", extra={"action": "pass"})
-            return False
+        return False
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(asyncio.TimeoutError):
@@ -127,6 +137,8 @@ class Supervisor:
         while True:
             try:
                 await work()
+            except Unavailable:
+                self._unavailable = True  # the next round says so
             except Exception:
                 log.exception("a pass failed", extra={"action": "pass"})
             await asyncio.sleep(seconds)
@@ -156,9 +168,9 @@ class Supervisor:
 
 
 def run(settings: Settings) -> None:
-    """Be the supervisor of this store, once it has no other. Returns after SIGTERM or SIGINT."""
+    """Be the supervisor of this host, once it has no other. Returns after SIGTERM or SIGINT."""
     db = stores.open_and_migrate(settings)
-    with db.lease(stores.SUPERVISOR):
+    with db.lease(stores.supervisor_lease(settings)):
         asyncio.run(_supervise(settings, db))
 
 

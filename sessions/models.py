@@ -44,7 +44,8 @@ class Session:
     """`uuid` is a UUID, or the id that its client chose. `short_lives`: how often in a row its driver died young.
 
     `driver` and `seat` are its claim: which interpreter of which Spark application is its own. `reason` says why
-    that driver went, in a sentence; None while it lives or when it was asked to go.
+    that driver went, in a sentence; None while it lives or when it was asked to go. `elsewhere` is the other host on
+    which it runs; None: here, or nowhere yet.
     """
 
     id: int
@@ -61,6 +62,7 @@ class Session:
     idle_timeout: str | None
     driver: str
     seat: int
+    elsewhere: str | None
     folder: Path
     app_id: str | None
     ui_url: str | None
@@ -76,8 +78,8 @@ class Session:
         return self.folder / "log"
 
     @classmethod
-    def of(cls, row: Row) -> Session:
-        """From a row of the store's `_SESSION` query."""
+    def of(cls, row: Row, here: str) -> Session:
+        """From a row of the store's `_SESSION` query, as the host `here` sees it."""
         seconds = row["heartbeat_seconds"]
         return cls(
             id=row["id"],
@@ -94,6 +96,7 @@ class Session:
             idle_timeout=row["idle_timeout"],
             driver=row["driver"],
             seat=row["seat"],
+            elsewhere=row["host"] if row["host"] not in (None, here) else None,
             folder=Path(row["folder"]),
             app_id=row["app_id"],
             ui_url=row["ui_url"],

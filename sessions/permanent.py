@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from gateway.core import clusters, names
-from gateway.core.errors import GatewayError, InvalidRequest, Misconfigured
+from gateway.core.errors import AlreadyExists, GatewayError, InvalidRequest, Misconfigured
+from gateway.core.faults import Code, Fault
 from gateway.core.identity import ANONYMOUS
 from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
@@ -63,6 +64,8 @@ class DeclaredPass:
     def _open(self, chosen: str, request: SessionRequest) -> None:
         try:
             session = self._service.open(ANONYMOUS, request, chosen)
+        except AlreadyExists:
+            pass  # another gateway of the store was first
         except GatewayError as error:
             if self._said.get(chosen) != str(error):
                 log.error("permanent session %s cannot be opened: %s", chosen, error, extra={"action": "open"})
@@ -77,7 +80,8 @@ def _request(chosen: str, table: dict[str, Any]) -> SessionRequest:
         names.check_chosen(chosen)
         kind = asked.pop("kind", Kind.PYSPARK.value)
         if kind not in [one.value for one in Kind]:
-            raise InvalidRequest(f"kind is {kind!r}: give one of {', '.join(one.value for one in Kind)}")
+            fix = f"give one of {', '.join(one.value for one in Kind)}"
+            raise InvalidRequest(Fault("kind", Code.MISFIT, f"kind is {kind!r}", fix))
         return SessionRequest(kind=Kind(kind), options=_options(asked), permanent=True)
     except InvalidRequest as error:
         raise Misconfigured(f"setting permanent_sessions.{chosen}: {error}") from None
@@ -87,10 +91,12 @@ def _options(asked: dict[str, Any]) -> SparkOptions:
     types = get_type_hints(SparkOptions)
     for name, value in asked.items():
         if name not in types:
-            raise InvalidRequest(f"there is no field {name}; the fields are kind, {', '.join(types)}")
+            reason = f"there is no field {name}; the fields are kind, {', '.join(types)}"
+            raise InvalidRequest(Fault(name, Code.UNKNOWN, reason))
         form, fits = _FORMS[types[name]]
         if not fits(value):
-            raise InvalidRequest(f"{name}: give {form}")  # without the value, which may hold a secret
+            # without the value, which may hold a secret
+            raise InvalidRequest(Fault(name, Code.MISFIT, f"{name}", f"give {form}"))
     conf = {key: as_text(value) for key, value in asked.get("conf", {}).items()}
     return SparkOptions(**{**asked, "conf": conf})
 

@@ -56,7 +56,8 @@ class SessionPass:
         young = now - (lost.launched or lost.created) < _YOUNG
         again = young and session.short_lives
         pause = min(timedelta(seconds=2**session.short_lives), _YOUNG) if again else timedelta(0)
-        driver = Driver.wanted(self._settings.data_dir, lost.options, now, now + pause)
+        # On the same host: its log begins with that of the lost one, and what was sent to the session is there.
+        driver = Driver.wanted(self._settings.data_dir, lost.options, now, now + pause, lost.host)
         lives = min(session.short_lives + 1, _MOST_SHORT_LIVES) if young else 0
         if self._store.restart(session, driver, reason, lives, now):
             logs.succeed(driver.log, lost.log, reason)

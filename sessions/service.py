@@ -6,16 +6,17 @@ Every verb is one or two store writes; the supervisor, which the store's bell wa
 from __future__ import annotations
 
 import dataclasses
-import time
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 
-from gateway.core import checks, clusters, names, packages, pythons, sparkr
+from gateway.core import checks, clusters, durations, names, packages, pythons, sparkr
 from gateway.core.clock import Clock
-from gateway.core.durations import parse_duration
-from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
+from gateway.core.errors import InvalidRequest, NotFound, SessionEnded, refuse
+from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
-from gateway.core.settings import Settings
+from gateway.core.settings import ClusterSettings, Settings
+from gateway.core.waiting import Waiting
 from sessions.drivers.models import Driver
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session, SessionRequest
@@ -27,8 +28,11 @@ _DELETE_PATIENCE = 8.0  # seconds that a delete waits for the driver's processes
 
 
 class SessionService:
-    def __init__(self, store: SessionStore, drivers: DriverStore, settings: Settings, clock: Clock) -> None:
-        self._store, self._drivers, self._settings, self._clock = store, drivers, settings, clock
+    def __init__(
+        self, store: SessionStore, drivers: DriverStore, settings: Settings, clock: Clock, waiting: Waiting
+    ) -> None:
+        self._store, self._drivers = store, drivers
+        self._settings, self._clock, self._waiting = settings, clock, waiting
 
     def open(self, principal: Principal, request: SessionRequest, chosen: str | None = None) -> Session:
         """Store a session that is to start. Raises InvalidRequest and its kinds; then nothing is left behind.
@@ -37,7 +41,7 @@ class SessionService:
         """
         if chosen is not None:
             names.check_chosen(chosen)
-        self._check(request)
+        refuse(self._faults(request))
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)
@@ -92,37 +96,48 @@ class SessionService:
         """How many there are, and those from position `start` on, by rising id unless `newest_first`."""
         return self._store.page(principal, start, size, newest_first=newest_first)
 
+    def counts(self, principal: Principal) -> dict[SessionState, int]:
+        """How many there are in each state that one is in."""
+        return self._store.counts(principal)
+
     def stop(self, principal: Principal, ref: str) -> None:
-        """End the session; it stays listed, and its results readable. Returns when its processes have ended."""
+        """End the session; it stays listed, and its results readable. Returns as `delete` does."""
         session = self.look(principal, ref)
         self._store.end(session.id, "stopped by its user", self._clock())
         self._wait_until_gone(session.driver)
 
     def delete(self, principal: Principal, ref: str) -> None:
-        """End the session and forget it. Returns when its processes have ended."""
+        """End the session and forget it. Returns when its processes have ended, or nobody can wait for it."""
         session = self.look(principal, ref)
         driver = self._store.remove(session.id, "deleted by its user", self._clock())
         self._wait_until_gone(driver or session.driver)
 
+    def keep_here(self, session: Session) -> None:
+        """Have its driver run on this host, where what is sent to it is kept. Raises InvalidRequest if it cannot."""
+        self._drivers.place(session.driver, self._settings.data_dir / "drivers" / session.driver)
+        driver = self._drivers.find(session.driver)
+        if driver is not None and not driver.may_be_on(self._drivers.host):
+            reason = f"the session runs on the host {driver.host}, and this is {self._drivers.host}"
+            fix = "send the file to the gateway there, or add it by an address from which it can be read there"
+            raise InvalidRequest(Fault("file", Code.ABSENT, reason, fix))
+
     # ------------------------------------------------------------ rules
 
-    def _check(self, request: SessionRequest) -> None:
-        for name in ("ttl", "idle_timeout"):
-            text = getattr(request, name)
-            if text is not None:
-                try:
-                    parse_duration(text)
-                except ValueError as error:
-                    raise InvalidRequest(str(error)) from None
-        names.check("session", request.options.name)
-        here = clusters.chosen(request.options.conf, self._settings)
-        packages.check(request.options.conf)
-        checks.check(request.options, self._settings, here)
-        pythons.check(request.options, here)
+    def _faults(self, request: SessionRequest) -> Iterator[Fault]:
+        yield from durations.faults("ttl", request.ttl)
+        yield from durations.faults("idleTimeout", request.idle_timeout)
+        yield from names.faults("session", request.options.name)
+        unknown = list(clusters.faults(request.options.conf, self._settings))
+        yield from unknown
+        yield from packages.faults(request.options.conf)
+        if not unknown:
+            yield from self._faults_on(clusters.chosen(request.options.conf, self._settings), request)
+
+    def _faults_on(self, here: ClusterSettings, request: SessionRequest) -> Iterator[Fault]:
+        yield from checks.faults(request.options, self._settings, here)
+        yield from pythons.faults(request.options, here)
         if request.kind is Kind.SPARKR and (lack := sparkr.missing(request.options, here)):
-            raise InvalidRequest(lack)
+            yield Fault("kind", Code.ABSENT, lack)
 
     def _wait_until_gone(self, driver: str) -> None:
-        end = time.monotonic() + _DELETE_PATIENCE
-        while not self._drivers.is_gone(driver) and time.monotonic() < end:
-            time.sleep(0.010)
+        self._waiting.until("driver", lambda: self._drivers.is_gone(driver), bool, _DELETE_PATIENCE)

@@ -11,20 +11,24 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.core import events
+from gateway.core import counts, events
 from gateway.core.clock import from_text, to_text
+from gateway.core.counts import Counted
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
 from gateway.core.events import Belonging
-from gateway.core.identity import Principal, visible_to
-from gateway.core.store.database import Conflict, Database, Migrations, next_id
+from gateway.core.identity import Principal, visible_parts, visible_to
+from gateway.core.store import pages
+from gateway.core.store.database import Conflict, Database, Migrations, Row, next_id
 from sessions.drivers.models import Driver
-from sessions.drivers.store import DriverStore
+from sessions.drivers.store import HERE, DriverStore
 from sessions.models import Session, SessionRequest
 from sessions.parts import Part
+from sessions.states import SessionState
 
 migrations = Migrations("sessions")
 
 # The words of the indexes' own conditions: a query has to repeat them to be served by an index.
+_LIVE = "sessions.state <> 'dead'"
 _HAS_STATEMENTS = (
     "EXISTS (SELECT 1 FROM statements WHERE statements.session = sessions.id"
     " AND statements.state IN ('waiting', 'running', 'cancelling'))"
@@ -33,10 +37,12 @@ _HAS_JOBS = (
     "EXISTS (SELECT 1 FROM session_jobs WHERE session_jobs.session = sessions.id"
     " AND session_jobs.state IN ('queued', 'started', 'cancelling'))"
 )
+_BUSY = f"sessions.state = 'idle' AND {_HAS_STATEMENTS}"
 _SESSION = (
-    f"SELECT sessions.*, (sessions.state = 'idle' AND {_HAS_STATEMENTS}) AS busy, drivers.folder, drivers.app_id,"
-    " drivers.ui_url, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
+    f"SELECT sessions.*, ({_BUSY}) AS busy, drivers.host, drivers.folder, drivers.app_id, drivers.ui_url,"
+    " drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
 )
+_COUNTED = Counted("session", "sessions", _LIVE, f"CASE WHEN {_BUSY} THEN 'busy' ELSE sessions.state END")
 
 
 # permanent ones, and others whose driver was ended in order to be replaced
@@ -74,6 +80,21 @@ def claims(db: Database) -> None:
     db.run("UPDATE sessions SET project = 'default' WHERE project IS NULL")
 
 
+@migrations()
+def history(db: Database) -> None:
+    db.run("CREATE INDEX sessions_live ON sessions (state, id) WHERE state <> 'dead'")
+    db.run("CREATE INDEX sessions_ended ON sessions (ended) WHERE state = 'dead'")
+    db.run("CREATE INDEX sessions_of_owner ON sessions (owner, id) WHERE owner IS NOT NULL")
+    db.run("CREATE INDEX sessions_of_project ON sessions (project, id)")
+    db.run(
+        "INSERT INTO counts (kind, owner, project, state, number) SELECT 'session', owner, project, state, count(*)"
+        " FROM sessions WHERE state = 'dead' GROUP BY owner, project, state"
+    )
+    db.run(
+        "UPDATE drivers SET claimed = 0 WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id)"
+    )
+
+
 @dataclass(frozen=True)
 class Lifetime:
     """What the expiry of one live session depends on. `has_jobs`: some are queued or run."""
@@ -100,8 +121,8 @@ class SessionStore:
         with db.transaction():
             if db.value("SELECT 1 FROM sessions WHERE uuid = :uuid", {"uuid": uuid}) is not None:
                 raise AlreadyExists("session", uuid)
-            if db.value("SELECT count(*) FROM sessions WHERE state <> 'dead'") >= limit:
-                raise LimitReached("too many sessions are being created!", limit)
+            if db.value(f"SELECT count(*) FROM sessions WHERE {_LIVE}") >= limit:
+                raise LimitReached("there are as many sessions as there may be; end one, or try again later", limit)
             self._drivers.add(driver, whose)
             number = next_id(db, "session")
             try:
@@ -147,7 +168,7 @@ class SessionStore:
         visible, values = visible_to(principal, "sessions")
         column = "id" if isinstance(ref, int) else "name"
         row = self._db.row(f"{_SESSION} WHERE sessions.{column} = :ref AND {visible}", {"ref": ref, **values})
-        return None if row is None else Session.of(row)
+        return None if row is None else self._session(row)
 
     def number_of(self, principal: Principal, uuid: str) -> int | None:
         visible, values = visible_to(principal, "sessions")
@@ -158,22 +179,27 @@ class SessionStore:
         self, principal: Principal, start: int, size: int, *, newest_first: bool = False
     ) -> tuple[int, list[Session]]:
         """How many there are, and those from position `start` on, by rising id unless `newest_first`."""
-        visible, values = visible_to(principal, "sessions")
+        parts, values = visible_parts(principal, "sessions")
+        total, newest = counts.total(self._db, principal, _COUNTED)
+        start, size, from_newest = pages.from_nearer_end(total, start, size, newest_first=newest_first)
+        found = pages.ids("sessions", [f"{part} AND id <= :newest" for part in parts], newest_first=from_newest)
         rows = self._db.rows(
-            f"{_SESSION} WHERE {visible} ORDER BY sessions.id {'DESC' if newest_first else 'ASC'}"
-            " LIMIT :size OFFSET :start",
-            {"size": size, "start": start, **values},
+            f"{_SESSION} WHERE sessions.id IN ({found}) ORDER BY sessions.id {'DESC' if newest_first else 'ASC'}",
+            {"newest": newest, **pages.place(start, size), **values},
         )
-        total = self._db.value(f"SELECT count(*) FROM sessions WHERE {visible}", values)
-        return int(total), [Session.of(row) for row in rows]
+        return total, [self._session(row) for row in rows]
+
+    def counts(self, principal: Principal) -> dict[SessionState, int]:
+        """How many there are in each state that one is in."""
+        return {SessionState(state): n for state, n in counts.by_state(self._db, principal, _COUNTED).items()}
 
     def live(self) -> list[Lifetime]:
         """The live sessions that may expire."""
         rows = self._db.rows(
             f"{_SESSION.replace('sessions.*', f'sessions.*, {_HAS_JOBS} AS has_jobs')}"
-            " WHERE sessions.state <> 'dead' AND sessions.permanent = 0"
+            f" WHERE {_LIVE} AND sessions.permanent = 0"
         )
-        return [Lifetime(Session.of(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
+        return [Lifetime(self._session(row), from_text(row["activity"]), bool(row["has_jobs"])) for row in rows]
 
     def is_live(self, session: int) -> bool:
         """Whether there is such a session and it has not ended."""
@@ -193,8 +219,9 @@ class SessionStore:
         """Move every starting session whose driver is ready; their ids."""
         with self._db.transaction():
             rows = self._db.rows(
-                "UPDATE sessions SET state = 'idle', activity = :now WHERE state = 'starting' AND driver IN"
-                " (SELECT id FROM drivers WHERE state = 'ready' AND target = 'ready') RETURNING id, owner, project",
+                f"UPDATE sessions SET state = 'idle', activity = :now WHERE {_LIVE} AND state = 'starting'"
+                " AND EXISTS (SELECT 1 FROM drivers WHERE drivers.id = sessions.driver AND drivers.state = 'ready'"
+                " AND drivers.target = 'ready') RETURNING id, owner, project",
                 {"now": to_text(now)},
             )
             for row in rows:
@@ -205,14 +232,17 @@ class SessionStore:
         """(id, why the driver went) of every session that ends with its driver and whose driver is gone."""
         rows = self._db.rows(
             "SELECT sessions.id, drivers.reason FROM sessions JOIN drivers ON drivers.id = sessions.driver"
-            f" WHERE sessions.state <> 'dead' AND NOT {_RESTARTS} AND drivers.state = 'gone'"
+            f" WHERE {_LIVE} AND NOT {_RESTARTS} AND drivers.state = 'gone'"
         )
         return [(row["id"], row["reason"] or "the driver was stopped") for row in rows]
 
     def to_restart(self) -> list[tuple[Session, Driver]]:
-        """Every session whose driver is gone and is to have another one, with that driver."""
-        rows = self._db.rows(f"{_SESSION} WHERE sessions.state <> 'dead' AND {_RESTARTS} AND drivers.state = 'gone'")
-        pairs = [(session, self._drivers.find(session.driver)) for session in map(Session.of, rows)]
+        """Every session whose driver is gone from this host and is to have another one, with that driver."""
+        rows = self._db.rows(
+            f"{_SESSION} WHERE {_LIVE} AND {_RESTARTS} AND drivers.state = 'gone' AND {HERE}",
+            {"host": self._drivers.host},
+        )
+        pairs = [(session, self._drivers.find(session.driver)) for session in map(self._session, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
     def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
@@ -229,6 +259,7 @@ class SessionStore:
                 "UPDATE sessions SET state = 'starting', driver = :new, short_lives = :short_lives WHERE id = :id",
                 {"id": session.id, "new": driver.id, "short_lives": short_lives},
             )
+            self._drivers.abandon(session.driver)
             for part in self._parts:
                 part.lose_driver(session.id, reason, now)
             events.record(self._db, now, whose, "session", session.id, "starting", driver=driver.id, reason=reason)
@@ -247,7 +278,9 @@ class SessionStore:
             for part in self._parts:
                 part.end(session, reason, now)
             self._drivers.release(ended["driver"])
-            events.record(self._db, now, Belonging.of(ended), "session", session, "dead", reason=reason)
+            whose = Belonging.of(ended)
+            counts.change(self._db, "session", whose, "dead", +1)
+            events.record(self._db, now, whose, "session", session, "dead", reason=reason)
         return True
 
     def remove(self, session: int, reason: str, now: datetime) -> str | None:
@@ -256,15 +289,22 @@ class SessionStore:
             for part in self._parts:
                 part.remove(session)
             row = self._db.row(
-                "DELETE FROM sessions WHERE id = :id RETURNING driver, uuid, permanent, owner, project", {"id": session}
+                "DELETE FROM sessions WHERE id = :id RETURNING driver, uuid, permanent, state, owner, project",
+                {"id": session},
             )
             if row is None:
                 return None
             if row["permanent"]:
                 self._db.run("INSERT INTO ended_permanent_sessions (uuid) VALUES (:uuid)", {"uuid": row["uuid"]})
-            self._drivers.release(row["driver"])
-            events.record(self._db, now, Belonging.of(row), "session", session, "deleted", reason=reason)
+            self._drivers.abandon(row["driver"])
+            whose = Belonging.of(row)
+            if row["state"] == SessionState.DEAD.value:
+                counts.change(self._db, "session", whose, row["state"], -1)
+            events.record(self._db, now, whose, "session", session, "deleted", reason=reason)
         return str(row["driver"])
+
+    def _session(self, row: Row) -> Session:
+        return Session.of(row, self._drivers.host)
 
     def ended_before(self, moment: datetime) -> list[int]:
         rows = self._db.rows(

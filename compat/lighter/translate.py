@@ -143,7 +143,7 @@ def _application(record: Session | Batch, *, contacted: bool, live: bool) -> Doc
     return {
         "appId": record.app_id,
         "appInfo": {"sparkUiUrl": record.ui_url, "driverLogUrl": None} if record.ui_url else None,
-        "log": logs.tail(record.log, _FEW_LINES),
+        "log": _last_lines(record, _FEW_LINES),
         "createdAt": _time(record.created),
         "contactedAt": _time(utc_now() if live else record.ended) if contacted else None,
         "finishedAt": _time(record.ended),
@@ -178,7 +178,7 @@ def _size(options: SparkOptions, field: str, key: str, default: Any) -> Any:
 
 def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:
     """Raises NotFound when nothing was written yet, but for sparkmagic, which needs the list."""
-    lines = logs.tail(record.log, LOG_LINES)
+    lines = _last_lines(record, LOG_LINES)
     if sparkmagic:
         return {"id": record.id, "log": lines}
     if not lines:
@@ -186,8 +186,12 @@ def log_document(record: Session | Batch, *, sparkmagic: bool) -> Document:
     return {"id": record.uuid, "log": "\n".join(lines)}
 
 
+def _last_lines(record: Session | Batch, size: int) -> list[str]:
+    return logs.elsewhere(record.elsewhere) or logs.tail(record.log, size)
+
+
 def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) -> str:
-    """The statement as JSON text. For sparkmagic the stored output is put in as it is."""
+    """The statement as JSON text. For sparkmagic it is as in Livy's protocol."""
     output = None if statement.output is None or sparkmagic else json.loads(statement.output)
     document = {
         "id": statement.id if sparkmagic else statement_id(session, statement.id),
@@ -196,7 +200,7 @@ def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) 
         "progress": statement.progress,
         "createdAt": _time(statement.created),
     }
-    text = (statement.output or "null") if sparkmagic else _compact(output and _output(output))
+    text = (statement.told or "null") if sparkmagic else _compact(output and _output(output))
     return f'{_compact(document)[:-1]},"output":{text}}}'
 
 

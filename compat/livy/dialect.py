@@ -10,6 +10,7 @@ from flask import Response, request
 
 from batches.service import BatchService
 from compat.livy.job_routes import job_blueprints
+from compat.livy.metrics_routes import metrics_blueprint
 from compat.livy.routes import record_blueprints, root_blueprint, version_blueprint
 from gateway.core.errors import GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.faults import Code, Fault
@@ -63,11 +64,16 @@ def livy(
     return Dialect(
         name="livy",
         paths=("/",),
-        blueprints=(*of_records, version_blueprint(), root_blueprint()),
+        blueprints=(
+            *of_records,
+            version_blueprint(),
+            metrics_blueprint(sessions, statements, batches),
+            root_blueprint(),
+        ),
         answer=_answer,
         refuse=_refuse,
         error_schema=_ERROR_SCHEMA,
-        slashes=("/sessions", "/batches", "/version"),
+        slashes=("/sessions", "/batches", "/version", "/metrics"),
     )
 
 

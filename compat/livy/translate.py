@@ -78,7 +78,7 @@ def session_document(session: Session) -> dict[str, Any]:
         "state": session.state.value,
         "kind": session.kind.value,
         "appInfo": _app_info(session.ui_url),
-        "log": logs.newest(session.log, _LOG_LINES),
+        "log": logs.newest(session.log, _LOG_LINES, session.elsewhere),
         "ttl": session.ttl,
         "idleTimeout": session.idle_timeout,
         "driverMemory": options.driver_memory,
@@ -105,13 +105,13 @@ def batch_document(batch: Batch) -> dict[str, Any]:
         "state": batch.state.value,
         "appId": batch.app_id,
         "appInfo": _app_info(batch.ui_url),
-        "log": logs.newest(batch.log, _LOG_LINES),
+        "log": logs.newest(batch.log, _LOG_LINES, batch.elsewhere),
     }
 
 
 def log_document(record: Session | Batch, start: int, size: int) -> dict[str, Any]:
     """A page of its log; `start` below 0: the last `size` lines; `size` below 0: all of them."""
-    page = logs.page(record.log, start, size)
+    page = logs.page(record.log, start, size, record.elsewhere)
     return {"id": record.id, "start": page.start, "total": page.total, "log": page.lines}
 
 
@@ -126,7 +126,7 @@ def _app_info(ui_url: str | None) -> dict[str, str | None]:
 
 
 def statement_text(statement: Statement) -> str:
-    """The statement as JSON text. The stored output is put in as it is: it may be many megabytes."""
+    """The statement as JSON text. A good output is put in as it is stored: it may be many megabytes."""
     document = {
         "id": statement.id,
         "code": statement.code,
@@ -136,7 +136,7 @@ def statement_text(statement: Statement) -> str:
         "completed": to_milliseconds(statement.completed),
     }
     head = json.dumps(document, separators=(",", ":"))
-    return f'{head[:-1]},"output":{statement.output or "null"}}}'
+    return f'{head[:-1]},"output":{statement.told or "null"}}}'
 
 
 def statements_text(total: int, statements: Iterable[Statement]) -> str:

@@ -75,8 +75,11 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
     @bp.get("/ui", scope=JOBS_READ)
     def overview() -> str:
         """Sessions and batches, newest first"""
-        all_sessions = views.newest(partial(sessions.page, principal()), _number("page") or 1)
-        all_batches = views.newest(partial(batches.page, principal()), _number("batch_page") or 1)
+        who = principal()
+        newest_sessions = partial(sessions.page, who, newest_first=True)
+        newest_batches = partial(batches.search, who, None, "")
+        all_sessions = views.newest(newest_sessions, sessions.counts(who), _number("page") or 1)
+        all_batches = views.newest(newest_batches, batches.counts(who), _number("batch_page") or 1)
         nothing = not all_sessions.total and not all_batches.total
         return _page(
             "overview",
@@ -144,7 +147,7 @@ def _statements(service: StatementService, session: Session, asked: int) -> tupl
 
 def _log_page(noun: str, record: Any, run: Run | None = None) -> str:
     asked = _number("from")
-    log = views.log_view(record.log, asked)
+    log = views.log_view(record.log, asked, record.elsewhere)
     live = (views.is_live(record) or views.is_running(run)) and log.at_end
     return _page("log", live=live, follow=live and asked is None, noun=noun, record=record, run=run, log=log)
 

@@ -5,7 +5,6 @@ Everything is bounded here: how many records are listed, how many lines of a log
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from batches.models import Batch
-from batches.states import BATCH_MOVES
+from batches.states import ENDED, BatchState
 from gateway.console.outputs import Failure, Piece, Text, pieces_of, shortened
 from gateway.core import logs
 from gateway.core.options import SparkOptions, redact, redact_args
@@ -27,14 +26,16 @@ from sessions.statements.states import UNFINISHED, StatementState
 from sessions.states import SessionState
 
 PAGE = 50  # records on a page
-LISTED = 1000  # newest records that pages reach and states are counted of
+LISTED = 1000  # newest records that pages reach
 STATEMENTS = 20  # on a page
 LOG_LINES = 1000  # on a page
 _LONGEST_LINE = 4000  # bytes of a line of a log
 _CHUNK = 100  # lines of a log that a refreshed page keeps or replaces together
 _LONGEST_REASON = 4000  # characters
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 Record = TypeVar("Record", Session, Batch)
+State = TypeVar("State", SessionState, BatchState)
 Facts = list[tuple[str, str]]
 
 
@@ -65,7 +66,7 @@ def pager(asked: int, total: int, size: int) -> Pager:
 
 @dataclass(frozen=True)
 class Listing(Generic[Record]):
-    """`counts`: records by state. `unlisted`: how many older ones neither pages nor counts reach."""
+    """`counts`: records by state. `unlisted`: how many older ones no page reaches."""
 
     records: list[Record]
     counts: Mapping[str, int]
@@ -75,20 +76,22 @@ class Listing(Generic[Record]):
     live: bool
 
 
-def newest(fetch: Callable[[int, int], tuple[int, list[Record]]], asked: int) -> Listing[Record]:
-    """Page `asked` of the records, newest first. `fetch` gives them by rising id, so the newest are its last."""
-    total, _ = fetch(0, 0)
-    _, rising = fetch(max(0, total - LISTED), LISTED)
-    records = rising[::-1]
-    place = pager(asked, len(records), PAGE)
+def newest(
+    fetch: Callable[[int, int], tuple[int, list[Record]]], counts: Mapping[State, int], asked: int
+) -> Listing[Record]:
+    """Page `asked` of the records. `fetch` gives them newest first; `counts` are all of them, by state."""
+    total = sum(counts.values())
+    reached = min(total, LISTED)
+    place = pager(asked, reached, PAGE)
     first = (place.number - 1) * PAGE
+    _, records = fetch(first, min(PAGE, reached - first))
     return Listing(
-        records=records[first : first + PAGE],
-        counts=Counter(record.state.value for record in records),
+        records=records,
+        counts={state.value: number for state, number in counts.items()},
         pager=place,
         total=total,
-        unlisted=max(0, total - LISTED),
-        live=any(is_live(record) for record in records),
+        unlisted=total - reached,
+        live=any(map(may_change, counts)),
     )
 
 
@@ -97,9 +100,11 @@ def newest(fetch: Callable[[int, int], tuple[int, list[Record]]], asked: int) ->
 
 def is_live(record: Session | Batch) -> bool:
     """Whether something about it may still change."""
-    if isinstance(record, Session):
-        return record.state is not SessionState.DEAD
-    return bool(BATCH_MOVES[record.state])
+    return may_change(record.state)
+
+
+def may_change(state: SessionState | BatchState) -> bool:
+    return state is not SessionState.DEAD if isinstance(state, SessionState) else state not in ENDED
 
 
 def spark_ui(record: Session | Batch) -> str | None:
@@ -199,14 +204,9 @@ def _milliseconds(value: int) -> str | None:
 
 def _bytes(value: int) -> str | None:
     """In the largest unit of which there is one: 512 bytes, 1.5 KiB, 20.0 MiB; None for nothing."""
-    if value < 1024:
-        return f"{value} bytes" if value else None
-    size, unit = float(value), "bytes"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        size /= 1024
-        if size < 1024:
-            break
-    return f"{size:,.1f} {unit}"
+    power = min(max(0, value.bit_length() - 1) // 10, len(_UNITS) - 1)
+    number = f"{value / 1024**power:,.1f}" if power else str(value)
+    return f"{number} {_UNITS[power]}" if value else None
 
 
 def conf_of(options: SparkOptions) -> Facts:
@@ -326,8 +326,10 @@ class LogView:
         return self.stop >= self.total
 
 
-def log_view(path: Path, asked: int | None) -> LogView:
-    """A page of a log from line `asked` (from 0) on; None: the last lines."""
+def log_view(path: Path, asked: int | None, elsewhere: str | None = None) -> LogView:
+    """A page of a log, which may be on another host, from line `asked` (from 0) on; None: the last lines."""
+    if instead := logs.elsewhere(elsewhere):
+        return LogView(_chunks(instead, 0), 0, 1, 1)
     total = logs.count(path)
     last = max(0, total - LOG_LINES)
     start = last if asked is None else min(max(0, asked), max(0, total - 1))

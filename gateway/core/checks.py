@@ -1,9 +1,11 @@
-"""What a request may ask of Spark, refused by the name of its field. Contract §4.3."""
+"""What a request may ask of Spark, and what not, by the name of its field. Contract §4.3."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gateway.core import conf_values, paths
-from gateway.core.errors import InvalidRequest
+from gateway.core.faults import Code, Fault
 from gateway.core.options import FIELDS, SparkOptions
 from gateway.core.settings import ClusterSettings, Settings
 
@@ -27,33 +29,45 @@ def _wire(name: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
-def check(options: SparkOptions, settings: Settings, here: ClusterSettings, file: str | None = None) -> None:
-    """Refuse what may not be asked of the cluster `here`. `file` is a batch's application. Raises InvalidRequest."""
-    forbidden = sorted(set(options.conf) & set(settings.conf_blacklist))
-    if forbidden:
-        raise InvalidRequest(f"Blacklisted configuration values in session config: {', '.join(forbidden)}")
+def faults(
+    options: SparkOptions, settings: Settings, here: ClusterSettings, file: str | None = None
+) -> Iterator[Fault]:
+    """What may not be asked of the cluster `here`. `file` is a batch's application."""
+    if forbidden := ", ".join(sorted(set(options.conf) & set(settings.conf_blacklist))):
+        yield Fault(
+            "conf", Code.SETTING, f"conf has what may not be chosen here: {forbidden}", "leave it out", forbidden
+        )
+    numbers = list(_number_faults(options))
+    yield from numbers
+    told = {fault.field for fault in numbers}
+    fields = options.fields_as_conf()
+    named = {key: _wire(FIELDS[key]) for key in fields}
+    yield from (one for one in conf_values.faults({**options.conf, **fields}, named) if one.field not in told)
+    for name in ("jars", "py_files", "files", "archives"):
+        for path in getattr(options, name):
+            yield from paths.faults_listed(_wire(name), path, settings, here)
+    for key in _FILE_LIST_KEYS:
+        for path in filter(None, map(str.strip, options.conf.get(key, "").split(","))):
+            yield from paths.faults_listed(key, path, settings, here)
+    if file is not None:
+        yield from paths.faults("file", file, settings, here)
+        if "," in file and not file.endswith((".py", ".R")):  # a jar, which Spark lists among the others
+            reason = f"file: '{file}' has a comma, at which Spark parts a list of jars"
+            yield Fault("file", Code.MISFIT, reason, "rename the file", file)
+
+
+def _number_faults(options: SparkOptions) -> Iterator[Fault]:
     for name in ("driver_cores", "executor_cores", "num_executors"):
         number = getattr(options, name)
         if number is not None and not 0 <= number < 2**31:
-            raise InvalidRequest(f"{_wire(name)} is {number}: give a whole number from 1 up")
-    fields = options.fields_as_conf()
-    named = {key: _wire(FIELDS[key]) for key in fields}
-    conf_values.check({**options.conf, **fields}, named)
-    for name in ("jars", "py_files", "files", "archives"):
-        for path in getattr(options, name):
-            paths.check_listed(_wire(name), path, settings, here)
-    for key in _FILE_LIST_KEYS:
-        for path in filter(None, map(str.strip, options.conf.get(key, "").split(","))):
-            paths.check_listed(key, path, settings, here)
-    if file is not None:
-        paths.check("file", file, settings, here)
-        if "," in file and not file.endswith((".py", ".R")):  # a jar, which Spark lists among the others
-            raise InvalidRequest(f"file: '{file}' has a comma, at which Spark parts a list of jars: rename the file")
+            reason = f"{_wire(name)} is {number}"
+            yield Fault(_wire(name), Code.MISFIT, reason, "give a whole number from 1 up", str(number))
 
 
-def check_word(field: str, word: str) -> None:
-    """Refuse what cannot be a word of the spark-submit call. Raises InvalidRequest."""
+def word_faults(field: str, word: str) -> Iterator[Fault]:
+    """Why this cannot be a word of the spark-submit call; nothing when it can."""
     if "\r" in word:
-        raise InvalidRequest(f"{field}: one has a carriage return, which Spark's start script leaves out")
+        yield Fault(field, Code.MISFIT, f"{field}: one has a carriage return, which Spark's start script leaves out")
     if len(word.encode("utf-8")) >= _LONGEST_WORD:
-        raise InvalidRequest(f"{field}: one has {_LONGEST_WORD} bytes or more, too many for a command: pass a file")
+        reason = f"{field}: one has {_LONGEST_WORD} bytes or more, too many for a command"
+        yield Fault(field, Code.MISFIT, reason, "pass a file")

@@ -7,11 +7,11 @@ does not name itself is as the settings outside `clusters` say. Starts nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.core import class_archive, installation, java
-from gateway.core.errors import InvalidRequest, Misconfigured
+from gateway.core.errors import Misconfigured, refuse
 from gateway.core.faults import Code, Fault
 from gateway.core.java import Java
 from gateway.core.options import SparkOptions
@@ -48,11 +48,16 @@ class Clusters:
 
 def chosen(conf: Mapping[str, str], settings: Settings) -> ClusterSettings:
     """What is in force on the cluster that a request's conf chooses. Raises InvalidRequest for an unknown one."""
+    refuse(faults(conf, settings))
+    return settings.on(conf.get(KEY, settings.default_cluster))
+
+
+def faults(conf: Mapping[str, str], settings: Settings) -> Iterator[Fault]:
+    """Why a request's conf chooses no cluster; nothing when it does, or leaves the choice."""
     name = conf.get(KEY, settings.default_cluster)
     if name not in settings.cluster_names:
         fix = f"there is no such cluster; give {_listed(settings.cluster_names)}"
-        raise InvalidRequest(Fault(f"conf.{KEY}", Code.MISFIT, f"{KEY} is '{name}'", fix, name))
-    return settings.on(name)
+        yield Fault(f"conf.{KEY}", Code.MISFIT, f"{KEY} is '{name}'", fix, name)
 
 
 def record(options: SparkOptions, settings: Settings) -> SparkOptions:

@@ -7,9 +7,9 @@ requests. https://spark.apache.org/docs/latest/configuration.html
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from gateway.core.errors import InvalidRequest
+from gateway.core.faults import Code, Fault
 
 DRIVER_MEMORY, EXECUTOR_MEMORY = "spark.driver.memory", "spark.executor.memory"
 
@@ -90,14 +90,13 @@ _LARGEST = 2**63 - 1  # bytes, as Spark counts them
 _LARGEST_HEAP = 64 * _UNITS["t"]  # a JVM finds no room in its address space for one that is much larger
 
 
-def check(conf: Mapping[str, str], named: Mapping[str, str] | None = None) -> None:
-    """Refuse a value that Spark cannot start with. Raises InvalidRequest, naming the key.
-
-    `named`: by what other name than its key a value is to be told of.
-    """
+def faults(conf: Mapping[str, str], named: Mapping[str, str] | None = None) -> Iterator[Fault]:
+    """The values that Spark cannot start with. `named`: by what other name than its key a value is to be told of."""
     for key, text in conf.items():
-        if fault := _fault(key, text):
-            raise InvalidRequest(f"{(named or {}).get(key, key)} {fault}")
+        if wrong := _fault(key, text):
+            name = (named or {}).get(key)
+            reason, _, fix = wrong.rpartition(": ")
+            yield Fault(name or f"conf.{key}", Code.MISFIT, f"{name or key} {reason}", fix, text)
 
 
 def _fault(key: str, text: str) -> str | None:

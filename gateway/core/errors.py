@@ -3,7 +3,6 @@
     GatewayError 500
     ├── InvalidRequest 400        what was asked cannot be done; has every fault that was found
     │   ├── DuplicateName         the name is taken
-    │   ├── InvalidName           the name cannot be told from an id
     │   └── LimitReached          too much of it already; says how much is allowed
     ├── Forbidden 403             asked by somebody who may not
     ├── NotFound 404              no such record
@@ -33,9 +32,9 @@ class InvalidRequest(GatewayError):
 
     status = 400
 
-    def __init__(self, *faults: Fault | str) -> None:
-        self.faults = [Fault(None, Code.MISFIT, one) if isinstance(one, str) else one for one in faults]
-        super().__init__("; ".join(map(str, self.faults)))
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
 
 
 def refuse(faults: Iterable[Fault]) -> None:
@@ -49,14 +48,6 @@ class DuplicateName(InvalidRequest):
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(Fault("name", Code.TAKEN, f"the {kind} name '{name}' is taken", "choose another", name))
-
-
-class InvalidName(InvalidRequest):
-    """`name` is one that a path could not tell from an id, or not hold."""
-
-    def __init__(self, kind: str, name: str) -> None:
-        fix = "give one that is not empty, not digits alone, and not . or .."
-        super().__init__(Fault("name", Code.NAME, f"the {kind} name '{name}' cannot be asked for", fix, name))
 
 
 class AlreadyExists(GatewayError):

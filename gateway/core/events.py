@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from gateway.core.clock import from_text, to_text
-from gateway.core.identity import Principal, visible_to
+from gateway.core.identity import Principal, visible_parts
+from gateway.core.store import pages
 from gateway.core.store.database import Database, Migrations, Row, next_id
 
 migrations = Migrations("events")
@@ -36,6 +37,13 @@ def owners(db: Database) -> None:
     db.run("DROP INDEX events_by_subject")
     db.run("CREATE INDEX events_of_subject ON events (subject, subject_id, id)")
     db.run("INSERT INTO ids (kind, next) SELECT 'event', coalesce(max(id), 0) + 1 FROM events")
+
+
+@migrations()
+def followers(db: Database) -> None:
+    db.run("CREATE INDEX events_of_kind ON events (subject, id)")
+    db.run("CREATE INDEX events_of_owner ON events (owner, id) WHERE owner IS NOT NULL")
+    db.run("CREATE INDEX events_of_project ON events (project, id)")
 
 
 @dataclass(frozen=True)
@@ -106,21 +114,24 @@ def after(
 
     Of this kind of record only, or of these records only.
     """
-    visible, values = visible_to(principal, "events")
-    where, asked = _filter(subject, subject_ids)
+    visible, values = visible_parts(principal, "events")
+    filters, asked = _filters(subject, subject_ids)
+    found = pages.ids("events", [f"{seen} AND {about} AND id > :cursor" for seen in visible for about in filters])
     rows = db.rows(
-        f"SELECT * FROM events WHERE id > :cursor AND {visible}{where} ORDER BY id LIMIT :limit",
-        {"cursor": cursor, "limit": limit, **values, **asked},
+        f"SELECT * FROM events WHERE id IN ({found}) ORDER BY id",
+        {"cursor": cursor, **pages.place(0, limit), **values, **asked},
     )
     return [Event.of(row) for row in rows]
 
 
-def _filter(subject: str | None, subject_ids: Sequence[str]) -> tuple[str, Mapping[str, str]]:
+def _filters(subject: str | None, subject_ids: Sequence[str]) -> tuple[list[str], Mapping[str, str]]:
+    """Conditions of which any has to hold, and their values."""
     if subject is None:
-        return "", {}
-    asked = {"subject": subject, **{f"subject_{at}": one for at, one in enumerate(subject_ids)}}
-    named = ", ".join(f":subject_{at}" for at in range(len(subject_ids)))
-    return " AND subject = :subject" + (f" AND subject_id IN ({named})" if named else ""), asked
+        return ["TRUE"], {}
+    if not subject_ids:
+        return ["subject = :subject"], {"subject": subject}
+    asked = {f"subject_{at}": one for at, one in enumerate(subject_ids)}
+    return [f"subject = :subject AND subject_id = :{name}" for name in asked], {"subject": subject, **asked}
 
 
 def newest(db: Database) -> int:

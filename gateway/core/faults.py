@@ -44,6 +44,6 @@ class Fault:
         return f"{self.reason}: {self.fix}" if self.fix else self.reason
 
     @classmethod
-    def not_whole(cls, text: str, field: str | None = None) -> Fault:
+    def not_whole(cls, text: str) -> Fault:
         """Of a number in a URL; `text` is what stands there."""
-        return cls(field, Code.NOT_WHOLE, f"'{text:.80}' is not a whole number of 32 bits", "give one", text)
+        return cls(None, Code.NOT_WHOLE, f"'{text:.80}' is not a whole number of 32 bits", "give one", text)

@@ -29,9 +29,15 @@ ANONYMOUS = Principal(administrator=True)
 
 
 def visible_to(principal: Principal, table: str) -> tuple[str, dict[str, Any]]:
-    """A condition of SQL over the columns `owner` and `project` of `table`, and its values; "TRUE" for all rows."""
+    """A condition of SQL over the columns `owner` and `project` of `table`, and its values; "(TRUE)" for all rows."""
+    parts, values = visible_parts(principal, table)
+    return f"({' OR '.join(parts)})", values
+
+
+def visible_parts(principal: Principal, table: str) -> tuple[list[str], dict[str, Any]]:
+    """As `visible_to`, in parts of which any has to hold, each over one column alone: an index can serve it."""
     if principal.administrator:
-        return "TRUE", {}
+        return ["TRUE"], {}
     values = {f"project_{at}": name for at, name in enumerate(sorted(principal.projects))}
-    of_projects = f" OR {table}.project IN ({', '.join(f':{name}' for name in values)})" if values else ""
-    return f"({table}.owner = :viewer{of_projects})", {"viewer": principal.user, **values}
+    of_projects = [f"{table}.project = :{name}" for name in values]
+    return [f"{table}.owner = :viewer", *of_projects], {"viewer": principal.user, **values}

@@ -147,6 +147,11 @@ def own_tail(path: Path, size: int) -> list[str]:
     return lines[begins:]
 
 
+def elsewhere(host: str | None) -> list[str]:
+    """What to show instead of a log that is on another host; nothing for one that is here (None)."""
+    return [] if host is None else [f"{_MARK}this log is on the host {host}: ask the gateway there"]
+
+
 def note(path: Path, text: str) -> None:
     """Append a line of the gateway's own, marked as such."""
     _append(path, f"{_MARK}{text}\n")

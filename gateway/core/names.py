@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.core.errors import InvalidName, InvalidRequest
+from collections.abc import Iterator
+
+from gateway.core.errors import InvalidRequest
 from gateway.core.faults import Code, Fault
 
 LARGEST_ID = 2**31 - 1
@@ -18,10 +20,11 @@ def as_reference(ref: str) -> int | str:
     return int(ref)
 
 
-def check(kind: str, name: str | None) -> None:
-    """Raises InvalidName for a name that a path could not tell from an id."""
-    if name is not None and (not name or (name.isascii() and name.isdigit())):
-        raise InvalidName(kind, name)
+def faults(kind: str, name: str | None) -> Iterator[Fault]:
+    """Why this is no name for a record of this kind: a path could not tell it from an id, or not hold it."""
+    if name is not None and (not name or (name.isascii() and name.isdigit()) or name in (".", "..")):
+        fix = "give one that is not empty, not digits alone, and not . or .."
+        yield Fault("name", Code.NAME, f"the {kind} name '{name}' cannot be asked for", fix, name)
 
 
 def check_chosen(chosen: str) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from gateway.core import installation, logs, private_files
-from gateway.core.errors import InvalidRequest
+from gateway.core.faults import Code, Fault
 from gateway.core.settings import ClusterSettings
 
 _KEY = "spark.jars.packages"
@@ -40,11 +40,12 @@ _IVY_SETTINGS = """<ivysettings>
 """
 
 
-def check(conf: Mapping[str, str]) -> None:
-    """Refuse what is no list of Maven coordinates. Raises InvalidRequest."""
+def faults(conf: Mapping[str, str]) -> Iterator[Fault]:
+    """What is no Maven coordinate in the list of packages."""
     for one in filter(None, map(str.strip, conf.get(_KEY, "").split(","))):
         if not re.fullmatch(r"[^:/\s]+([:/][^:/\s]+){2}", one):
-            raise InvalidRequest(f"{_KEY}: '{one}' is not a package: give groupId:artifactId:version")
+            reason = f"{_KEY}: '{one}' is not a package"
+            yield Fault(f"conf.{_KEY}", Code.MISFIT, reason, "give groupId:artifactId:version", one)
 
 
 def settle(conf: Mapping[str, str], here: ClusterSettings, cache_dir: Path, folder: Path) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Which Python an application's driver and executors run on: one of the request's, of its archives, or the cluster's.
 
+Who names none gets the environment of sessions/requirements.txt, which `make setup` makes beside the gateway's own.
+
 Decides as spark-submit does, and adds what it leaves out: in client deploy mode a Python inside an archive must be on
 the gateway's host before Spark starts. `gateway/core/unpack.py` brings it there. Starts nothing itself.
 https://spark.apache.org/docs/latest/api/python/user_guide/python_packaging.html
@@ -12,13 +14,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gateway.core import unpack
-from gateway.core.errors import InvalidRequest
+from gateway.core.faults import Code, Fault
 from gateway.core.options import SparkOptions
 from gateway.core.settings import ClusterSettings
 
@@ -34,6 +36,7 @@ _ARCHIVE_KEYS = ("spark.archives", "spark.yarn.dist.archives")
 _TAKEN = (
     "exit",
     "exit.part",
+    "left.json",
     "log",
     "pid",
     "ready.json",
@@ -43,6 +46,7 @@ _TAKEN = (
     unpack.FAILURE,
 )  # in a working folder
 _FORMATS = (".tar.gz", ".tgz", ".tar", ".zip")
+_ENVIRONMENT = Path(__file__).parents[2] / ".venv-session"
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,24 @@ class Pythons:
         return [sys.executable, "-I", unpack.__file__, json.dumps(options)]
 
 
+def default(here: ClusterSettings) -> str:
+    """The Python of who names none: the cluster's, else that of the environment for sessions, else the gateway's own.
+
+    An environment of another version of Python is none: its sessions could not use the gateway's kernel.
+    """
+    if here.python:
+        return here.python
+    python = _ENVIRONMENT / "bin" / "python"
+    packages = _ENVIRONMENT / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    return str(python) if python.exists() and packages.exists() else sys.executable
+
+
 def choose(conf: Mapping[str, str], here: ClusterSettings, *, of_archives: bool) -> Pythons:
     """The Pythons of an application with this conf, started in client deploy mode.
 
     `of_archives`: a Python in an archive is the application's own even if no conf says so.
     """
-    fallback = here.python or sys.executable
+    fallback = default(here)
     driver, executors = _first(conf, _FOR_DRIVER), _first(conf, _FOR_EXECUTORS)
     archives = [archive for archive in archives_of(conf) if _can_be_unpacked(archive)]
     if driver is None and executors is None:
@@ -96,15 +112,14 @@ def choose(conf: Mapping[str, str], here: ClusterSettings, *, of_archives: bool)
     )
 
 
-def check(options: SparkOptions, here: ClusterSettings) -> None:
-    """Refuse a Python that cannot be started in client deploy mode. Raises InvalidRequest, naming the conf key."""
+def faults(options: SparkOptions, here: ClusterSettings) -> Iterator[Fault]:
+    """The Pythons that cannot be started in client deploy mode, by their conf keys."""
     conf = {**here.spark_conf, **options.conf}
     archives = [_archive(text) for text in options.archives] + archives_of(conf)
     driver, executors = _first(conf, _FOR_DRIVER), _first(conf, _FOR_EXECUTORS)
-    if driver:
-        _check(*driver, archives)
-    if executors and _is_local(here):
-        _check(*executors, archives)
+    for named in dict.fromkeys([driver, executors if _is_local(here) else None]):
+        if named:
+            yield from _faults(*named, archives)
 
 
 def failure(folder: Path) -> str | None:
@@ -124,18 +139,20 @@ def archives_of(conf: Mapping[str, str]) -> list[Archive]:
     return list(found.values())
 
 
-def _check(key: str, python: str, archives: list[Archive]) -> None:
+def _faults(key: str, python: str, archives: list[Archive]) -> Iterator[Fault]:
     folder = _folder(python)
     if folder is None:
         if shutil.which(python) is None:
-            raise InvalidRequest(f"{key} is '{python}': there is no such program on the gateway's host")
+            fix = "there is no such program on the gateway's host"
+            yield Fault(f"conf.{key}", Code.MISFIT, f"{key} is '{python}'", fix, python)
         return
     found = next((archive for archive in archives if archive.name == folder), None)
     if found is None or not _can_be_unpacked(found):
-        raise InvalidRequest(
-            f"{key} is '{python}': give an absolute path, or ./NAME/bin/python and in archives /path/to/file#NAME, on"
-            f" the gateway's host and one of {', '.join(_FORMATS)}"
+        fix = (
+            "give an absolute path, or ./NAME/bin/python and in archives /path/to/file#NAME, on the gateway's host and"
+            f" one of {', '.join(_FORMATS)}"
         )
+        yield Fault(f"conf.{key}", Code.MISFIT, f"{key} is '{python}'", fix, python)
 
 
 def _folder(python: str) -> str | None:
@@ -147,9 +164,15 @@ def _folder(python: str) -> str | None:
 def _archive(text: str) -> Archive:
     """One entry of a list of archives: a path or URL, with the folder's name behind # (else the file's)."""
     path, _, name = text.partition("#")
-    parts = urlsplit(path)
-    here = Path(unquote(parts.path) if parts.scheme else path) if parts.scheme in ("", "file") else None
-    return Archive(name or path.rpartition("/")[2], here)
+    return Archive(name or path.rpartition("/")[2], _here(path))
+
+
+def _here(path: str) -> Path | None:
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return None  # no path and no URL, as its own check says
+    return Path(unquote(parts.path) if parts.scheme else path) if parts.scheme in ("", "file") else None
 
 
 def _can_be_unpacked(archive: Archive) -> bool:

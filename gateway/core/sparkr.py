@@ -53,7 +53,13 @@ def _knows(program: str) -> bool:
     command = [program, "--no-echo", "--no-save", "--no-restore", "-e", _ASK]
     try:
         ran = subprocess.run(
-            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -91,7 +91,7 @@ def environ(
 
     `driver_python` is the driver's where it differs from the executors' `python`.
     """
-    own = (PREFIX, "PYSPARK_", "SPARK_", "PYTHONIOENCODING")
+    own = (PREFIX, "PYSPARK_", "SPARK_", "PYTHONIOENCODING", "PGPASSWORD")  # the last is the store's
     kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return {
         **kept,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import flask_smorest
 from apispec.ext.marshmallow import MarshmallowPlugin, resolver
@@ -60,6 +60,8 @@ class Blueprint(flask_smorest.Blueprint):
 
 class Api(flask_smorest.Api):
     """The web application's dialects: routed, described and heard when something goes wrong."""
+
+    ERROR_SCHEMA: ClassVar[dict[str, Any]] = {}  # the library's own, which nothing is described by
 
     def __init__(self, app: Flask) -> None:
         self._dialects = Dialects()

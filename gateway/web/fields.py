@@ -48,7 +48,7 @@ class QueryWhole(fields.Integer):
         try:
             return whole_in_url(value)
         except InvalidRequest as error:
-            raise ValidationError(error.faults) from None
+            raise ValidationError(list(error.faults)) from None
 
 
 def whole_in_url(text: str) -> int:

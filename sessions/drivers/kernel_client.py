@@ -63,7 +63,8 @@ class KernelClient:
         try:
             self._client.load_connection_file(str(self._file))
         except Exception as error:  # whatever is in the file: a session's code may write to it
-            raise Unreachable(f"{self._file.name} cannot be read: {error}") from error
+            said = error.strerror if isinstance(error, OSError) else error
+            raise Unreachable(f"{self._file.name} cannot be read: {said}") from error
         await self._knock(self._client.shell_port)
         await self._knock(self._client.control_port)
         self._client.start_channels(shell=True, control=True, iopub=False, stdin=False, hb=False)  # noqa: S604
@@ -83,7 +84,7 @@ class KernelClient:
             try:
                 await asyncio.wait_for(opening, _PATIENCE)
             except (OSError, asyncio.TimeoutError) as error:
-                raise Unreachable(f"nobody listens at its sockets: {error or 'no answer'}") from error
+                raise Unreachable("nobody listens at its sockets") from error
 
     async def execute(self, statement: int, code: str, language: str) -> Reply:
         """Run it, however long that takes. Asking again for a statement that runs or has run gives its one result."""

@@ -66,7 +66,9 @@ def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -
     return {
         "connection_file": str(driver.connection_file),
         "ready_file": str(driver.folder / "ready.json"),
+        "left_file": str(_left_file(driver)),
         "wakeup": str(settings.wakeup_path),
+        "orphan_timeout": settings.orphan_timeout.total_seconds(),
         "sql_rows": int(asked) if asked.isdigit() and int(asked) > 0 else settings.sql_rows,
         "output_limit": settings.statement_output_limit,
         "kernel_path": [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))],
@@ -102,8 +104,23 @@ def readiness(driver: Driver) -> Ready | None:
     return Ready(said.get("app_id"), said.get("ui_url"), said.get("error"))
 
 
+def _left_file(driver: Driver) -> Path:
+    """Where a driver writes why it ends itself."""
+    return driver.folder / "left.json"
+
+
+def _reason_of_leaving(driver: Driver) -> str | None:
+    """Why the driver has ended itself; None when it has not."""
+    try:
+        return str(json.loads(_left_file(driver).read_text("utf-8"))["reason"])
+    except (OSError, ValueError):
+        return None
+
+
 def reason_of_end(driver: Driver, end: End) -> str:
     """Why the driver ended, in one sentence, as far as its end and its folder tell."""
+    if left := _reason_of_leaving(driver):
+        return left
     said = readiness(driver)
     if said is not None and said.error:
         return f"Spark did not start: {said.error}"

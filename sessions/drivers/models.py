@@ -19,7 +19,7 @@ class Driver:
     """A Spark driver with a kernel in it. `folder` holds its process, its log and its connection file.
 
     `target` is READY or GONE. `reason` says why it went, in a sentence; None while it lives or when it was asked to go.
-    It is not launched before `not_before`; None: as soon as there is room.
+    It is not launched before `not_before`; None: as soon as there is room. `host` is where it runs; None: not decided.
     """
 
     id: str
@@ -31,6 +31,7 @@ class Driver:
     created: datetime
     launched: datetime | None
     not_before: datetime | None = None
+    host: str | None = None
 
     @property
     def log(self) -> Path:
@@ -41,7 +42,14 @@ class Driver:
         return self.folder / "connection.json"
 
     @classmethod
-    def wanted(cls, data_dir: Path, options: SparkOptions, now: datetime, not_before: datetime | None = None) -> Driver:
+    def wanted(
+        cls,
+        data_dir: Path,
+        options: SparkOptions,
+        now: datetime,
+        not_before: datetime | None = None,
+        host: str | None = None,
+    ) -> Driver:
         """A new one, still to be stored and launched."""
         name = uuid.uuid4().hex
         return cls(
@@ -54,7 +62,11 @@ class Driver:
             created=now,
             launched=None,
             not_before=not_before,
+            host=host,
         )
+
+    def may_be_on(self, host: str) -> bool:
+        return self.host in (None, host)
 
     @classmethod
     def of(cls, row: Row) -> Driver:
@@ -68,4 +80,5 @@ class Driver:
             created=from_text(row["created"]),
             launched=from_text_or_none(row["launched"]),
             not_before=from_text_or_none(row["not_before"]),
+            host=row["host"],
         )

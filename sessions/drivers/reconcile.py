@@ -5,13 +5,15 @@ A pass reads rows and a place, moves what has to move, and forgets: a restarted 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
 from datetime import datetime, timedelta
 
+from gateway.core import metrics
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.places.place import AT_ONCE, Ladder, Place
 from gateway.core.settings import Settings
 from sessions.drivers import launch as driver_process
@@ -65,10 +67,11 @@ class DriverPass:
         self._forget_unclaimed()
 
     def _launch(self, driver: Driver, now: datetime) -> bool:
-        if not self._store.launch(driver.id, now):
+        folder = driver.folder if driver.host else self._drivers / driver.id
+        if not self._store.launch(driver.id, folder, now):
             return False
         log.info("launching", extra={"driver": driver.id, "action": "launch"})
-        return self._start(driver, now)
+        return self._start(dataclasses.replace(driver, folder=folder), now)
 
     def _start(self, driver: Driver, now: datetime) -> bool:
         try:
@@ -84,6 +87,8 @@ class DriverPass:
         ready = driver_process.readiness(driver)
         if ready is not None and ready.error is None:
             self._store.ready(driver.id, ready.app_id, ready.ui_url, now)
+            if driver.launched is not None:
+                metrics.STARTS.observe((now - driver.launched).total_seconds())
             log.info("ready", extra={"driver": driver.id, "action": "ready"})
             return False
         if driver.launched and now - driver.launched > self._settings.driver_start_timeout:
@@ -103,17 +108,19 @@ class DriverPass:
 
     def _is_gone(self, driver: Driver, reason: str | None, now: datetime) -> None:
         self._place.settle(driver.folder, reason)
-        self._store.gone(driver.id, reason, now)
+        try:
+            self._store.gone(driver.id, reason, now)
+        except Unavailable:
+            self._place.find(driver.folder)  # so that its end is told again
+            raise
         self._started.discard(driver.id)
         self._place.clear(driver.folder)
         log.info("gone: %s", reason or "as asked", extra={"driver": driver.id, "action": "gone"})
 
     def _clear_strangers(self) -> None:
         """Remove folders whose driver is forgotten: an upload that was under way may have made one anew."""
-        folders = list(self._drivers.glob("*"))
-        known = self._store.ids()  # read after the folders: a driver is a row before it has one
-        for folder in folders:
-            if folder.name not in known:
+        for folder in list(self._drivers.glob("*")):
+            if self._store.is_forgotten(folder.name):  # asked after the folder was seen: a row is there before it
                 self._place.remove(folder)
 
     def _forget_unclaimed(self) -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.events import Belonging
-from gateway.core.store.database import Database, Migrations
+from gateway.core.store.database import Database, Migrations, keepable
 from sessions.drivers.models import Driver
 
 migrations = Migrations("drivers")
+
+# The words of an index's own condition: a query has to repeat them to be served by the index.
+_ALIVE = "state <> 'gone'"
+_MOVING = "state <> target"
+_UNCLAIMED = "claimed = 0"
 
 
 @migrations(was="sessions.first_tables")
@@ -41,19 +47,40 @@ def replacements(db: Database) -> None:
     db.run("ALTER TABLE drivers ADD COLUMN replaced INTEGER NOT NULL DEFAULT 0")
 
 
+@migrations()
+def hosts(db: Database) -> None:
+    db.run("ALTER TABLE drivers ADD COLUMN host TEXT")
+
+
+@migrations()
+def rounds(db: Database) -> None:
+    """`claimed` is 0 once no session refers to the driver any more, not even an ended one."""
+    db.run("ALTER TABLE drivers ADD COLUMN claimed INTEGER NOT NULL DEFAULT 1")
+    db.run(f"CREATE INDEX drivers_moving ON drivers (created, id) WHERE {_MOVING}")
+    db.run(f"CREATE INDEX drivers_unclaimed ON drivers (state) WHERE {_UNCLAIMED}")
+
+
+# What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
+# one host that such a store has.
+HERE = "(drivers.host IS NULL OR drivers.host = :host)"
+
+
 class DriverStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it, which gets none to act on that are on others."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self.host = db, host
 
     def add(self, driver: Driver, whose: Belonging) -> None:
         """Ask for a driver. Call it in the transaction of the claim on it."""
         self._db.run(
-            "INSERT INTO drivers (id, state, target, folder, options, created, not_before, owner, project)"
-            " VALUES (:id, :state, :target, :folder, :options, :created, :not_before, :owner, :project)",
+            "INSERT INTO drivers (id, state, target, host, folder, options, created, not_before, owner, project)"
+            " VALUES (:id, :state, :target, :host, :folder, :options, :created, :not_before, :owner, :project)",
             {
                 "id": driver.id,
                 "state": driver.state.value,
                 "target": driver.target.value,
+                "host": driver.host,
                 "folder": str(driver.folder),
                 "options": json.dumps(driver.options.as_dict()),
                 "created": to_text(driver.created),
@@ -65,37 +92,67 @@ class DriverStore:
         events.record(self._db, driver.created, whose, "driver", driver.id, driver.state.value)
 
     def release(self, driver: str) -> None:
-        """Want it gone: nobody has a claim on it any more."""
+        """Want it gone: nobody uses it any more."""
         self._db.run("UPDATE drivers SET target = 'gone' WHERE id = :id", {"id": driver})
         self._db.ring_on_commit()
 
+    def abandon(self, driver: str) -> None:
+        """Want it gone and then forgotten: no session refers to it any more. Call it in the transaction of that."""
+        self._db.run("UPDATE drivers SET target = 'gone', claimed = 0 WHERE id = :id", {"id": driver})
+        self._db.ring_on_commit()
+
     def moving(self) -> list[Driver]:
-        """Drivers that are not where they are wanted yet, oldest first."""
-        return self._select("state <> 'gone' AND NOT (state = 'ready' AND target = 'ready') ORDER BY created, id")
+        """Drivers of this host, or of none yet, that are not where they are wanted yet, oldest first."""
+        return self._select(f"{_MOVING} AND {HERE} ORDER BY created, id")
 
     def ready_ones(self) -> list[Driver]:
-        return self._select("state = 'ready' AND target = 'ready'")
+        """Of this host."""
+        return self._select(f"{_ALIVE} AND state = 'ready' AND target = 'ready' AND {HERE}")
 
     def find_all(self, ids: Iterable[str]) -> list[Driver]:
-        """Those of these drivers that are not gone."""
-        return [driver for one in ids for driver in self._select("state <> 'gone' AND id = :id", {"id": one})]
+        """Those of these drivers that are on this host, or on none yet, and not gone."""
+        wanted = f"state <> 'gone' AND id = :id AND {HERE}"
+        return [driver for one in ids for driver in self._select(wanted, {"id": one})]
+
+    def not_gone(self) -> list[tuple[int | None, bool, Driver]]:
+        """(its session, whether that is permanent, driver) of every driver here; None: its session is deleted."""
+        rows = self._db.rows(
+            "SELECT drivers.*, sessions.id AS session, sessions.permanent FROM drivers"
+            f" LEFT JOIN sessions ON sessions.driver = drivers.id WHERE drivers.state <> 'gone' AND {HERE}"
+            " ORDER BY sessions.id",
+            {"host": self.host},
+        )
+        return [(row["session"], bool(row["permanent"]), Driver.of(row)) for row in rows]
 
     def find(self, driver: str) -> Driver | None:
         """The driver, gone or not; None when it is forgotten."""
         found = self._select("id = :id", {"id": driver})
         return found[0] if found else None
 
-    def ids(self) -> set[str]:
-        """All drivers there are, gone ones too."""
-        return {row["id"] for row in self._db.rows("SELECT id FROM drivers")}
+    def is_forgotten(self, driver: str) -> bool:
+        """Whether there is no such driver, not even a gone one."""
+        return self._db.value("SELECT 1 FROM drivers WHERE id = :id", {"id": driver}) is None
 
     def is_gone(self, driver: str) -> bool:
         """Whether nothing of it runs any more."""
         state = self._db.value("SELECT state FROM drivers WHERE id = :id", {"id": driver})
         return state in (None, "gone")
 
-    def launch(self, driver: str, now: datetime) -> bool:
-        return self._move(driver, "requested", "launching", now, "launched")
+    def place(self, driver: str, folder: Path) -> bool:
+        """Have it run on this host, in `folder` unless that was said before. False: it is on another host, or gone."""
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE drivers SET host = :host, folder = :folder"
+                " WHERE id = :id AND host IS NULL AND state = 'requested'",
+                {"id": driver, "host": self.host, "folder": str(folder)},
+            )
+            return bool(self.find_all([driver]))
+
+    def launch(self, driver: str, folder: Path, now: datetime) -> bool:
+        """Place it and have it launched. False: it is on another host, was launched, or is not wanted any more."""
+        with self._db.transaction():
+            placed = self.place(driver, folder)
+            return placed and self._move(driver, "requested", "launching", now, "launched")
 
     def ready(self, driver: str, app_id: str | None, ui_url: str | None, now: datetime) -> bool:
         with self._db.transaction():
@@ -119,7 +176,7 @@ class DriverStore:
         given_up = self._db.run(
             "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason), replaced = :replace"
             " WHERE id = :id AND target <> 'gone'",
-            {"id": driver, "reason": reason, "replace": int(replace)},
+            {"id": driver, "reason": keepable(reason), "replace": int(replace)},
         )
         return bool(given_up)
 
@@ -128,21 +185,22 @@ class DriverStore:
             row = self._db.row(
                 "UPDATE drivers SET state = 'gone', target = 'gone', reason = coalesce(reason, :reason), ended = :now"
                 " WHERE id = :id AND state <> 'gone' RETURNING reason, owner, project",
-                {"id": driver, "reason": reason, "now": to_text(now)},
+                {"id": driver, "reason": keepable(reason), "now": to_text(now)},
             )
             if row is not None:
                 events.record(self._db, now, Belonging.of(row), "driver", driver, "gone", reason=row["reason"])
         return row is not None
 
     def unclaimed(self) -> list[Driver]:
-        """Gone drivers that no session refers to any more."""
-        return self._select("state = 'gone' AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.driver = drivers.id)")
+        """Gone drivers of this host, or of none, that no session refers to any more."""
+        return self._select(f"{_UNCLAIMED} AND state = 'gone' AND {HERE}")
 
     def remove(self, driver: str) -> None:
         self._db.run("DELETE FROM drivers WHERE id = :id AND state = 'gone'", {"id": driver})
 
     def _select(self, where: str, values: Mapping[str, str] | None = None) -> list[Driver]:
-        return [Driver.of(row) for row in self._db.rows(f"SELECT * FROM drivers WHERE {where}", values or {})]
+        rows = self._db.rows(f"SELECT * FROM drivers WHERE {where}", {"host": self.host, **(values or {})})
+        return [Driver.of(row) for row in rows]
 
     def _move(self, driver: str, before: str, after: str, now: datetime, stamp: str | None = None) -> bool:
         also = f", {stamp} = :now" if stamp else ""

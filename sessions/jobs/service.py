@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from gateway.core import clusters, names, paths
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded
+from gateway.core.errors import GatewayError, InvalidRequest, NotFound, SessionEnded, refuse
+from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from sessions.jobs import uploads
 from sessions.jobs.models import JOB_TYPES, Addition, SessionJob
 from sessions.jobs.states import AdditionState
@@ -28,15 +30,17 @@ _ADD_PATIENCE = 8.0  # seconds that a request waits for an addition: Livy's Pyth
 
 
 class JobService:
-    def __init__(self, store: JobStore, sessions: SessionService, settings: Settings, clock: Clock) -> None:
-        self._store, self._sessions, self._settings, self._clock = store, sessions, settings, clock
+    def __init__(
+        self, store: JobStore, sessions: SessionService, settings: Settings, clock: Clock, waiting: Waiting
+    ) -> None:
+        self._store, self._sessions = store, sessions
+        self._settings, self._clock, self._waiting = settings, clock, waiting
 
     # ------------------------------------------------------------ jobs
 
     def submit(self, principal: Principal, ref: str, kind: Kind, payload: str) -> SessionJob:
         """Queue a job; `payload` is base64 text. Raises InvalidRequest, SessionEnded, LimitReached, NotFound."""
-        _check_payload(payload)
-        _check_type(kind)
+        refuse([*_payload_faults(payload), *_type_faults(kind)])
         session = self._live(principal, ref)
         job = self._store.submit(
             session.id,
@@ -72,16 +76,18 @@ class JobService:
         Raises InvalidRequest, SessionEnded, LimitReached, NotFound.
         """
         if not uri:
-            raise InvalidRequest("uri is empty: give the path or URL of what is to be added")
+            fix = "give the path or URL of what is to be added"
+            raise InvalidRequest(Fault("uri", Code.MISSING, "uri is empty", fix))
         session = self._live(principal, ref)
         here = clusters.chosen(session.options.conf, self._settings)
-        paths.check("uri", uri.split("#", 1)[0], self._settings, here)  # behind # Spark sees no path
+        refuse(paths.faults("uri", uri.split("#", 1)[0], self._settings, here))  # behind # Spark sees no path
         self._add(session, kind, uri, uri)
 
     def upload(self, principal: Principal, ref: str, kind: str, name: str, sent: BinaryIO) -> None:
         """As `add`, of a file that is sent; `name` is the client's. Raises TooLarge too."""
         safe = uploads.safe_name(name)
         session = self._live(principal, ref)
+        self._sessions.keep_here(session)
         kept = uploads.keep(sent, safe, uploads.folder_of(self._settings, session.id), self._settings)
         try:
             self._add(session, kind, str(kept.path), safe)
@@ -105,15 +111,16 @@ class JobService:
             self._wait_for(addition, name)
 
     def _wait_for(self, addition: Addition, name: str) -> None:
-        end = time.monotonic() + _ADD_PATIENCE
-        found: Addition | None = addition
-        while found is not None and found.state is AdditionState.WAITING and time.monotonic() < end:
-            time.sleep(0.005)
-            found = self._store.addition(addition.session, addition.id)
+        found = self._waiting.until(
+            "addition",
+            lambda: self._store.addition(addition.session, addition.id),
+            lambda seen: seen is None or seen.state is not AdditionState.WAITING,
+            _ADD_PATIENCE,
+        )
         if found is None:
             raise SessionEnded(SessionState.DEAD.value)
         if found.state is AdditionState.FAILED:
-            raise InvalidRequest(f"{found.kind} {name} could not be added: {found.error}")
+            raise InvalidRequest(Fault(None, Code.MISFIT, f"{found.kind} {name} could not be added", found.error or ""))
 
     def _live(self, principal: Principal, ref: str) -> Session:
         session = self._sessions.connect(principal, ref)
@@ -122,17 +129,18 @@ class JobService:
         return session
 
 
-def _check_payload(payload: str) -> None:
+def _payload_faults(payload: str) -> Iterator[Fault]:
     plain = "".join(payload.split())  # tools break base64 into lines, and Livy minds as little
     if not plain:
-        raise InvalidRequest("requirement failed: no job provided.")
+        yield Fault("job", Code.MISSING, "job is empty", "give the serialised job in base64")
     try:
         base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"job is not base64 text: {error}") from None
+        yield Fault("job", Code.MISFIT, "job is not base64 text", str(error))
 
 
-def _check_type(kind: Kind) -> None:
+def _type_faults(kind: Kind) -> Iterator[Fault]:
     if kind not in JOB_TYPES:
         known = ", ".join(one.value for one in JOB_TYPES)
-        raise InvalidRequest(f"jobType {kind.value} is not available here; the types that are: {known}")
+        reason = f"jobType {kind.value} is not available here; the types that are"
+        yield Fault("jobType", Code.MISFIT, reason, known, kind.value)

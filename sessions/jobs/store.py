@@ -12,8 +12,9 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
-from gateway.core.store.database import Database, Migrations, Row
+from gateway.core.store.database import Database, Migrations, Row, keepable
 from sessions.drivers.claims import Claim, claim_of
+from sessions.drivers.store import HERE
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Kind
@@ -47,9 +48,17 @@ def cancels(db: Database) -> None:
     db.run("ALTER TABLE session_jobs ADD COLUMN cancelled TEXT")
 
 
+@migrations()
+def in_order(db: Database) -> None:
+    db.run("DROP INDEX session_jobs_unfinished")
+    db.run(f"CREATE INDEX session_jobs_unfinished ON session_jobs (session, id) WHERE state IN {_UNFINISHED}")
+
+
 class JobStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it, which runs those of sessions whose driver is there."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self._host = db, host
 
     # ------------------------------------------------------------ jobs
 
@@ -112,7 +121,7 @@ class JobStore:
         return JobState(row["state"])
 
     def claim(self, now: datetime, most_running: int) -> int:
-        """Start queued jobs of idle sessions, by rising id, as long as a session has places; how many."""
+        """Start queued jobs of idle sessions here, by rising id, as long as a session has places; how many."""
         with self._db.transaction():
             rows = self._claim(now, most_running)
             for row in rows:
@@ -127,20 +136,21 @@ class JobStore:
             " (SELECT count(*) FROM session_jobs AS other WHERE other.session = queued.session"
             f" AND other.state IN {_UNFINISHED} AND other.state <> 'queued') AS running"
             " FROM session_jobs AS queued JOIN sessions ON sessions.id = queued.session AND sessions.state = 'idle'"
+            f" JOIN drivers ON drivers.id = sessions.driver AND {HERE}"
             f" WHERE queued.state IN {_UNFINISHED} AND queued.state = 'queued'"
             " AND NOT EXISTS (SELECT 1 FROM session_additions AS addition WHERE addition.session = queued.session"
             " AND addition.state = 'waiting' AND addition.id <= queued.additions)) AS ready"
             " WHERE place + running <= :most) RETURNING session, id, state",
-            {"now": to_text(now), "most": most_running},
+            {"now": to_text(now), "most": most_running, "host": self._host},
         )
 
     def running(self) -> list[tuple[SessionJob, Claim]]:
-        """Every job that runs or is being cancelled, with the claim of its session."""
+        """Every job that runs or is being cancelled here, with the claim of its session."""
         rows = self._db.rows(
             f"SELECT {_JOB} FROM session_jobs WHERE state IN {_UNFINISHED} AND state IN {_RUNNING} ORDER BY session, id"
         )
         pairs = [(SessionJob.of(row), claim_of(self._db, row["session"])) for row in rows]
-        return [(job, claim) for job, claim in pairs if claim is not None]
+        return [(job, claim) for job, claim in pairs if claim and claim.driver.may_be_on(self._host)]
 
     def finish(
         self, job: SessionJob, result: str | None, error: str | None, started: datetime, ended: datetime
@@ -156,7 +166,7 @@ class JobStore:
                     "session": job.session,
                     "id": job.id,
                     "result": result,
-                    "error": error,
+                    "error": keepable(error),
                     "state": (JobState.SUCCEEDED if error is None else JobState.FAILED).value,
                     "started": to_text(started),
                     "ended": to_text(ended),
@@ -208,7 +218,7 @@ class JobStore:
         return None if row is None else Addition.of(row)
 
     def next_additions(self) -> list[tuple[Addition, Claim]]:
-        """The first waiting addition of every idle session, with the session's claim."""
+        """The first waiting addition of every idle session here, with the session's claim."""
         rows = self._db.rows(
             "SELECT addition.* FROM session_additions AS addition"
             " JOIN sessions ON sessions.id = addition.session AND sessions.state = 'idle'"
@@ -216,7 +226,7 @@ class JobStore:
             " WHERE earlier.session = addition.session AND earlier.state = 'waiting' AND earlier.id < addition.id)"
         )
         pairs = [(Addition.of(row), claim_of(self._db, row["session"])) for row in rows]
-        return [(addition, claim) for addition, claim in pairs if claim is not None]
+        return [(addition, claim) for addition, claim in pairs if claim and claim.driver.may_be_on(self._host)]
 
     def settle(self, addition: Addition, error: str | None, now: datetime) -> bool:
         """Store whether it was added (`error` None). False when that was known before."""
@@ -228,7 +238,7 @@ class JobStore:
                     "session": addition.session,
                     "id": addition.id,
                     "state": "added" if error is None else "failed",
-                    "error": error,
+                    "error": keepable(error),
                 },
             )
             if row is not None:

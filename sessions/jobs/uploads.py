@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from gateway.core.errors import InvalidRequest, LimitReached, SessionEnded, TooLarge
+from gateway.core.faults import Code, Fault
 from gateway.core.settings import Settings
 
 FOLDER = "uploads"  # below the data folder: a folder for each session that was sent something
@@ -35,9 +36,8 @@ def safe_name(sent: str) -> str:
     """The file's own name without the folders a client may have put before it. Raises InvalidRequest."""
     name = re.split(r"[/\\]", sent)[-1]
     if not _SAFE_NAME.fullmatch(name) or name.strip(". ") == "" or len(name.encode("utf-8")) > 200:
-        raise InvalidRequest(
-            f"file name '{name:.80}' cannot be kept: give one of letters, digits, spaces and . _ - + @ = , ~ ( )"
-        )
+        fix = "give one of letters, digits, spaces and . _ - + @ = , ~ ( )"
+        raise InvalidRequest(Fault("file", Code.MISFIT, f"file name '{name:.80}' cannot be kept", fix, name))
     return name
 
 

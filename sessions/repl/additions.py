@@ -42,6 +42,10 @@ class Additions:
         threading.Thread(target=self._run, args=(kind, path, future), name=f"add-{kind}", daemon=True).start()
         return future
 
+    def works(self) -> bool:
+        """Whether something is being added."""
+        return self._one_at_a_time.locked()
+
     def renew(self, context: Any) -> None:
         """Add to a SparkContext that user code has started all that was added to the one before it."""
         for way, path in list(self._added):

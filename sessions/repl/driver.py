@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Sequence
@@ -25,8 +26,9 @@ from .java_jobs import JavaJobs
 from .job_context import JobContext
 from .jobs import Jobs, JobType
 from .namespace import fill, renew
+from .orphan import Orphan
 from .output import Stream
-from .preload import warm_jvm
+from .preload import import_spark, warm_jvm
 from .python import PythonInterpreter, new_main
 from .python_jobs import PythonJobs
 from .r import RInterpreter
@@ -47,6 +49,7 @@ REPLY_TIME = 0.1  # seconds for the reply to a shutdown_request to leave before 
 class Options:
     """What the gateway asks of a driver; `output_limit` in bytes, `wakeup` None means nobody waits.
 
+    Without a gateway for `orphan_timeout` seconds the driver ends itself, and says why in `left_file`; 0: never.
     `kernel_path` and `kernel_abi` are for `fitting`; `livy_jars`, `sparkr_library` and `scala_cache` are
     folders, or empty, for `java_jobs`, `sparkr` and `scala_jvm`.
     """
@@ -54,6 +57,8 @@ class Options:
     connection_file: str
     ready_file: str
     wakeup: str | None = None
+    left_file: str = ""
+    orphan_timeout: float = 0
     sql_rows: int = 1000
     output_limit: int = 100 * 1024 * 1024
     kernel_path: Sequence[str] = ()
@@ -67,7 +72,7 @@ class Options:
         """The options file; its members are this class's fields, its paths start from its folder."""
         with open(path, encoding="utf-8") as file:
             options: dict[str, Any] = json.load(file)
-        for name in ("connection_file", "ready_file", "wakeup"):
+        for name in ("connection_file", "ready_file", "left_file", "wakeup"):
             if options.get(name):
                 options[name] = os.path.join(os.path.dirname(path), options[name])
         return cls(**options)
@@ -97,8 +102,7 @@ class Driver:
 
     def _start(self) -> tuple[Application, Statements]:
         warm_jvm()
-        import pyspark.sql  # noqa: F401 - before the kernel's own imports compete for the interpreter
-
+        import_spark()  # before the kernel's own imports compete for the interpreter
         kernel = KernelService(self._options.connection_file, self.leave_soon)
         kernel.start()
         spark = self._spark = Application()
@@ -111,6 +115,7 @@ class Driver:
         python = PythonInterpreter(module, self._streams, self._options.output_limit)
         statements = self._statements(spark, python, restarts)
         kernel.serve(statements, jobs, additions)
+        self._end_as_orphan([statements, jobs, additions, spark])
         return spark, statements
 
     def _statements(self, spark: Application, python: PythonInterpreter, restarts: Restarts) -> Statements:
@@ -131,6 +136,18 @@ class Driver:
         }
         jobs = Jobs(types, spark, self._options.output_limit)
         return jobs, Additions(spark, [one.add for one in types.values()])
+
+    def _end_as_orphan(self, workers: Sequence[Statements | Jobs | Additions | Application]) -> None:
+        def works() -> bool:
+            return any(worker.works() for worker in workers)
+
+        if self._options.wakeup and self._options.orphan_timeout:
+            Orphan(self._options.wakeup, self._options.orphan_timeout, works, self._leave_because).start()
+
+    def _leave_because(self, reason: str) -> None:
+        print(reason, file=sys.__stderr__)
+        tell(self._options.left_file, {"reason": reason}, self._options.wakeup)
+        self._leave(0)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         threading.Thread(target=self._leave, args=(128 + signum,), daemon=True).start()

@@ -102,6 +102,10 @@ class Jobs:
             threading.Thread(target=self._keep, args=(work,), name=f"job-{job}-keeper", daemon=True).start()
         return work.future
 
+    def works(self) -> bool:
+        """Whether a job runs. For any thread."""
+        return any(not work.future.done() for work in list(self._kept.values()))
+
     def forget(self, job: int) -> None:
         """Drop the end of `job`, which is stored; nothing while it still runs."""
         work = self._kept.get(job)

@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 # Static initialisers that a SparkSession runs and that need no SparkContext. Its constructor took 1.9 s with them to
 # run, and 0.1 s when they had been run.
@@ -41,10 +44,70 @@ def _initialise_classes() -> None:
         return
 
 
+def import_spark() -> None:
+    """Import pyspark, and have the first call into the JVM not import numpy: Spark 4's converters look for its values.
+
+    There are none before somebody has imported numpy.
+    """
+    _unpack()
+    import pyspark.sql.types
+
+    for name in ("NumpyScalarConverter", "NumpyArrayConverter"):
+        converter = getattr(pyspark.sql.types, name, None)
+        if converter is not None:
+            converter.can_convert = _once_numpy_is_there(converter.can_convert)
+
+
+def _unpack() -> None:
+    """Take pyspark from Spark's folder where it would come from the archive in it, which holds nothing compiled."""
+    found = importlib.util.find_spec("pyspark")
+    home = os.environ.get("SPARK_HOME")
+    if home is None or found is None or not _is_in(os.path.join(home, "python", "lib"), found.origin):
+        return
+    for folder in (home, os.path.join(home, "python", "pyspark")):
+        file = os.path.join(folder, "__init__.py")
+        if os.path.exists(file):
+            spec = importlib.util.spec_from_file_location("pyspark", file, submodule_search_locations=[folder])
+            assert spec is not None
+            assert spec.loader is not None
+            package = sys.modules["pyspark"] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(package)
+            return
+
+
+def _is_in(folder: str, file: str | None) -> bool:
+    return file is not None and os.path.realpath(file).startswith(os.path.realpath(folder) + os.sep)
+
+
+def _once_numpy_is_there(can_convert: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda converter, value: "numpy" in sys.modules and can_convert(converter, value)
+
+
 def warm_imports() -> None:
-    """Import pandas if it is there: Spark 4's converters do so, by pyspark's test module, while a session starts."""
+    """Import the test module of Spark 4, of which its functions ask what is installed.
+
+    To know that, it would import pandas and pyarrow, which takes as long as a fifth of a start, and 80 MiB.
+    """
     try:
-        if importlib.util.find_spec("pandas") is not None:
+        import pyspark
+        from pyspark.sql.pandas import utils
+
+        if pyspark.__version__.startswith("3"):
+            return  # whose functions ask it nothing, and whose test module needs pandas
+        kept = vars(utils).copy()
+        utils.require_minimum_pandas_version = _require("pandas")
+        utils.require_minimum_pyarrow_version = _require("pyarrow")
+        try:
             importlib.import_module("pyspark.testing.utils")
+        finally:
+            vars(utils).update(kept)
     except Exception:  # noqa: BLE001 - Spark itself will say what is wrong
         return
+
+
+def _require(package: str) -> Callable[[], None]:
+    def require() -> None:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+
+    return require

@@ -202,6 +202,13 @@ class Application:
                 self._statement.forget()
         return self._store[1]
 
+    def works(self) -> bool:
+        """Whether a Spark job or a streaming query runs, whoever has started it."""
+        try:
+            return bool(self.context.statusTracker().getActiveJobsIds() or self.session().streams.active)
+        except Exception:  # noqa: BLE001 - user code has stopped Spark
+            return False
+
     def stop(self, code: int) -> None:
         """Stop Spark and end its JVM, and with that spark-submit, with exit `code`; may take as long as Spark takes."""
         if self.context is not None:

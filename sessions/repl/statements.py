@@ -85,6 +85,11 @@ class Statements:
             self._inbox.put(self._last)
             return self._last.future
 
+    def works(self) -> bool:
+        """Whether a statement runs or waits to."""
+        last = self._last
+        return last is not None and not last.future.done()
+
     def forget(self, statement: int) -> None:
         """Drop the kept result of `statement`; nothing when it still runs or another one is kept."""
         with self._lock:

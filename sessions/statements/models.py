@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,8 @@ from gateway.core.clock import from_text, from_text_or_none
 from gateway.core.store.database import Row
 from sessions.models import Kind
 from sessions.statements.states import StatementState
+
+_FAILED = '{"status":"error"'  # how the output of a failure begins
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,19 @@ class Statement:
     started: datetime | None
     completed: datetime | None
     cancelled: datetime | None = None
+
+    @property
+    def told(self) -> str | None:
+        """The output, for clients that show of a failure its message and traceback alone (sparkmagic): what had been
+        printed before, which is in `data`, is at the head of the traceback too."""
+        if self.output is None or not self.output.startswith(_FAILED):
+            return self.output
+        envelope = json.loads(self.output)
+        printed = envelope.get("data", {}).get("text/plain", "")
+        if not printed:
+            return self.output
+        lines = [f"{line}\n" for line in printed.removesuffix("\n").split("\n")]
+        return json.dumps({**envelope, "traceback": lines + envelope.get("traceback", [])}, separators=(",", ":"))
 
     @classmethod
     def of(cls, row: Row) -> Statement:

@@ -11,6 +11,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from gateway.core import metrics
 from gateway.core.clock import Clock
 from sessions.drivers.claims import Claim
 from sessions.drivers.kernel_client import KernelClient
@@ -81,6 +82,8 @@ class Runner:
             if reply.application is not None:
                 self._drivers.is_application(claim.driver.id, *reply.application)
             self._store.finish(statement.session, statement.id, reply.output, reply.started, reply.completed)
+            taken = (reply.completed - statement.created).total_seconds()
+            metrics.STATEMENTS.labels(statement.kind.value).observe(taken)
             # The next statement must not wait for this driver's farewell.
             self._tasks.pop((statement.session, statement.id), None)
             self.run_pass()

@@ -5,14 +5,15 @@ As everywhere, a request becomes a row; the supervisor, which the store's bell w
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 from gateway.core import names
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded
+from gateway.core.faults import Code, Fault
 from gateway.core.identity import Principal
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from sessions.drivers import kernel_client
 from sessions.drivers.claims import Claim
 from sessions.drivers.states import DriverState
@@ -36,9 +37,10 @@ class StatementService:
         drivers: DriverStore,
         settings: Settings,
         clock: Clock,
+        waiting: Waiting,
     ) -> None:
         self._store, self._sessions, self._drivers = store, sessions, drivers
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._waiting = settings, clock, waiting
 
     def submit(self, principal: Principal, ref: str, code: str, kind: Kind | None) -> Statement:
         """Queue code. Raises SessionEnded, InvalidRequest (the language), LimitReached, NotFound."""
@@ -88,6 +90,10 @@ class StatementService:
         session = self._sessions.look(principal, ref)
         return self._store.page(session.id, start, size, newest_first=True, output_limit=output_limit)
 
+    def counts(self, principal: Principal) -> dict[str, int]:
+        """How many have not ended, by state."""
+        return self._store.counts(principal)
+
     def cancel(self, principal: Principal, ref: str, number: int) -> None:
         """Cancel a statement; nothing happens when there is none or it has ended. Raises SessionEnded."""
         self._sessions.live(principal, ref)
@@ -109,17 +115,18 @@ class StatementService:
         return statement
 
     def _hold(self, statement: Statement) -> Statement:
-        end = time.monotonic() + _HOLD
-        found: Statement | None = statement
-        while found is not None and found.state in UNFINISHED and time.monotonic() < end:
-            statement = found
-            time.sleep(0.002)
-            found = self._store.find(statement.session, statement.id)
+        found = self._waiting.until(
+            "statement",
+            lambda: self._store.find(statement.session, statement.id),
+            lambda seen: seen is None or seen.state not in UNFINISHED,
+            _HOLD,
+        )
         return found or statement
 
 
 def _language(asked: Kind | None, session_kind: Kind) -> Kind:
     kind = asked or session_kind
     if kind is Kind.SHARED:
-        raise InvalidRequest("Code type should be specified if session kind is shared: give kind, such as pyspark")
+        reason = "the session has no language of its own"
+        raise InvalidRequest(Fault("kind", Code.LANGUAGE, reason, "give kind, such as pyspark"))
     return kind

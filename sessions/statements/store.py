@@ -12,10 +12,12 @@ from gateway.core import events
 from gateway.core.clock import to_text
 from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
+from gateway.core.identity import Principal, visible_to
 from gateway.core.store.database import Database, Migrations, Row
 from sessions.drivers.claims import Claim, claim_of
+from sessions.drivers.store import HERE
 from sessions.statements.models import Statement, error_output
-from sessions.statements.states import StatementState
+from sessions.statements.states import UNFINISHED, StatementState
 from sessions.store import belonging_of
 
 migrations = Migrations("statements")
@@ -23,6 +25,7 @@ migrations = Migrations("statements")
 # The words of an index's own condition: a query has to repeat them to be served by the index.
 _UNFINISHED = "('waiting', 'running', 'cancelling')"
 _RUNNING = "('running', 'cancelling')"
+_ALL = 2**62  # as a limit: PostgreSQL refuses one below 0
 
 
 @migrations(was="sessions.first_tables")
@@ -42,8 +45,10 @@ def cancels(db: Database) -> None:
 
 
 class StatementStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it, which runs those of sessions whose driver is there."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self._host = db, host
 
     def submit(
         self, session: int, code: str, kind: str, now: datetime, *, most_unfinished: int, retained: int
@@ -83,6 +88,19 @@ class StatementStore:
         )
         return None if row is None else Statement.of(row)
 
+    def counts(self, principal: Principal) -> dict[str, int]:
+        """How many have not ended, by state."""
+        visible, values = visible_to(principal, "sessions")
+        sql = (
+            "SELECT statements.state AS state, count(*) AS number FROM statements"
+            # CROSS: SQLite then begins with the few statements, not with all sessions that one sees.
+            " CROSS JOIN sessions WHERE sessions.id = statements.session"
+            f" AND statements.state IN {_UNFINISHED} AND {visible}"
+            " GROUP BY statements.state"
+        )
+        none = dict.fromkeys((state.value for state in UNFINISHED), 0)
+        return none | {row["state"]: row["number"] for row in self._db.rows(sql, values)}
+
     def page(
         self, session: int, start: int, size: int, *, newest_first: bool, output_limit: int | None = None
     ) -> tuple[int, list[Statement]]:
@@ -95,7 +113,7 @@ class StatementStore:
             f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed, cancelled"
             " FROM statements"
             f" WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
-            {"session": session, "size": size, "start": start, "output_limit": output_limit},
+            {"session": session, "size": size if size >= 0 else _ALL, "start": start, "output_limit": output_limit},
         )
         total = self._db.value("SELECT count(*) FROM statements WHERE session = :session", {"session": session})
         return int(total), [Statement.of(row) for row in rows]
@@ -117,7 +135,7 @@ class StatementStore:
         return StatementState(row["state"])
 
     def claim(self, now: datetime) -> list[Statement]:
-        """Move the first waiting statement of every idle session in which none runs to running; those."""
+        """Move the first waiting statement of every idle session here in which none runs to running; those."""
         with self._db.transaction():
             rows = self._claim(now)
             for row in rows:
@@ -129,11 +147,12 @@ class StatementStore:
             "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
             " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
             " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
+            f" JOIN drivers ON drivers.id = sessions.driver AND {HERE}"
             f" WHERE waiting.state IN {_UNFINISHED} AND waiting.state = 'waiting'"
             " AND NOT EXISTS (SELECT 1 FROM statements AS other"
             " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"
             " GROUP BY waiting.session) RETURNING *",
-            {"now": to_text(now)},
+            {"now": to_text(now), "host": self._host},
         )
 
     def has_waiting(self) -> bool:
@@ -144,10 +163,10 @@ class StatementStore:
         )
 
     def running(self) -> list[tuple[Statement, Claim]]:
-        """Every statement that runs or is being cancelled, with the claim of its session."""
+        """Every statement that runs or is being cancelled here, with the claim of its session."""
         rows = self._db.rows("SELECT * FROM statements WHERE state IN ('running', 'cancelling')")
         pairs = [(Statement.of(row), claim_of(self._db, row["session"])) for row in rows]
-        return [(statement, claim) for statement, claim in pairs if claim is not None]
+        return [(statement, claim) for statement, claim in pairs if claim and claim.driver.may_be_on(self._host)]
 
     def set_progress(self, session: int, number: int, progress: float) -> None:
         self._db.run(

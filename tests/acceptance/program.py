@@ -44,8 +44,8 @@ def eventually(check: Callable[[], Found], *, within: float, what: str) -> Found
 class Program:
     """`python -m gateway serve`; its own kill, restart and clean end."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.data = folder, folder / "data"
+    def __init__(self, folder: Path, store: str = "") -> None:
+        self.folder, self.data, self._store = folder, folder / "data", store
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "program.log"
@@ -58,6 +58,7 @@ class Program:
         folder = self.folder
         environ = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
         environ |= {f"{_PREFIX}PORT": str(self.port), f"{_PREFIX}DATA_DIR": str(self.data)}
+        environ |= {f"{_PREFIX}STORE": self._store}
         environ |= {"XDG_CONFIG_HOME": str(folder / "config")}  # no settings file of whoever runs the tests
         if cache := os.environ.get(f"{_PREFIX}CACHE_DIR"):
             environ[f"{_PREFIX}CACHE_DIR"] = cache

@@ -112,9 +112,9 @@ class Session:
         self._rest.delete(self.path)
 
 
-def running(folder: Path) -> Iterator[Program]:
+def running(folder: Path, store: str = "") -> Iterator[Program]:
     """A program that serves, and the check that nothing is left of it when it is not needed any more."""
-    program = Program(folder)
+    program = Program(folder, store)
     try:
         program.start()
         yield program

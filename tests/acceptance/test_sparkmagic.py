@@ -162,10 +162,10 @@ def test_logs_are_the_driver_s(notebook: dict[str, Outputs], door: str) -> None:
     assert "SparkContext" in text
 
 
-def test_an_error_shows_message_and_frames(notebook: dict[str, Outputs]) -> None:
+def test_an_error_shows_what_was_printed_its_message_and_frames(notebook: dict[str, Outputs]) -> None:
     told = re.sub(r"<cell \d+>|\n *[~^]+(?=\n)", "", stream(notebook["an error"], "stderr"))
     assert told == (
-        "An error was encountered:\ndivision by zero\nTraceback (most recent call last):\n"
+        "An error was encountered:\ndivision by zero\nbefore\nTraceback (most recent call last):\n"
         '  File "", line 4, in <module>\n    half(0)\n  File "", line 2, in half\n    return 1 / x\n'
         "ZeroDivisionError: division by zero\n\n"
     )

@@ -15,6 +15,7 @@ from gateway.core import processes
 from gateway.core.clock import utc_now
 from gateway.core.identity import ANONYMOUS
 from gateway.core.options import SparkOptions
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings
 from sessions.drivers.models import Driver
 from sessions.models import Kind, SessionRequest
@@ -39,13 +40,13 @@ def crowd(home: Path, many: int) -> Iterator[Gateway]:
 
 def _fill(settings: Settings, many: int) -> None:
     db = stores.open_and_migrate(settings)
-    store, now = stores.Stores(db), utc_now()
+    store, now = stores.Stores(db, host_name(settings)), utc_now()
     sessions, drivers = store.sessions, store.drivers
     for _ in range(many):
         driver = Driver.wanted(settings.data_dir, SparkOptions(), now)
         sessions.add(ANONYMOUS, SessionRequest(kind=Kind.PYSPARK), driver, str(uuid.uuid4()), now, many)
         driver.folder.mkdir(parents=True)
         processes.start(driver.folder, ["sleep", "600"], os.environ)
-        drivers.launch(driver.id, now)
+        drivers.launch(driver.id, driver.folder, now)
         drivers.ready(driver.id, "local-1", None, now)
     assert len(sessions.become_idle(now)) == many

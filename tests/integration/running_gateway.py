@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import psycopg
 import requests
 
 from gateway.core import processes
@@ -78,8 +79,8 @@ class Gateway:
             for name, value in os.environ.items()
             if not name.startswith(reading.PREFIX) or name == f"{reading.PREFIX}CACHE_DIR"
         }
-        self._environ = {**kept, reading.FILE_VARIABLE: str(file)}
-        self.settings = reading.load(self._environ)
+        self.environ = {**kept, reading.FILE_VARIABLE: str(file)}
+        self.settings = reading.load(self.environ)
         self.http = requests.Session()
         self.http.trust_env = False
         self.supervisor: subprocess.Popen[bytes] | None = None
@@ -101,6 +102,17 @@ class Gateway:
         assert self.supervisor is not None
         self.supervisor.kill()
         self.supervisor.wait()
+
+    def kill(self) -> None:
+        """Web server and supervisor at once, without a word; what they had started goes on."""
+        assert self._web is not None
+        workers = psutil.Process(self._web.pid).children()
+        for worker in workers:
+            worker.kill()
+        self._web.kill()
+        self._web.wait()
+        self.kill_supervisor()
+        psutil.wait_procs(workers, SOON)
 
     def close(self) -> None:
         """End the gateway's processes, then those that it had started, which would outlive it."""
@@ -135,7 +147,7 @@ class Gateway:
     def _start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         with open(self._home / f"{name}.out", "ab") as output:
             return subprocess.Popen(
-                command, cwd=ROOT, env=self._environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
 
     def _answers(self) -> bool:
@@ -169,6 +181,9 @@ class Gateway:
     # ------------------------------------------------------------ its store
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        if self.settings.store:
+            with psycopg.connect(self.settings.store) as connected:
+                return connected.execute(sql.replace("?", "%s").encode(), values).fetchall()
         connection = sqlite3.connect(self.settings.store_path, timeout=15)
         try:
             return connection.execute(sql, values).fetchall()

@@ -80,6 +80,37 @@ def test_the_session_runs_on_the_cluster_it_chose(session: Session, cluster: str
     assert session.value("sc.master.startswith('local')") == ("apart" not in cluster)
 
 
+def test_a_session_has_pandas_and_pays_for_it_once_it_is_used(session: Session, cluster: str) -> None:
+    there = "[name for name in ('numpy', 'pandas', 'pyarrow') if name in __import__('sys').modules]"
+    imported = session.value(there)
+    assert imported == [] if CLUSTERS[cluster] == "4." else "pandas" not in imported
+    for arrow in ("true", "false"):
+        session.text(f"spark.conf.set('spark.sql.execution.arrow.pyspark.enabled', '{arrow}')")
+        assert session.text("int(spark.range(5).toPandas()['id'].sum())") == "10"
+        frame = "__import__('pandas').DataFrame({'n': [1, 2], 's': ['x', None]})"
+        assert session.value(f"[list(row) for row in spark.createDataFrame({frame}).collect()]") == [
+            [1, "x"],
+            [2, None],
+        ]
+
+
+def test_functions_of_pandas_run_on_the_executors(session: Session) -> None:
+    session.text(
+        "import pandas\nfrom pyspark.sql.functions import lit, pandas_udf\n@pandas_udf('long')\n"
+        "def next_one(numbers: pandas.Series) -> pandas.Series:\n    return numbers + 1"
+    )
+    assert session.value("[row[0] for row in spark.range(3).select(next_one('id')).collect()]") == [1, 2, 3]
+    assert (
+        session.text(
+            "import numpy\nspark.range(9).filter(f'id > {numpy.int64(6)}').select(lit(numpy.int64(4))).first()[0]"
+        )
+        == "4"
+    )
+    assert session.text("int(spark.range(3).pandas_api()['id'].sum())") == "3"
+    plot = "import matplotlib.pyplot as plt\nlines = plt.plot([1, 3, 2])\n%matplot plt"
+    assert list(session.run(plot)["data"]) == ["image/png"]
+
+
 def spoken(here: ClusterSettings) -> list[Language]:
     return LANGUAGES if sparkr.missing(SparkOptions(), here) else [*LANGUAGES, R]
 

@@ -27,8 +27,8 @@ def test_text_is_utf_8_whatever_the_hosts_locale(gateway: Gateway, tmp_path: Pat
     session = gateway.new_session(kind="shared", name=TEXT, files=[str(script)]).wait_for("idle")
     assert session.text(f"print('{TEXT}')") == TEXT
     assert session.value(f"open('{TEXT}.py').read()[-1]") == "ö"
-    assert session.run(f'println("{TEXT}")', "spark", _FIRST_SCALA)["data"]["text/plain"] == TEXT
-    assert "true" in session.text(f'new java.io.File("{TEXT}.py").exists', "spark")
+    assert session.run(f'print("{TEXT}")', "spark", _FIRST_SCALA)["data"]["text/plain"] == TEXT
+    assert "true" in session.text(f'new java.io.File("{script}").exists', "spark")
     assert session.value("sc._jvm.java.nio.charset.Charset.defaultCharset().name()") == "UTF-8"
     upload = {"file": ("übung.txt", "größe".encode())}
     answer = gateway.http.post(f"{gateway.url}{session.path}/upload-file", files=upload, timeout=60)

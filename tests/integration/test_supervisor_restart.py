@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.integration.running_gateway import SOON, Gateway, Session, wait_until
 
 
-def test_running_statement_is_finished_by_the_next_supervisor(gateway: Gateway, session: Session) -> None:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def held(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """An idle session of a gateway on each store."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("session")
+        return
+    server = request.getfixturevalue("postgres")
+    gateway = Gateway(tmp_path_factory.mktemp("postgres"), store=server.url(server.create()))
+    try:
+        yield gateway.open().new_session(kind="shared").wait_for("idle")
+    finally:
+        gateway.close()
+
+
+def test_running_statement_is_finished_by_the_next_supervisor(held: Session) -> None:
+    gateway, session = held.gateway, held
     session.text("x = 'still here'")
     statement = session.submit("import time; print('long output ' * 1000); time.sleep(4); x").wait_running()
     gateway.kill_supervisor()
@@ -16,9 +34,8 @@ def test_running_statement_is_finished_by_the_next_supervisor(gateway: Gateway, 
     assert output.startswith("long output") and output.endswith("'still here'")
 
 
-def test_statement_that_ended_while_nobody_listened_is_not_lost(
-    gateway: Gateway, session: Session, tmp_path: Path
-) -> None:
+def test_statement_that_ended_while_nobody_listened_is_not_lost(held: Session, tmp_path: Path) -> None:
+    gateway, session = held.gateway, held
     go, done = tmp_path / "go", tmp_path / "done"
     session.text("count = 0; import os, time")
     code = (
@@ -35,7 +52,8 @@ def test_statement_that_ended_while_nobody_listened_is_not_lost(
     assert later.wait(SOON)["output"]["data"] == {"text/plain": "1"}
 
 
-def test_cancel_asked_while_nobody_listened_is_carried_out(gateway: Gateway, session: Session) -> None:
+def test_cancel_asked_while_nobody_listened_is_carried_out(held: Session) -> None:
+    gateway, session = held.gateway, held
     statement = session.submit("while True: pass").wait_running()
     gateway.kill_supervisor()
     gateway.post(f"{statement.path}/cancel")
@@ -43,13 +61,14 @@ def test_cancel_asked_while_nobody_listened_is_carried_out(gateway: Gateway, ses
     assert statement.wait(SOON)["state"] == "cancelled"
 
 
-def test_second_supervisor_waits_for_the_first(gateway: Gateway, session: Session) -> None:
+def test_second_supervisor_waits_for_the_first(held: Session) -> None:
+    gateway, session = held.gateway, held
     first = gateway.supervisor
     assert first is not None
     gateway.start_supervisor()
     second = gateway.supervisor
     try:
-        wait_until(lambda: "another supervisor holds the lease" in gateway.output("supervisor"), SOON, "it says so")
+        wait_until(lambda: "holds the lease; waiting" in gateway.output("supervisor"), SOON, "it says so")
         assert session.text("'served by the first'") == "'served by the first'"
     finally:
         first.terminate()

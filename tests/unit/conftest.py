@@ -24,6 +24,7 @@ from gateway.core.options import SparkOptions
 from gateway.core.processes import OWNER_VARIABLE
 from gateway.core.settings import ClusterSettings, Settings
 from gateway.core.store.database import Database
+from gateway.core.store.postgres import PostgresDatabase
 from gateway.core.store.sqlite import SqliteDatabase
 from gateway.stores import Stores
 from sessions.drivers.models import Driver
@@ -32,6 +33,7 @@ from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session, SessionRequest
 from sessions.statements.store import StatementStore
 from sessions.store import SessionStore
+from tests.postgres_server import PostgresServer
 
 
 class FixedClock:
@@ -65,8 +67,9 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
+def settings(adapter: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    store = request.getfixturevalue("migrated")[0] if adapter == "postgres" else ""
+    return Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", store=store, host_name="here")
 
 
 @pytest.fixture
@@ -82,16 +85,61 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "adapter" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_stores"):
+        metafunc.parametrize("adapter", ("sqlite", "postgres"))
+
+
 @pytest.fixture
-def db(settings: Settings, empty_store: Path) -> Database:
+def adapter() -> str:
+    """Which store a test runs on; tests with the mark `both_stores` run on each."""
+    return "sqlite"
+
+
+@pytest.fixture
+def db(adapter: str, request: pytest.FixtureRequest) -> Database:
+    """A migrated store with nothing in it."""
+    found: Database = request.getfixturevalue(f"{adapter}_db")
+    return found
+
+
+@pytest.fixture
+def sqlite_db(settings: Settings, empty_store: Path) -> Database:
     settings.data_dir.mkdir(mode=0o700)
     shutil.copy(empty_store, settings.store_path)
     return SqliteDatabase(settings.store_path)
 
 
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> tuple[str, str]:
+    """The URL of a database with all tables, and what empties them: a copy of the database would cost more."""
+    url = postgres.url(postgres.create())
+    db = PostgresDatabase(url)
+    db.migrate(stores.MIGRATIONS)
+    db.run("CREATE TABLE first_ids AS SELECT * FROM ids")
+    kept = "('migrations', 'first_ids')"
+    tables = db.rows(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = CAST('public' AS regnamespace)"
+        f" AND relname NOT IN {kept} ORDER BY oid DESC"  # what refers to others first
+    )
+    db.close()
+    deletes = "; ".join(f"DELETE FROM {row['relname']}" for row in tables)
+    return url, f"DO $$ BEGIN {deletes}; INSERT INTO ids SELECT * FROM first_ids; END $$"
+
+
+@pytest.fixture
+def postgres_db(settings: Settings, migrated: tuple[str, str]) -> Iterator[Database]:
+    url, empty = migrated
+    settings.data_dir.mkdir(mode=0o700)
+    db = PostgresDatabase(url)
+    yield db
+    db.run(empty)
+    db.close()
+
+
 @pytest.fixture
 def all_stores(db: Database) -> Stores:
-    return Stores(db)
+    return Stores(db, "here")
 
 
 @pytest.fixture
@@ -169,7 +217,7 @@ def make_ready(driver_store: DriverStore, session_store: SessionStore, clock: Fi
     """Has the session's driver launched and ready, and the session idle."""
 
     def ready(session: Session) -> None:
-        assert driver_store.launch(session.driver, clock())
+        assert driver_store.launch(session.driver, session.folder, clock())
         assert driver_store.ready(session.driver, "local-1", "http://127.0.0.1:4040", clock())
         assert session_store.become_idle(clock()) == [session.id]
 

@@ -19,6 +19,7 @@ COMPOSITION_ROOTS = (
     "gateway.supervisor",
     "gateway.stores",
     "gateway.doctor",
+    "gateway.stop",
 )
 
 # room: what of the project it may import; the longest matching room counts

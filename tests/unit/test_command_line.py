@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+
+from tests.postgres_server import PASSWORD, PostgresServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +53,24 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0")
     assert answer.returncode == 0, answer.stdout
     assert "Java" in answer.stdout
+    assert f"ok   Python of sessions: {ROOT}/.venv-session/bin/python\n" in answer.stdout
+
+
+def test_every_command_works_on_postgresql_too(tmp_path: Path, postgres: PostgresServer) -> None:
+    database = postgres.create()
+    store = {"SPARK_GATEWAY_STORE": postgres.tcp_url(database, quote(PASSWORD, safe="")), "SPARK_GATEWAY_PORT": "0"}
+    migrated = gateway(tmp_path, "migrate", **store)
+    assert migrated.stdout.startswith(f"{postgres.tcp_url(database)}: applied core.ids"), migrated
+    answers = [gateway(tmp_path, word, **store) for word in ("migrate", "doctor", "settings", "stop")]
+    assert [answer.returncode for answer in answers] == [0] * 4, answers
+    assert f"ok   store: {postgres.tcp_url(database)}\n" in answers[1].stdout
+    assert not any(quote(PASSWORD, safe="") in answer.stdout + answer.stderr for answer in answers)
+
+
+def test_doctor_names_a_python_that_is_not_there(tmp_path: Path) -> None:
+    answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0", SPARK_GATEWAY_PYTHON="/nowhere/python")
+    assert answer.returncode == 1
+    assert "FAIL Python of sessions: setting python is '/nowhere/python'" in answer.stdout
 
 
 @pytest.mark.parametrize(
@@ -60,6 +81,17 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
         (["serve"], {"SPARK_GATEWAY_HOST": "0.0.0.0"}, "allow_remote_without_authentication"),
         (["serve"], {"SPARK_GATEWAY_JAVA_HOME": "/nowhere"}, "Java 17 or newer is needed"),
         (["serve"], {"SPARK_GATEWAY_SPARK_HOME": "/nowhere"}, "name a Spark installation"),
+        (
+            ["serve"],
+            {"SPARK_GATEWAY_PORT": "0", "SPARK_GATEWAY_STORE": "postgresql://me:se/cret@db/x"},
+            "setting store is no",
+        ),
+        (
+            ["serve"],
+            {"SPARK_GATEWAY_PORT": "0", "SPARK_GATEWAY_STORE": "postgresql://127.0.0.1:1/x"},
+            "see that it runs",
+        ),
+        (["supervise"], {"SPARK_GATEWAY_STORE": "postgresql://127.0.0.1:1/x"}, "see that it runs"),
         (["--config", "/nowhere.toml", "settings"], {}, "cannot be read"),
     ],
 )
@@ -69,7 +101,7 @@ def test_what_keeps_it_from_starting_is_one_sentence_with_the_fix(
     answer = gateway(tmp_path, *words, **variables)
     assert answer.returncode != 0
     assert fix in answer.stderr
-    assert "Traceback" not in answer.stderr
+    assert "Traceback" not in answer.stderr and "cret" not in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 1
 
 

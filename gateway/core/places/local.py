@@ -165,9 +165,13 @@ def host_name(settings: Settings) -> str:
     """
     if settings.host_name:
         return settings.host_name
-    file = settings.data_dir / "host"
-    with suppress(FileExistsError), open(file, "x") as first:
-        first.write(socket.gethostname())
+    file, part = settings.data_dir / "host", settings.data_dir / f"host.{os.getpid()}"
+    if not file.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part.write_text(socket.gethostname())
+        with suppress(FileExistsError):  # another process was first
+            os.link(part, file)
+        part.unlink()
     return file.read_text()
 
 

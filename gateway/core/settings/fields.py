@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core import conf_values
-from gateway.core.errors import InvalidRequest, Misconfigured
+from gateway.core.errors import Misconfigured
 
 DEFAULT_CLUSTER = "default"
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -48,10 +48,8 @@ class _OfCluster:
     def __post_init__(self) -> None:
         if self.deploy_mode not in ("client", "cluster"):
             raise Misconfigured(f"setting deploy_mode is '{self.deploy_mode}': give client or cluster")
-        try:
-            conf_values.check(self.spark_conf)
-        except InvalidRequest as error:
-            raise Misconfigured(f"setting spark_conf: {error}") from None
+        for fault in conf_values.faults(self.spark_conf):
+            raise Misconfigured(f"setting spark_conf: {fault}")
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,12 @@ class Settings(_OfCluster):
         Path.home() / ".local/share/spark-gateway", "Folder of the store, logs and drivers' work folders."
     )
     cache_dir: Path = _setting(Path.home() / ".cache/spark-gateway", "Folder of what can be made again.")
+    store: str = _setting(
+        "",
+        "Address of a PostgreSQL database for the store, such as postgresql://gateway@db:5432/gateway, which several"
+        " gateways may share; its password may also come from PGPASSWORD or ~/.pgpass. Empty: a SQLite file in"
+        " `data_dir`.",
+    )
     host_name: str = _setting(
         "",
         "Name of this host in the store, another one for each gateway of a store; empty: what the host was called when"
@@ -133,6 +137,10 @@ class Settings(_OfCluster):
         False,
         "Give a session a new driver when a cancelled statement or job does not stop and its driver has to be ended;"
         " its variables are lost, and what waits runs without them. false: the session ends.",
+    )
+    orphan_timeout: timedelta = _setting(
+        timedelta(hours=1),
+        "A session that has had neither a supervisor on its host nor work for this long ends by itself; 0: never.",
     )
     max_statements_waiting: int = _setting(1000, "Unfinished statements of one session at most; more are refused.")
     statements_retained: int = _setting(1000, "Newest statements of one session that are kept.")
@@ -221,12 +229,23 @@ def _check(settings: Settings) -> None:
         raise Misconfigured(f"setting livy_jars is '{settings.livy_jars}': give a folder from the root, as /opt/livy")
     if settings.url_prefix and (not settings.url_prefix.startswith("/") or settings.url_prefix.endswith("/")):
         raise Misconfigured(f"setting url_prefix is '{settings.url_prefix}': give a path like /livy, or nothing")
+    if settings.store and not settings.store.startswith(("postgresql://", "postgres://")):
+        raise Misconfigured(
+            f"setting store is '{without_password(settings.store)}': give the address of a PostgreSQL database, such as"
+            " postgresql://gateway@db:5432/gateway, or nothing"
+        )
     _check_clusters(settings)
     if not is_loopback(settings.host) and not settings.allow_remote_without_authentication:
         raise Misconfigured(
             f"setting host is {settings.host}, not a loopback address, and there is no authentication yet: whoever"
             " reaches it could run code as you; listen on 127.0.0.1, or set allow_remote_without_authentication = true"
         )
+
+
+def without_password(address: str) -> str:
+    """The address of a store as it may be shown."""
+    address = re.sub(r"//([^:/@]*):.*@", r"//\1:***@", address)
+    return re.sub(r"(password=)[^&]*", r"\1***", address, flags=re.IGNORECASE)
 
 
 def _check_clusters(settings: Settings) -> None:

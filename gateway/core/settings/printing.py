@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.core.settings.fields import Settings
+from gateway.core.settings.fields import Settings, without_password
 
 _PAGE_HEAD = """# Settings
 
@@ -28,9 +28,10 @@ here, and text in TOML there; see [operations.md](operations.md). The settings f
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
     """(name, value as text, meaning) of every setting, for the command line and the docs."""
+    shown = dataclasses.replace(settings, store=without_password(settings.store))
     return [
-        (field.name, as_text(getattr(settings, field.name)), field.metadata["meaning"])
-        for field in dataclasses.fields(settings)
+        (field.name, as_text(getattr(shown, field.name)), field.metadata["meaning"])
+        for field in dataclasses.fields(shown)
     ]
 
 

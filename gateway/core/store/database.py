@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.core import metrics
+
 Row = dict[str, Any]
 _NONE: Mapping[str, Any] = {}
 
@@ -77,7 +79,7 @@ class Database(ABC):
 
     def rows(self, sql: str, values: Mapping[str, Any] = _NONE) -> list[Row]:
         """All rows of a query, or of a write with RETURNING."""
-        with self._told():
+        with self._told(), metrics.STORE.time():
             cursor = self._execute(sql, values)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row)) for row in cursor.fetchall()]
@@ -88,13 +90,13 @@ class Database(ABC):
 
     def value(self, sql: str, values: Mapping[str, Any] = _NONE) -> Any:
         """The first column of the first row, or None."""
-        with self._told():
+        with self._told(), metrics.STORE.time():
             found = self._execute(sql, values).fetchall()
         return found[0][0] if found else None
 
     def run(self, sql: str, values: Mapping[str, Any] = _NONE) -> int:
         """Do a write without RETURNING; the number of rows it touched."""
-        with self._told():
+        with self._told(), metrics.STORE.time():
             return int(self._execute(sql, values).rowcount)
 
     @contextmanager
@@ -109,12 +111,10 @@ class Database(ABC):
         try:
             yield
             with self._told():
-                self._commit()
+                self._commit(ring=self._rings.wanted)
         except BaseException:
             self._roll_back()
             raise
-        if self._rings.wanted:
-            self.ring()
 
     # ------------------------------------------------------------ the bell
 
@@ -164,6 +164,14 @@ class Database(ABC):
         self.run("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
         self.run("INSERT INTO migrations (name) VALUES (:name)", {"name": name})
 
+    @abstractmethod
+    def create_texts(self, table: str) -> None:
+        """Make a table of `rowid` (whole numbers) and `text` in which an index serves `text LIKE`.
+
+        It does for patterns that hold three characters in a row which are no wildcards. Who keeps the texts keeps them
+        in lower case and without backslashes: databases differ in what those mean to LIKE.
+        """
+
     # ------------------------------------------------------------ what an adapter is
 
     @property
@@ -174,6 +182,10 @@ class Database(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raises Misconfigured, with the fix, when the store is damaged or cannot be used."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up the connections of this thread, or of all its process; the next use opens others."""
 
     @abstractmethod
     def _alone(self) -> AbstractContextManager[None]:
@@ -197,10 +209,16 @@ class Database(ABC):
     def _begin(self) -> None: ...
 
     @abstractmethod
-    def _commit(self) -> None: ...
+    def _commit(self, *, ring: bool) -> None:
+        """Commit, and ring the bell if told so."""
 
     @abstractmethod
     def _roll_back(self) -> None: ...
+
+
+def keepable(text: str | None) -> str | None:
+    """What a program has said, as any store can keep it: PostgreSQL keeps no NUL. What a user sends is refused."""
+    return text and text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def next_id(db: Database, kind: str) -> int:

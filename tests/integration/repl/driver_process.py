@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ import pyspark
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
+from gateway.core import pythons
+from gateway.core.settings import DEFAULT_CLUSTER, Settings
 from sessions.repl import launch
 
 LAUNCH = launch.__file__
@@ -43,17 +46,23 @@ class DriverProcess:
             str(self.connection_file), ip=str(folder / "s"), transport="ipc", key=b"key",
             shell_port=1, iopub_port=2, stdin_port=3, hb_port=4, control_port=5,
         )  # fmt: skip
-        paths = {"connection_file": "kernel.json", "ready_file": str(folder / "ready.json")}
-        (folder / "options.json").write_text(json.dumps({**paths, **options}))
+        said = {
+            "connection_file": "kernel.json",
+            "ready_file": str(folder / "ready.json"),
+            "kernel_path": [entry for entry in sys.path if entry.endswith("site-packages")],
+            "kernel_abi": sysconfig.get_config_var("SOABI"),
+        }
+        (folder / "options.json").write_text(json.dumps({**said, **options}))
         submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
         command = [str(submit), "--master", "local[2]", "--driver-memory", "512m"]
         for setting in ("spark.ui.showConsoleProgress=false", *conf):
             command += ["--conf", setting]
+        python = pythons.default(Settings().on(DEFAULT_CLUSTER))
         with open(folder / "log", "wb") as log:
             self.process = subprocess.Popen(
                 [*command, LAUNCH, str(folder / "options.json")],
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
+                env={**os.environ, "PYSPARK_PYTHON": python, "SPARK_LOCAL_IP": "127.0.0.1"},
             )  # fmt: skip
 
     def ready(self) -> dict[str, Any]:

@@ -485,7 +485,6 @@ def test_completion_answers_while_code_runs_and_delays_no_cancel(client: Client)
 
 
 def test_plots(client: Client) -> None:
-    pytest.importorskip("matplotlib")
     data = client.run(next(numbers), "import matplotlib.pyplot as plt\nl = plt.plot([1, 2])\n%matplot plt")["output"][
         "data"
     ]

@@ -14,7 +14,7 @@ from batches.models import Batch
 from batches.reconcile import BatchPass
 from batches.store import BatchStore
 from gateway.core import logs, processes
-from gateway.core.errors import Misconfigured
+from gateway.core.errors import Misconfigured, Unavailable
 from gateway.core.identity import ANONYMOUS
 from gateway.core.places.local import LocalPlace
 from gateway.core.places.place import Place
@@ -274,7 +274,7 @@ def test_a_batch_that_ended_while_nobody_watched_tells_its_code(supervisor: Supe
 def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_batch) -> None:
     """The supervisor was killed between the two."""
     batch = add_batch(SUCCEEDS)
-    assert supervisor.store.start(batch.id, supervisor.clock())
+    assert supervisor.store.start(batch.id, batch.folder, supervisor.clock())
     supervisor.again()
     supervisor.until_state(batch, "success")
     assert supervisor.submitter.started == [batch.id]
@@ -284,7 +284,7 @@ def test_a_row_whose_process_was_never_started_and_that_was_deleted_is_not_start
     supervisor: Supervisor, add_batch
 ) -> None:
     batch = add_batch(RUNS_ON)
-    supervisor.store.start(batch.id, supervisor.clock())
+    supervisor.store.start(batch.id, batch.folder, supervisor.clock())
     supervisor.store.delete(batch.id)
     supervisor.again()
     supervisor.until_state(batch, "forgotten", advance=0.1)
@@ -299,3 +299,18 @@ def test_a_deletion_that_was_begun_is_finished_by_the_next_supervisor(supervisor
     supervisor.again()
     supervisor.until_state(batch, "forgotten", advance=0.1)
     assert processes.family(batch.folder) == []
+
+
+def test_the_end_of_a_batch_that_the_store_could_not_take_is_told_again(
+    supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, end = add_batch("exit 3"), supervisor.store.end
+
+    def once(*told: object) -> bool:
+        monkeypatch.setattr(supervisor.store, "end", end)
+        raise Unavailable("the store is away")
+
+    monkeypatch.setattr(supervisor.store, "end", once)
+    with pytest.raises(Unavailable):
+        supervisor.until_state(batch, "dead")
+    supervisor.until_state(batch, "dead")

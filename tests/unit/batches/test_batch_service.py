@@ -15,6 +15,7 @@ from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database
+from gateway.core.waiting import Waiting
 from tests.unit.conftest import Bell
 
 
@@ -27,7 +28,7 @@ def service(batch_store: BatchStore, settings: Settings, clock, bell: Bell) -> B
             batch_store.remove(batch.id, clock())
 
     bell.then = forget
-    return BatchService(batch_store, settings, clock)
+    return BatchService(batch_store, settings, clock, Waiting(16))
 
 
 REQUEST = BatchRequest("/bin/true")
@@ -36,11 +37,11 @@ REQUEST = BatchRequest("/bin/true")
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (BatchRequest(""), "requirement failed: File is required."),
-        (BatchRequest("rel.py"), "requirement failed: Path 'rel.py' is not absolute."),
+        (BatchRequest(""), "file is missing: give the application"),
+        (BatchRequest("rel.py"), "file: 'rel.py' is not absolute"),
         (BatchRequest("/none.py"), "file: there is no file /none.py on the gateway's host"),
-        (BatchRequest("/bin/true", options=SparkOptions(name="")), "the session name '' cannot be asked for"),
-        (BatchRequest("/bin/true", options=SparkOptions(jars=["a.jar"])), "requirement failed: Path 'a.jar'"),
+        (BatchRequest("/bin/true", options=SparkOptions(name="")), "the batch name '' cannot be asked for"),
+        (BatchRequest("/bin/true", options=SparkOptions(jars=["a.jar"])), "jars: 'a.jar' is not absolute"),
         (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is -1"),
         (BatchRequest("/bin/true", args=["", "a", "b\rc"]), "args: one has a carriage return"),
         (BatchRequest("/bin/true", args=["ä" * 65536]), "args: one has 131072 bytes or more"),
@@ -68,12 +69,12 @@ def test_a_proxy_user_is_dropped_without_impersonation(service, batch_store, set
     batch = service.submit(ANONYMOUS, asked)
     assert batch.proxy_user is None and batch.request.options.proxy_user is None
     here = dataclasses.replace(settings, impersonation=True)
-    assert BatchService(batch_store, here, clock).submit(ANONYMOUS, asked).proxy_user == "bob"
+    assert BatchService(batch_store, here, clock, Waiting(16)).submit(ANONYMOUS, asked).proxy_user == "bob"
 
 
 def test_too_many_waiting_are_refused(batch_store, settings, clock) -> None:
     here = dataclasses.replace(settings, max_batches_waiting=1)
-    service = BatchService(batch_store, here, clock)
+    service = BatchService(batch_store, here, clock, Waiting(16))
     service.submit(ANONYMOUS, REQUEST)
     with pytest.raises(LimitReached):
         service.submit(ANONYMOUS, REQUEST)
@@ -89,7 +90,7 @@ def test_a_deleted_batch_is_forgotten(service: BatchService) -> None:
 
 def test_a_delete_does_not_wait_for_ever(batch_store, settings, clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_module, "_DELETE_PATIENCE", 0.05)
-    service = BatchService(batch_store, settings, clock)
+    service = BatchService(batch_store, settings, clock, Waiting(16))
     service.submit(ANONYMOUS, REQUEST)
     service.delete(ANONYMOUS, "0")
     assert service.page(ANONYMOUS, 0, 9) == (0, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,13 @@ from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.identity import ANONYMOUS
 from gateway.core.store.database import Database
 
+pytestmark = pytest.mark.both_stores
+FOLDER = Path("/batches/1")
+
 
 def verbs(store: BatchStore, clock: Any) -> dict[str, Callable[[], object]]:
     return {
-        "start": lambda: store.start(0, clock()),
+        "start": lambda: store.start(0, FOLDER, clock()),
         "succeed": lambda: store.end(0, BatchState.SUCCESS, 0, None, clock()),
         "die": lambda: store.end(0, BatchState.DEAD, 1, "why", clock()),
         "kill": lambda: store.end(0, BatchState.KILLED, None, "why", clock()),
@@ -78,7 +82,7 @@ def test_ids_rise_from_zero_and_are_never_given_again(add_batch, batch_store: Ba
 def test_a_refused_batch_leaves_nothing_and_burns_no_id(add_batch, db: Database) -> None:
     add_batch(name="n")
     events = db.value("SELECT count(*) FROM events")
-    with pytest.raises(DuplicateName, match="^the session name 'n' is taken"):
+    with pytest.raises(DuplicateName, match="^the batch name 'n' is taken"):
         add_batch(name="n")
     with pytest.raises(LimitReached):
         add_batch(most_waiting=1)
@@ -102,7 +106,7 @@ def test_a_deleted_batch_is_seen_by_nobody_but_the_supervisor(add_batch, batch_s
         [1],
     )
     assert [batch.id for batch in batch_store.unwanted()] == [0] and batch_store.exists(0)
-    assert not batch_store.start(0, clock())
+    assert not batch_store.start(0, FOLDER, clock())
     batch_store.remove(0, clock())
     assert not batch_store.exists(0)
 
@@ -111,7 +115,7 @@ def test_the_queue_is_in_order_and_bounded(add_batch, batch_store: BatchStore, c
     for _ in range(5):
         add_batch()
     assert [batch.id for batch in batch_store.next(2)] == [0, 1]
-    batch_store.start(0, clock()), batch_store.start(1, clock())
+    batch_store.start(0, FOLDER, clock()), batch_store.start(1, FOLDER, clock())
     assert batch_store.next(2) == [] and batch_store.next(1) == []
     batch_store.end(0, BatchState.SUCCESS, 0, None, clock())
     assert [batch.id for batch in batch_store.next(2)] == [2]
@@ -122,7 +126,7 @@ def test_the_queue_is_in_order_and_bounded(add_batch, batch_store: BatchStore, c
 def test_of_many_starts_at_once_one_wins(add_batch, batch_store: BatchStore, clock) -> None:
     add_batch()
     with ThreadPoolExecutor(4) as threads:
-        assert sum(threads.map(lambda _: batch_store.start(0, clock()), range(8))) == 1
+        assert sum(threads.map(lambda _: batch_store.start(0, FOLDER, clock()), range(8))) == 1
 
 
 def test_a_hundred_submitted_at_once_are_all_there(add_batch, batch_store: BatchStore) -> None:
@@ -146,13 +150,13 @@ def test_the_limit_of_waiting_batches_holds_when_many_come_at_once(add_batch, ba
 
 def test_running_batches_do_not_count_as_waiting(add_batch, batch_store: BatchStore, clock) -> None:
     add_batch(most_waiting=1)
-    batch_store.start(0, clock())
+    batch_store.start(0, FOLDER, clock())
     assert add_batch(most_waiting=1).id == 1
 
 
 def test_the_end_is_written_once(add_batch, batch_store: BatchStore, clock) -> None:
     add_batch()
-    batch_store.start(0, clock())
+    batch_store.start(0, FOLDER, clock())
     assert batch_store.end(0, BatchState.DEAD, 3, "why", clock())
     assert not batch_store.end(0, BatchState.SUCCESS, 0, None, clock())
     batch = batch_store.find(ANONYMOUS, 0)
@@ -161,7 +165,7 @@ def test_the_end_is_written_once(add_batch, batch_store: BatchStore, clock) -> N
 
 def test_old_ended_batches_are_marked_for_deletion(add_batch, batch_store: BatchStore, clock) -> None:
     add_batch(), add_batch()
-    batch_store.start(0, clock())
+    batch_store.start(0, FOLDER, clock())
     batch_store.end(0, BatchState.SUCCESS, 0, None, clock())
     assert batch_store.expire(clock()) == 0
     clock.advance(seconds=1)
@@ -172,14 +176,14 @@ def test_old_ended_batches_are_marked_for_deletion(add_batch, batch_store: Batch
 def test_a_running_batch_is_known_by_its_folder(add_batch, batch_store: BatchStore, clock) -> None:
     batch: Batch = add_batch()
     assert batch_store.with_folders([batch.folder.name]) == []
-    batch_store.start(0, clock())
+    batch_store.start(0, FOLDER, clock())
     assert [found.id for found in batch_store.with_folders([batch.folder.name])] == [0]
 
 
 def test_a_batch_without_an_application_is_asked_for_it_until_there_is_one(add_batch, batch_store, clock) -> None:
     add_batch()
     assert batch_store.without_app() == []
-    batch_store.start(0, clock())
+    batch_store.start(0, FOLDER, clock())
     assert [batch.id for batch in batch_store.without_app()] == [0]
     batch_store.set_app(0, "local-1", "http://h:1")
     assert batch_store.without_app() == []

@@ -15,6 +15,7 @@ from batches.store import BatchStore
 from gateway.console.routes import console as console_dialect
 from gateway.core.clock import Clock
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from gateway.platform.runs.service import RunService
 from gateway.stores import Stores
 from gateway.web import headers, scopes
@@ -43,9 +44,9 @@ def console(
     app.url_map.merge_slashes = False
     headers.register(app, settings)
     scopes.register(app)
-    sessions = SessionService(session_store, driver_store, settings, clock)
-    statements = StatementService(statement_store, sessions, driver_store, settings, clock)
-    batches, runs = BatchService(batch_store, settings, clock), RunService(all_stores.runs)
+    sessions = SessionService(session_store, driver_store, settings, clock, Waiting(16))
+    statements = StatementService(statement_store, sessions, driver_store, settings, clock, Waiting(16))
+    batches, runs = BatchService(batch_store, settings, clock, Waiting(16)), RunService(all_stores.runs)
     Api(app).mount(console_dialect(sessions, statements, batches, runs))
     return app.test_client()
 

@@ -138,8 +138,9 @@ def test_links_to_web_addresses_alone(
     address: str,
     linked: bool,
 ) -> None:
-    driver = add_session().driver
-    driver_store.launch(driver, clock())
+    session = add_session()
+    driver = session.driver
+    driver_store.launch(driver, session.folder, clock())
     driver_store.ready(driver, "local-7", address, clock())
     page = console.get("/ui").text
     assert "local-7" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from gateway.core import events
 from gateway.core.clock import from_text
 from gateway.core.events import Belonging
+from gateway.core.identity import ANONYMOUS
 from gateway.core.store.database import Database
+
+pytestmark = pytest.mark.both_stores
 
 MINE = Belonging("alice", "default")
 
@@ -45,3 +49,17 @@ def test_event_numbers_are_never_given_twice(db: Database, clock) -> None:
     events.forget_before(db, clock() + timedelta(seconds=1))
     events.record(db, clock(), MINE, "session", 0, "two")
     assert db.value("SELECT id FROM events") == 2
+
+
+def test_who_reads_from_a_cursor_on_misses_nothing_of_those_who_write_at_once(db: Database, clock) -> None:
+    def write(_: int) -> None:
+        with db.transaction():
+            events.record(db, clock(), MINE, "session", 0, "one")
+
+    cursor, seen = events.newest(db), 0
+    with ThreadPoolExecutor(4) as threads:
+        writing = [threads.submit(write, number) for number in range(100)]
+        while not all(one.done() for one in writing) or events.newest(db) > cursor:
+            for event in events.after(db, ANONYMOUS, cursor, 1000):
+                cursor, seen = event.id, seen + 1
+    assert seen == 100

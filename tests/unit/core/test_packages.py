@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 import pytest
 
 from gateway.core import packages
-from gateway.core.errors import InvalidRequest
 from gateway.core.settings import ClusterSettings
 
 KEY = "spark.jars.packages"
@@ -34,13 +33,13 @@ def test_who_has_no_packages_or_a_place_of_its_own_is_left_alone(
 
 @pytest.mark.parametrize("text", ["a", "a:b", "a:b:1:2", "a::1", "x:y:1,a b:c:1"])
 def test_what_is_no_package_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="groupId:artifactId:version"):
-        packages.check({KEY: text})
+    (fault,) = packages.faults({KEY: text})
+    assert (fault.field, fault.fix) == (f"conf.{KEY}", "give groupId:artifactId:version")
 
 
 @pytest.mark.parametrize("text", ["", "a:b:1", "a:b:1, c/d:2,"])
 def test_packages_pass_as_spark_reads_them(text: str) -> None:
-    packages.check({KEY: text})
+    assert list(packages.faults({KEY: text})) == []
 
 
 @pytest.mark.parametrize(

@@ -458,8 +458,8 @@ def test_a_kernel_listens_on_a_unix_socket_if_its_path_is_not_too_long(here: Loc
     assert here.place.socket(long) == Socket("tcp", "127.0.0.1")
 
 
-def test_this_host_keeps_the_name_it_had_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.data_dir.mkdir()
+def test_this_host_keeps_the_name_it_had_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
     monkeypatch.setattr(local_module.socket, "gethostname", lambda: "first")
     assert host_name(settings) == "first"
     monkeypatch.setattr(local_module.socket, "gethostname", lambda: "second")

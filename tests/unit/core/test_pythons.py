@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from gateway.core import pythons
-from gateway.core.errors import InvalidRequest
 from gateway.core.options import SparkOptions
 from gateway.core.pythons import Archive
 from gateway.core.settings import ClusterSettings
@@ -17,6 +16,38 @@ from gateway.core.settings import ClusterSettings
 IN_ARCHIVE = "./env/bin/python"
 DRIVER, BOTH = "spark.pyspark.driver.python", "spark.pyspark.python"
 YARN, EXECUTORS = "spark.yarn.appMasterEnv.PYSPARK_PYTHON", "spark.executorEnv.PYSPARK_PYTHON"
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the environment for sessions would be."""
+    monkeypatch.setattr(pythons, "_ENVIRONMENT", tmp_path / "environment")
+    return tmp_path / "environment"
+
+
+def make_environment(folder: Path, version: str) -> str:
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    (folder / "lib" / f"python{version}").mkdir(parents=True)
+    return str(folder / "bin" / "python")
+
+
+def test_who_names_none_gets_the_environment_for_sessions(here: ClusterSettings, environment: Path) -> None:
+    python = make_environment(environment, f"{sys.version_info[0]}.{sys.version_info[1]}")
+    for sessions in (True, False):
+        chosen = pythons.choose({}, here, of_archives=sessions)
+        assert (chosen.driver, chosen.executors) == (python, python)
+    assert pythons.choose({DRIVER: "/d"}, here, of_archives=True).executors == python
+    assert pythons.default(dataclasses.replace(here, python="/opt/python")) == "/opt/python"
+
+
+def test_an_environment_that_cannot_have_the_kernel_is_left_alone(here: ClusterSettings, environment: Path) -> None:
+    python = make_environment(environment, "3.9")
+    assert pythons.default(here) == sys.executable
+    (environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}").mkdir()
+    Path(python).unlink()
+    Path(python).symlink_to("/gone/python")
+    assert pythons.default(here) == sys.executable
 
 
 @pytest.mark.parametrize(
@@ -69,21 +100,25 @@ def test_executors_apart_unpack_their_own(here: ClusterSettings) -> None:
     "python", ["/nowhere/python", "no-such-python", "/etc/passwd", IN_ARCHIVE, "../env/bin/python"]
 )
 def test_a_python_that_cannot_be_started_is_refused(python: str, here: ClusterSettings) -> None:
-    with pytest.raises(InvalidRequest, match=f"{BOTH} is '{python}'"):
-        pythons.check(SparkOptions(conf={BOTH: python}), here)
+    (fault,) = pythons.faults(SparkOptions(conf={BOTH: python}), here)
+    assert str(fault).startswith(f"{BOTH} is '{python}': ")
 
 
 @pytest.mark.parametrize("archive", ["/env.tar.gz", "hdfs:///env.tar.gz#env", "/env.7z#env"])
 def test_a_python_in_an_archive_that_cannot_be_unpacked_here_is_refused(archive: str, here: ClusterSettings) -> None:
-    with pytest.raises(InvalidRequest, match="/path/to/file#NAME"):
-        pythons.check(SparkOptions(conf={BOTH: IN_ARCHIVE}, archives=[archive]), here)
+    (fault,) = pythons.faults(SparkOptions(conf={BOTH: IN_ARCHIVE}, archives=[archive]), here)
+    assert "/path/to/file#NAME" in fault.fix
+
+
+def test_an_archive_that_is_no_url_is_anothers_to_refuse(here: ClusterSettings) -> None:
+    assert list(pythons.faults(SparkOptions(archives=["http://[::1"]), here)) == []
 
 
 @pytest.mark.parametrize("python", [sys.executable, "python3", IN_ARCHIVE, "env/bin/python"])
 def test_a_python_that_is_there_passes(python: str, here: ClusterSettings) -> None:
-    pythons.check(SparkOptions(conf={BOTH: python}, archives=["/env.tar.gz#env"]), here)
+    assert list(pythons.faults(SparkOptions(conf={BOTH: python}, archives=["/env.tar.gz#env"]), here)) == []
 
 
 def test_what_only_workers_have_is_not_looked_for_here(here: ClusterSettings) -> None:
     apart = dataclasses.replace(here, master="spark://host:7077")
-    pythons.check(SparkOptions(conf={BOTH: "/on/workers/python", DRIVER: sys.executable}), apart)
+    assert list(pythons.faults(SparkOptions(conf={BOTH: "/on/workers/python", DRIVER: sys.executable}), apart)) == []

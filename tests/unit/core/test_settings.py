@@ -173,7 +173,8 @@ def test_a_named_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"port": -1}, {"port": 65536}, {"web_workers": 0}, {"max_sessions": 0}, {"deploy_mode": "yarn"},
-     {"url_prefix": "livy"}, {"url_prefix": "/livy/"}, {"url_prefix": "/"}, {"livy_jars": "jars"}],
+     {"url_prefix": "livy"}, {"url_prefix": "/livy/"}, {"url_prefix": "/"}, {"livy_jars": "jars"},
+     {"store": "mysql://db/gateway"}],
 )  # fmt: skip
 def test_a_value_out_of_bounds_stops_the_start_with_the_name(wrong: dict[str, object]) -> None:
     with pytest.raises(Misconfigured, match=f"^setting {next(iter(wrong))} is "):
@@ -219,3 +220,20 @@ def test_defaults_of_lists_are_not_shared() -> None:
 )
 def test_a_value_is_shown_as_text(value: object, text: str) -> None:
     assert as_text(value) == text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:hunter2@db:5432/gateway",
+        "postgresql://me:hun/ter2@x@db/gateway",
+        "postgresql://db/gateway?user=me&password=hunter2&connect_timeout=3",
+        "postgresql://me@db/gateway?sslpassword=hunter2",
+    ],
+)
+def test_the_password_of_the_store_is_never_shown(address: str) -> None:
+    shown = {name: value for name, value, _ in describe(Settings(store=address))}["store"]
+    assert "ter2" not in shown and "***" in shown and "db" in shown and "gateway" in shown
+    with pytest.raises(Misconfigured) as refused:
+        Settings(store=address.replace("postgresql", "mysql"))
+    assert "ter2" not in str(refused.value)

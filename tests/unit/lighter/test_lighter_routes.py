@@ -59,7 +59,7 @@ def test_lighter_what_is_asked_reaches_spark(lighter, gateway) -> None:
     conf = conf_of(request.options, gateway.settings.on("default"), gateway.settings.data_dir, {})
     assert conf["spark.app.name"] == "App name"
     assert (conf["spark.executor.instances"], conf["spark.executor.cores"], conf["spark.executor.memory"]) == (
-        "4", "2", "2g",
+        "4", "2", "2G",
     )  # fmt: skip
     assert (conf["spark.driver.cores"], conf["spark.driver.memory"]) == ("2", "1G")
     assert conf["spark.submit.pyFiles"] == "https://something/python_package.zip"
@@ -69,7 +69,7 @@ def test_lighter_what_is_asked_reaches_spark(lighter, gateway) -> None:
 def test_lighter_the_batches_states_are_its_words(lighter, gateway) -> None:
     opened = lighter.submit()
     seen = [opened]
-    gateway.batches.start(0, utc_now())
+    gateway.start_batch(0)
     gateway.batches.set_app(0, "local-1", "http://h:4040")
     seen.append(lighter.get(f"/batches/{opened['id']}"))
     gateway.end_batch(0, "success")

@@ -16,6 +16,7 @@ from gateway import stores
 from gateway.app import create_app
 from gateway.core.clock import utc_now
 from gateway.core.identity import ANONYMOUS
+from gateway.core.places.local import host_name
 from gateway.core.settings import Settings
 from gateway.stores import Stores
 from tests.unit.conftest import Bell
@@ -27,7 +28,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.db = stores.open_store(settings)
-        store = Stores(self.db)
+        store = Stores(self.db, host_name(settings))
         self.sessions, self.drivers, self.batches = store.sessions, store.drivers, store.batches
         self.jobs, self.statements = store.jobs, store.statements
         self.addition_error: str | None = None  # why what is added to a session cannot be
@@ -78,14 +79,15 @@ class Gateway:
 
     def make_idle(self) -> None:
         for driver in self.drivers.moving():
-            self.drivers.launch(driver.id, utc_now())
+            self.drivers.launch(driver.id, driver.folder, utc_now())
             self.drivers.ready(driver.id, "local-1795225518313", "http://127.0.0.1:4040", utc_now())
         self.sessions.become_idle(utc_now())
 
     def answer(self, session: int, **output: Any) -> int:
         """Run the next statement of a session to its end; its number."""
         (statement,) = (one for one in self.statements.claim(utc_now()) if one.session == session)
-        envelope = {"status": "ok", "execution_count": statement.id, "data": {"text/plain": "2"}, **output}
+        good = {} if output.get("status") == "error" else {"data": {"text/plain": "2"}}
+        envelope = {"status": "ok", "execution_count": statement.id, **good, **output}
         text = json.dumps(envelope, separators=(",", ":"))
         self.statements.finish(session, statement.id, text, utc_now(), utc_now())
         return statement.id
@@ -103,8 +105,11 @@ class Gateway:
         found.log.parent.mkdir(parents=True, exist_ok=True)
         found.log.write_text(text)
 
+    def start_batch(self, batch: int) -> None:
+        self.batches.start(batch, self.settings.data_dir / "batches" / str(batch), utc_now())
+
     def end_batch(self, batch: int, state: str) -> None:
-        self.batches.start(batch, utc_now())
+        self.start_batch(batch)
         self.batches.end(batch, BatchState(state), 0, None, utc_now())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from compat.livy import logs
+from gateway.core.identity import ANONYMOUS
 
 OUT, ERR = "stdout: ", "\nstderr: "
 
@@ -92,7 +93,7 @@ def test_a_line_without_an_end_does_not_count(log: Path) -> None:
 
 def test_a_huge_line_hides_none_of_those_around_it(gateway) -> None:
     gateway.submit()
-    batch = gateway.batches.find(0)
+    batch = gateway.batches.find(ANONYMOUS, 0)
     batch.log.parent.mkdir(parents=True)
     batch.log.write_text("before\n" + "x" * 2_000_000 + "\nafter\n")
     for path in ("/batches/0", "/batches/0/log"):

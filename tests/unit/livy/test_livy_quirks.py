@@ -516,6 +516,28 @@ def test_quirk_62_compressed_requests_are_read(encoding: str, gateway) -> None:
     assert response.status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("printed", "head"),
+    [("before", ["before\n"]), ("a\nb\n", ["a\n", "b\n"]), ("a\r\n\u2028ü", ["a\r\n", "\u2028ü\n"]), ("\n", ["\n"])],
+)
+def test_quirk_40_what_was_printed_before_a_failure_heads_its_traceback(printed: str, head: list[str], gateway) -> None:
+    gateway.open_idle()
+    gateway.run(0)
+    gateway.answer(0, status="error", ename="E", evalue="v", traceback=["E: v\n"], data={"text/plain": printed})
+    one = gateway.get("/sessions/0/statements/0")["output"]
+    assert one["traceback"] == [*head, "E: v\n"] and one["data"] == {"text/plain": printed}
+    assert gateway.get("/sessions/0/statements")["statements"][0]["output"] == one
+    for_sparkmagic = gateway.get("/lighter/api/sessions/0/statements/0", headers={"X-Compatibility-Mode": "sparkmagic"})
+    assert for_sparkmagic["output"] == one
+
+
+def test_what_was_printed_before_a_good_result_stays_where_it_is(gateway) -> None:
+    gateway.open_idle()
+    gateway.run(0)
+    gateway.answer(0, data={"text/plain": "before", "image/png": "aGk="})
+    assert "traceback" not in gateway.get("/sessions/0/statements/0")["output"]
+
+
 def test_quirk_63_there_is_no_ping(gateway) -> None:
     response = gateway.send("GET", "/ping")
     assert (response.status_code, response.data) == (404, b"")

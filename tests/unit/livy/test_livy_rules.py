@@ -45,7 +45,7 @@ def test_rule_03_a_batch_has_exactly_its_8_members(gateway) -> None:
     created = gateway.submit()
     assert set(created) == BATCH_KEYS and created["appId"] is None
     assert created["appInfo"] == {"driverLogUrl": None, "sparkUiUrl": None, "executorLogUrls": None}
-    gateway.batches.start(0, utc_now())
+    gateway.start_batch(0)
     gateway.batches.set_app(0, "local-1", "http://h:4040")
     found = gateway.get("/batches/0")
     assert set(found) == BATCH_KEYS and found["appId"] == "local-1"
@@ -74,7 +74,7 @@ def test_rule_05_a_failed_start_is_dead(gateway) -> None:
 @pytest.mark.parametrize("end", ["success", "dead", "killed"])
 def test_rule_06_a_batch_goes_from_starting_over_running_to_its_end(end: str, gateway) -> None:
     seen = [gateway.submit()["state"]]
-    gateway.batches.start(0, utc_now())
+    gateway.start_batch(0)
     seen.append(gateway.get("/batches/0/state")["state"])
     gateway.end_batch(0, end)
     seen.append(gateway.get("/batches/0")["state"])

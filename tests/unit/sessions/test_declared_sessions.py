@@ -10,6 +10,7 @@ import pytest
 from gateway.core.errors import Misconfigured
 from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
+from gateway.core.waiting import Waiting
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind
 from sessions.permanent import DeclaredPass, declared
@@ -23,7 +24,7 @@ def declare(session_store: SessionStore, driver_store: DriverStore, settings: Se
 
     def start(**tables: Any) -> DeclaredPass:
         changed = dataclasses.replace(settings, permanent_sessions=tables)
-        service = SessionService(session_store, driver_store, changed, clock)
+        service = SessionService(session_store, driver_store, changed, clock, Waiting(16))
         made = DeclaredPass(session_store, service, changed)
         made()
         return made
@@ -112,3 +113,12 @@ def test_what_does_not_fit_is_told_with_the_fix(table: dict[str, Any], said: str
 def test_an_id_must_fit_into_a_path(settings: Settings) -> None:
     with pytest.raises(Misconfigured, match="without a slash"):
         declared(dataclasses.replace(settings, permanent_sessions={"a/b": {}}))
+
+
+def test_one_that_another_gateway_opens_at_the_same_time_is_no_error(
+    declare, session_store: SessionStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(daily={})
+    monkeypatch.setattr(session_store, "number_of", lambda *_: None)
+    declare(daily={})
+    assert len(ids(session_store)) == 1 and caplog.messages == []

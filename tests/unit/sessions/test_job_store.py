@@ -16,10 +16,12 @@ from sessions.jobs.store import JobStore
 from sessions.models import Kind, Session
 from sessions.store import SessionStore
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def store(db: Database) -> JobStore:
-    return JobStore(db)
+    return JobStore(db, "here")
 
 
 @pytest.fixture

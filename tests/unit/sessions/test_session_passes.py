@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core import logs, processes
-from gateway.core.errors import Misconfigured
+from gateway.core.errors import Misconfigured, Unavailable
 from gateway.core.identity import ANONYMOUS
 from gateway.core.places.local import LocalPlace
 from gateway.core.places.place import Place
@@ -72,7 +72,7 @@ class Supervisor:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, db: Database, settings: Settings, clock) -> None:
         self.launcher, self.clock, self.settings = FakeLauncher(), clock, settings
-        store = Stores(db)
+        store = Stores(db, "here")
         self.drivers, self.sessions, self.statements = store.drivers, store.sessions, store.statements
         self._loop = loop
         self.again()
@@ -350,7 +350,7 @@ def test_a_driver_whose_folder_is_gone_is_noticed(supervisor: Supervisor, runnin
 def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_session) -> None:
     """The supervisor was killed between the two."""
     session = add_session()
-    assert supervisor.drivers.launch(session.driver, supervisor.clock())
+    assert supervisor.drivers.launch(session.driver, session.folder, supervisor.clock())
     supervisor.again()
     supervisor.until(lambda: supervisor.state(session) == "idle")
     assert supervisor.launcher.launched == [session.driver]
@@ -380,7 +380,7 @@ def test_a_row_whose_process_was_never_started_and_is_not_wanted_is_not_started(
     supervisor: Supervisor, add_session
 ) -> None:
     session = add_session()
-    supervisor.drivers.launch(session.driver, supervisor.clock())
+    supervisor.drivers.launch(session.driver, session.folder, supervisor.clock())
     supervisor.sessions.remove(session.id, "", supervisor.clock())
     supervisor.again()
     supervisor.until(lambda: supervisor.driver_state(session) == "forgotten")
@@ -612,3 +612,19 @@ def test_a_permanent_session_never_expires_and_stays_ended_when_it_was_stopped(
     supervisor.sessions.end(permanent.id, "stopped by its user", supervisor.clock())
     supervisor.until(lambda: supervisor.driver_state(permanent) == "gone")
     assert supervisor.state(permanent) == "dead"
+
+
+def test_the_end_of_a_driver_that_the_store_could_not_take_is_told_again(
+    supervisor: Supervisor, running: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = supervisor.drivers.gone
+
+    def once(*told: object) -> bool:
+        monkeypatch.setattr(supervisor.drivers, "gone", gone)
+        raise Unavailable("the store is away")
+
+    monkeypatch.setattr(supervisor.drivers, "gone", once)
+    kill(running.folder)
+    with pytest.raises(Unavailable):
+        supervisor.until(lambda: supervisor.state(running) == "dead")
+    supervisor.until(lambda: supervisor.state(running) == "dead")

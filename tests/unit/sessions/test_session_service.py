@@ -7,17 +7,19 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.core import waiting as waiting_module
 from gateway.core.clock import Clock
-from gateway.core.errors import InvalidName, InvalidRequest, LimitReached, NotFound, SessionEnded
+from gateway.core.errors import InvalidRequest, LimitReached, NotFound, SessionEnded
+from gateway.core.faults import Code
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database
+from gateway.core.waiting import Waiting
 from sessions import service as service_module
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session, SessionRequest
 from sessions.service import SessionService
-from sessions.statements import service as statement_service
 from sessions.statements.service import StatementService
 from sessions.statements.states import StatementState
 from sessions.states import SessionState
@@ -40,14 +42,14 @@ def supervised(bell: Bell, driver_store: DriverStore, clock: Clock) -> Bell:
 
 @pytest.fixture
 def service(session_store, driver_store, settings: Settings, clock: Clock, supervised: Bell) -> SessionService:
-    return SessionService(session_store, driver_store, settings, clock)
+    return SessionService(session_store, driver_store, settings, clock, Waiting(16))
 
 
 @pytest.fixture
 def statements(
     statement_store, driver_store, service: SessionService, settings: Settings, clock: Clock
 ) -> StatementService:
-    return StatementService(statement_store, service, driver_store, settings, clock)
+    return StatementService(statement_store, service, driver_store, settings, clock, Waiting(16))
 
 
 @pytest.fixture
@@ -87,8 +89,33 @@ def test_a_wrong_request_leaves_nothing_behind(wrong, service: SessionService, d
 
 
 def test_a_name_of_digits_is_refused(service: SessionService) -> None:
-    with pytest.raises(InvalidName):
+    with pytest.raises(InvalidRequest, match="'12' cannot be asked for"):
         service.open(ANONYMOUS, SessionRequest(options=SparkOptions(name="12")))
+
+
+def test_all_faults_of_a_session_come_at_once_in_the_order_of_the_rules(service: SessionService) -> None:
+    conf = {"spark.submit.deployMode": "cluster", "spark.jars.packages": "a", "spark.ui.enabled": "maybe"}
+    options = SparkOptions(name="12", jars=["a.jar", "/none.jar"], driver_cores=-1, conf=conf)
+    with pytest.raises(InvalidRequest) as refused:
+        service.open(ANONYMOUS, SessionRequest(options=options, ttl="x", idle_timeout="y"))
+    assert [(fault.field, fault.code) for fault in refused.value.faults] == [
+        ("ttl", Code.MISFIT),
+        ("idleTimeout", Code.MISFIT),
+        ("name", Code.NAME),
+        ("conf.spark.jars.packages", Code.MISFIT),
+        ("conf", Code.SETTING),
+        ("driverCores", Code.MISFIT),
+        ("conf.spark.ui.enabled", Code.MISFIT),
+        ("jars", Code.RELATIVE),
+        ("jars", Code.ABSENT),
+    ]
+
+
+def test_what_is_wrong_whatever_the_cluster_is_told_beside_an_unknown_one(service: SessionService) -> None:
+    options = SparkOptions(name="12", jars=["a.jar"], conf={"spark.gateway.cluster": "new"})
+    with pytest.raises(InvalidRequest) as refused:
+        service.open(ANONYMOUS, SessionRequest(options=options))
+    assert [fault.field for fault in refused.value.faults] == ["name", "conf.spark.gateway.cluster"]
 
 
 def test_a_proxy_user_is_dropped_without_impersonation(service: SessionService, driver_store: DriverStore) -> None:
@@ -99,7 +126,7 @@ def test_a_proxy_user_is_dropped_without_impersonation(service: SessionService, 
 
 def test_a_proxy_user_is_kept_with_impersonation(session_store, driver_store, settings, clock) -> None:
     here = dataclasses.replace(settings, impersonation=True)
-    service = SessionService(session_store, driver_store, here, clock)
+    service = SessionService(session_store, driver_store, here, clock, Waiting(16))
     assert service.open(ANONYMOUS, SessionRequest(options=SparkOptions(proxy_user="bob"))).proxy_user == "bob"
 
 
@@ -107,7 +134,7 @@ def test_too_many_sessions_are_refused(
     session_store, statement_store, driver_store, settings, clock, supervised
 ) -> None:
     here = dataclasses.replace(settings, max_sessions=1)
-    service = SessionService(session_store, driver_store, here, clock)
+    service = SessionService(session_store, driver_store, here, clock, Waiting(16))
     service.open(ANONYMOUS, SessionRequest())
     with pytest.raises(LimitReached):
         service.open(ANONYMOUS, SessionRequest())
@@ -206,7 +233,7 @@ def test_a_statement_takes_the_sessions_language_unless_it_names_one(
 def test_a_shared_session_wants_the_language_named(service: SessionService, statements: StatementService) -> None:
     service.open(ANONYMOUS, SessionRequest())
     for kind in (None, Kind.SHARED):
-        with pytest.raises(InvalidRequest, match="Code type should be specified if session kind is shared"):
+        with pytest.raises(InvalidRequest, match="give kind, such as pyspark"):
             statements.submit(ANONYMOUS, "0", "1", kind)
 
 
@@ -248,7 +275,7 @@ def test_a_first_poll_waits_a_moment_for_the_answer(
         statement_store.claim(clock())
         statement_store.finish(0, 0, "{}", clock(), clock())
 
-    monkeypatch.setattr(statement_service.time, "sleep", finish)
+    monkeypatch.setattr(waiting_module.time, "sleep", finish)
     assert statements.find(ANONYMOUS, "0", 0).state is StatementState.AVAILABLE
 
 
@@ -257,7 +284,7 @@ def test_a_poll_of_an_old_statement_does_not_wait(
 ) -> None:
     statements.submit(ANONYMOUS, "0", "1", None)
     clock.advance(seconds=1)
-    monkeypatch.setattr(statement_service.time, "sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr(waiting_module.time, "sleep", lambda _: pytest.fail("it waits"))
     assert statements.find(ANONYMOUS, "0", 0).state is StatementState.WAITING
 
 
@@ -265,7 +292,7 @@ def test_a_held_poll_ends_when_the_session_is_deleted(
     idle_session: Session, session_store, clock, monkeypatch: pytest.MonkeyPatch, statements: StatementService
 ) -> None:
     statements.submit(ANONYMOUS, "0", "1", None)
-    monkeypatch.setattr(statement_service.time, "sleep", lambda _: session_store.remove(0, "", clock()))
+    monkeypatch.setattr(waiting_module.time, "sleep", lambda _: session_store.remove(0, "", clock()))
     assert statements.find(ANONYMOUS, "0", 0).state is StatementState.WAITING
 
 
@@ -291,7 +318,7 @@ def test_a_delete_waits_for_the_processes_but_not_for_ever(
 ) -> None:
     supervised.then = lambda: None
     waited: list[float] = []
-    monkeypatch.setattr(statement_service.time, "sleep", waited.append)
+    monkeypatch.setattr(waiting_module.time, "sleep", waited.append)
     monkeypatch.setattr(service_module, "_DELETE_PATIENCE", 0.05)
     service.delete(ANONYMOUS, "0")
     assert waited

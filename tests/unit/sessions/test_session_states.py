@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from sessions.statements.states import STATEMENT_MOVES, StatementState
 from sessions.statements.store import StatementStore
 from sessions.states import SESSION_MOVES, SessionState
 from sessions.store import SessionStore
+
+pytestmark = pytest.mark.both_stores
 
 STORED = [state for state in SessionState if state is not SessionState.BUSY]
 
@@ -44,7 +47,7 @@ def test_every_state_can_be_reached_and_left_unless_it_is_the_end(moves: dict[An
 
 
 def session_verbs(db: Database, session: Session, clock: Any) -> dict[str, Callable[[], object]]:
-    made = Stores(db)
+    made = Stores(db, "here")
     store, statements = made.sessions, made.statements
     driver = Driver.wanted(session.folder.parents[1], session.options, clock())
     return {
@@ -62,7 +65,7 @@ def test_no_verb_moves_a_session_against_the_table(
     before: SessionState, verb: str, db: Database, add_session, driver_store, clock
 ) -> None:
     session = add_session(permanent=True)
-    driver_store.launch(session.driver, clock())
+    driver_store.launch(session.driver, session.folder, clock())
     driver_store.ready(session.driver, None, None, clock())
     force(db, "sessions", before.value, id=session.id)
     session_verbs(db, session, clock)[verb]()
@@ -77,7 +80,7 @@ def test_every_move_of_a_session_in_the_table_is_made_by_some_verb(
     for before in STORED:
         for verb in ("become_idle", "end", "restart"):
             session = add_session(permanent=True)
-            driver_store.launch(session.driver, clock())
+            driver_store.launch(session.driver, session.folder, clock())
             driver_store.ready(session.driver, None, None, clock())
             force(db, "sessions", before.value, id=session.id)
             session_verbs(db, session, clock)[verb]()
@@ -91,12 +94,12 @@ def test_every_move_of_a_session_in_the_table_is_made_by_some_verb(
 
 
 def statement_verbs(db: Database, session: int, clock: Any) -> dict[str, Callable[[], object]]:
-    store = StatementStore(db)
+    store = StatementStore(db, "here")
     return {
         "claim": lambda: store.claim(clock()),
         "cancel": lambda: store.cancel(session, 0, clock()),
         "finish": lambda: store.finish(session, 0, "{}", clock(), clock()),
-        "end": lambda: Stores(db).sessions.end(session, "why", clock()),
+        "end": lambda: Stores(db, "here").sessions.end(session, "why", clock()),
         "set_progress": lambda: store.set_progress(session, 0, 0.5),
         "submit": lambda: store.submit(session, "1", "sql", clock(), most_unfinished=9, retained=9),
     }
@@ -106,7 +109,7 @@ STATEMENT_VERBS = ["claim", "cancel", "finish", "end", "set_progress", "submit"]
 
 
 def state_after(before: StatementState, verb: str, db: Database, session: int, clock: Any) -> Any:
-    StatementStore(db).submit(session, "1", "sql", clock(), most_unfinished=9, retained=9)
+    StatementStore(db, "here").submit(session, "1", "sql", clock(), most_unfinished=9, retained=9)
     force(db, "statements", before.value, session=session, id=0)
     statement_verbs(db, session, clock)[verb]()
     return StatementState(db.value("SELECT state FROM statements WHERE session = :s AND id = 0", {"s": session}))
@@ -158,7 +161,7 @@ def test_a_finished_statement_keeps_its_output_for_ever(
 
 def driver_verbs(store: DriverStore, driver: str, clock: Any) -> dict[str, Callable[[], object]]:
     return {
-        "launch": lambda: store.launch(driver, clock()),
+        "launch": lambda: store.launch(driver, Path("/drivers/1"), clock()),
         "ready": lambda: store.ready(driver, "app", None, clock()),
         "gone": lambda: store.gone(driver, "why", clock()),
         "give_up": lambda: store.give_up(driver, "why"),

@@ -18,6 +18,8 @@ from sessions.statements.store import StatementStore
 from sessions.states import SessionState
 from sessions.store import SessionStore
 
+pytestmark = pytest.mark.both_stores
+
 
 def test_a_session_comes_back_as_it_was_asked_for(session_store: SessionStore, add_session, clock) -> None:
     options = SparkOptions(name="n", jars=["/a.jar"], conf={"k": "v"}, driver_cores=2)
@@ -34,6 +36,17 @@ def test_ids_rise_from_zero_and_are_never_given_again(session_store: SessionStor
     session_store.remove(2, "", clock())
     session_store.remove(1, "", clock())
     assert add_session().id == 3
+
+
+def test_threads_that_open_at_once_do_not_exceed_the_limit(session_store: SessionStore, add_session) -> None:
+    def open_one(_: int) -> bool:
+        try:
+            return bool(add_session(limit=10))
+        except LimitReached:
+            return False
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(open_one, range(30))) == 10
 
 
 def test_a_refused_session_leaves_nothing_and_burns_no_id(session_store: SessionStore, add_session, db) -> None:
@@ -75,7 +88,7 @@ def test_of_many_sessions_of_one_name_at_once_one_is_added(add_session, session_
 
 def test_the_limit_counts_live_sessions_alone(add_session, session_store: SessionStore, clock) -> None:
     add_session(limit=1)
-    with pytest.raises(LimitReached, match="^too many sessions are being created!$"):
+    with pytest.raises(LimitReached, match="^there are as many sessions as there may be"):
         add_session(limit=1)
     session_store.end(0, "", clock())
     assert add_session(limit=1).id == 1
@@ -106,7 +119,7 @@ def test_a_session_becomes_idle_when_its_driver_is_ready(
     add_session, session_store: SessionStore, driver_store: DriverStore, clock
 ) -> None:
     slow, quick = add_session(), add_session()
-    driver_store.launch(quick.driver, clock())
+    driver_store.launch(quick.driver, quick.folder, clock())
     driver_store.ready(quick.driver, "local-7", "http://h:4040", clock())
     assert session_store.become_idle(clock()) == [quick.id]
     assert session_store.become_idle(clock()) == []
@@ -121,7 +134,7 @@ def test_a_session_whose_driver_is_unwanted_never_becomes_idle(
     add_session, session_store: SessionStore, driver_store: DriverStore, clock
 ) -> None:
     session = add_session()
-    driver_store.launch(session.driver, clock())
+    driver_store.launch(session.driver, session.folder, clock())
     driver_store.ready(session.driver, None, None, clock())
     driver_store.give_up(session.driver, "too slow")
     assert session_store.become_idle(clock()) == []

@@ -16,6 +16,8 @@ from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
 from sessions.statements.store import StatementStore
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def submit(statement_store: StatementStore, clock):
@@ -44,12 +46,13 @@ def keys(statements: list[Statement]) -> list[tuple[int, int]]:
 
 def claim_and_finish(settings: Settings) -> list[tuple[int, int]]:
     """What one supervisor of several would do, until nothing is left to do."""
-    store, now = StatementStore(stores.open_store(settings)), datetime.now(timezone.utc)
-    done = []
+    db, now = stores.open_store(settings), datetime.now(timezone.utc)
+    store, done = StatementStore(db, "here"), []
     while store.has_waiting():
         for statement in store.claim(now):
             done.append((statement.session, statement.id))
             assert store.finish(statement.session, statement.id, "{}", now, now)
+    db.close()
     return done
 
 

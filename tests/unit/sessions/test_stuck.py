@@ -100,7 +100,7 @@ def test_a_statement_that_does_not_stop_for_30_seconds_ends_its_driver(
     cancelled: Session, statement_store: StatementStore, stuck: StuckDrivers, kernels: Kernels, db: Any, clock: Any
 ) -> None:
     async def supervise() -> None:
-        passes = Runner(statement_store, DriverStore(db), clock, kernels, stuck)
+        passes = Runner(statement_store, DriverStore(db, "here"), clock, kernels, stuck)
         passes.run_pass()
         await pressed(LEAST_ATTEMPTS)
         clock.advance(seconds=30)
@@ -122,7 +122,7 @@ def test_a_new_supervisor_goes_on_counting_and_asks_first(
     clock.advance(minutes=2)
 
     async def supervise() -> None:
-        passes = Runner(statement_store, DriverStore(db), clock, kernels, stuck)
+        passes = Runner(statement_store, DriverStore(db, "here"), clock, kernels, stuck)
         for _ in range(3):
             passes.run_pass()
         assert not is_given_up(db)
@@ -139,7 +139,7 @@ def test_a_statement_that_is_not_cancelled_may_run_for_ever(
     statement_store.submit(idle_session.id, "1", "pyspark", clock(), most_unfinished=9, retained=9)
 
     async def supervise() -> None:
-        passes = Runner(statement_store, DriverStore(db), clock, kernels, stuck)
+        passes = Runner(statement_store, DriverStore(db, "here"), clock, kernels, stuck)
         passes.run_pass()
         clock.advance(days=9)
         passes.run_pass()
@@ -151,7 +151,7 @@ def test_a_statement_that_is_not_cancelled_may_run_for_ever(
 def test_a_job_that_does_not_stop_ends_its_driver_later_than_the_driver_lets_go_of_it(
     idle_session: Session, db: Any, stuck: StuckDrivers, kernels: Kernels, clock: Any
 ) -> None:
-    store = JobStore(db)
+    store = JobStore(db, "here")
     job = store.submit(idle_session.id, Kind.PYSPARK, "", clock(), most_unfinished=9, retained=9)
     assert job is not None and PATIENCE < JOB_PATIENCE
 

@@ -1,0 +1,52 @@
+"""Ends a driver that nobody can ask for anything any more: its gateway is gone and does not come back.
+
+Decides when that is. Refuses to know what works in a driver, and how one leaves it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+LONGEST_PAUSE = 60.0  # seconds between two looks
+
+
+class Orphan(threading.Thread):
+    """Calls `leave` with the reason once nobody has listened on the FIFO `wakeup`, and nothing worked, for `timeout`.
+
+    That is in seconds, of a clock that nobody sets. Looking does not disturb a gateway that starts in that moment.
+    """
+
+    def __init__(
+        self,
+        wakeup: str,
+        timeout: float,
+        works: Callable[[], bool],
+        leave: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(name="orphan", daemon=True)
+        self._wakeup, self._timeout, self._works, self._leave, self._clock = wakeup, timeout, works, leave, clock
+        self._wanted = clock()  # when somebody listened or something worked last
+
+    def run(self) -> None:
+        while not self.look():
+            time.sleep(min(LONGEST_PAUSE, self._timeout / 4))
+        self._leave(f"no gateway has been there for {self._timeout:g} s (setting orphan_timeout)")
+
+    def look(self) -> bool:
+        """Whether it is time to leave."""
+        if listens(self._wakeup) or self._works():
+            self._wanted = self._clock()
+        return self._clock() - self._wanted >= self._timeout
+
+
+def listens(fifo: str) -> bool:
+    """Whether a supervisor reads from its FIFO: opening that to write fails when nobody does."""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
