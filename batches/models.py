@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from batches.states import BatchState, Target
-from gateway.core.clock import from_text, from_text_or_none
+from gateway.core import records
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Row
 
 NOT_STARTED = "the batch could not be started"  # how the reason begins of one that never ran
 
 
+@records.kept_as_json
 @dataclass(frozen=True)
 class BatchRequest:
     """What a client asks for: `file` is the application (a jar or a Python file), `args` its arguments."""
@@ -67,24 +67,5 @@ class Batch:
 
     @classmethod
     def of(cls, row: Row, here: str) -> Batch:
-        asked = json.loads(row["request"])
-        return cls(
-            id=row["id"],
-            uuid=row["uuid"],
-            name=row["name"],
-            owner=row["owner"],
-            project=row["project"],
-            proxy_user=row["proxy_user"],
-            state=BatchState(row["state"]),
-            target=Target(row["target"]),
-            request=BatchRequest(**{**asked, "options": SparkOptions(**asked["options"])}),
-            elsewhere=row["host"] if row["host"] not in (None, here) else None,
-            folder=Path(row["folder"]),
-            app_id=row["app_id"],
-            ui_url=row["ui_url"],
-            exit_code=row["exit_code"],
-            reason=row["reason"],
-            created=from_text(row["created"]),
-            started=from_text_or_none(row["started"]),
-            ended=from_text_or_none(row["ended"]),
-        )
+        elsewhere = row["host"] if row["host"] != here else None
+        return records.read(cls, {**row, "elsewhere": elsewhere})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,15 +11,15 @@ from uuid import UUID
 
 from batches.models import Batch, BatchRequest
 from batches.states import ENDED, BatchState, Target
-from batches.texts import is_indexed, pattern_of, text_of
-from gateway.core import counts, events
+from batches.texts import BatchTexts, is_indexed, pattern_of
+from gateway.core import counts, events, records
 from gateway.core.clock import to_text
 from gateway.core.counts import Counted
 from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_parts, visible_to
 from gateway.core.store import pages
-from gateway.core.store.database import Conflict, Database, Migrations, Row, keepable, next_id
+from gateway.core.store.database import Conflict, Database, Migrations, keepable, next_id
 
 migrations = Migrations("batches")
 
@@ -83,7 +81,7 @@ def texts(db: Database) -> None:
     last = -1
     while some := db.rows("SELECT * FROM batches WHERE id > :last ORDER BY id LIMIT :n", {"last": last, "n": _AT_ONCE}):
         for batch in [Batch.of(row, "") for row in some]:
-            _add_text(db, batch)
+            BatchTexts(db).add(batch.id, batch.uuid, batch.request)
             last = batch.id
 
 
@@ -96,7 +94,7 @@ class BatchStore:
     """As one host sees it, which gets none to act on that are on others."""
 
     def __init__(self, db: Database, host: str) -> None:
-        self._db, self._host = db, host
+        self._db, self._host, self._texts = db, host, BatchTexts(db)
 
     def add(
         self, principal: Principal, request: BatchRequest, folder: Path, uuid: str, now: datetime, most_waiting: int
@@ -118,7 +116,7 @@ class BatchStore:
                         "owner": whose.owner,
                         "project": whose.project,
                         "proxy_user": request.options.proxy_user,
-                        "request": json.dumps(dataclasses.asdict(request)),
+                        "request": records.to_json(request),
                         "folder": str(folder),
                         "now": to_text(now),
                     },
@@ -127,7 +125,7 @@ class BatchStore:
                 raise DuplicateName("batch", request.options.name or "") from error
             assert row is not None
             batch = Batch.of(row, self._host)
-            _add_text(db, batch)
+            self._texts.add(batch.id, batch.uuid, batch.request)
             events.record(db, now, whose, "batch", batch.id, "starting")
         return batch
 
@@ -162,15 +160,20 @@ class BatchStore:
         text, no more than 1000 beyond the page are counted; one without three characters in a row that are no wildcards
         is sought in the newest 1000 of these states.
         """
-        listed = list(states)
-        if not text:
+        listed, pattern = list(states), pattern_of(text)
+        if not text.strip("%"):
             return self._page(principal, listed, start, size, newest_first=True)
         numbers = counts.by_state(self._db, principal, _COUNTED)
         few = sum(numbers.get(state.value, 0) for state in listed) <= SOUGHT
-        pattern = pattern_of(text)
         if few or not is_indexed(pattern):
-            return self._search_newest(principal, listed, pattern, start, size)
-        return self._search_all(principal, listed, pattern, start, size)
+            parts, values = _parts(principal, listed)
+            newest = pages.ids("batches", parts, newest_first=True)
+            found = self._texts.search_few(pattern, newest, {**pages.place(0, SOUGHT), **values})
+        else:
+            visible, values = visible_to(principal, "batches")
+            where = f"{_LISTED} AND {visible} AND state IN ({', '.join(_quoted(state) for state in listed)})"
+            found = self._texts.search(pattern, where, values, start + size + SOUGHT)
+        return len(found), self._numbered(found[start : start + size])
 
     def _page(
         self, principal: Principal, states: list[BatchState], start: int, size: int, *, newest_first: bool
@@ -187,37 +190,9 @@ class BatchStore:
             {"newest": newest, **pages.place(start, size), **values},
         )
 
-    def _search_newest(
-        self, principal: Principal, states: list[BatchState], pattern: str, start: int, size: int
-    ) -> tuple[int, list[Batch]]:
-        parts, values = _parts(principal, states)
-        found = self._db.rows(
-            # a text that is computed: the rows are few, and the index would give many
-            "SELECT texts.rowid AS id FROM batch_texts AS texts"
-            f" WHERE texts.rowid IN ({pages.ids('batches', parts, newest_first=True)})"
-            " AND texts.text || '' LIKE :pattern ORDER BY texts.rowid DESC",
-            {"pattern": pattern, **pages.place(0, SOUGHT), **values},
-        )
-        return len(found), self._numbered(found[start : start + size])
-
-    def _search_all(
-        self, principal: Principal, states: list[BatchState], pattern: str, start: int, size: int
-    ) -> tuple[int, list[Batch]]:
-        visible, values = visible_to(principal, "batches")
-        found = self._db.rows(
-            # CROSS JOIN: the texts first, in order, so that they are read no further than needed
-            "SELECT batches.id FROM batch_texts AS texts CROSS JOIN batches WHERE batches.id = texts.rowid"
-            f" AND texts.text LIKE :pattern AND {_LISTED} AND {visible} AND state IN ({_words(states)})"
-            " ORDER BY texts.rowid DESC LIMIT :most",
-            {"pattern": pattern, "most": start + size + SOUGHT, **values},
-        )
-        return len(found), self._numbered(found[start : start + size])
-
-    def _numbered(self, rows: Sequence[Row]) -> list[Batch]:
-        """The batches with the ids of these rows, newest first."""
-        return (
-            self._select(f"id IN ({', '.join(str(int(row['id'])) for row in rows)}) ORDER BY id DESC") if rows else []
-        )
+    def _numbered(self, ids: Sequence[int]) -> list[Batch]:
+        """The batches with these ids, newest first."""
+        return self._select(f"id IN ({', '.join(map(str, ids))}) ORDER BY id DESC") if ids else []
 
     def delete(self, batch: int) -> None:
         """Want it killed and forgotten; from now on nobody sees it."""
@@ -299,7 +274,7 @@ class BatchStore:
             self._unlist("id = :id", {"id": batch})
             row = self._db.row("DELETE FROM batches WHERE id = :id RETURNING owner, project", {"id": batch})
             if row is not None:
-                self._db.run("DELETE FROM batch_texts WHERE rowid = :id", {"id": batch})
+                self._texts.remove(batch)
                 events.record(self._db, now, Belonging.of(row), "batch", batch, "deleted")
 
     def expire(self, moment: datetime) -> int:
@@ -328,15 +303,8 @@ def _parts(principal: Principal, states: list[BatchState]) -> tuple[list[str], d
     seen, values = visible_parts(principal, "batches")
     if principal.administrator and len(states) == len(BatchState):
         return [_LISTED], values
-    return [f"{part} AND {_LISTED} AND state = '{state.value}'" for part in seen for state in states], values
+    return [f"{part} AND {_LISTED} AND state = {_quoted(state)}" for part in seen for state in states], values
 
 
-def _words(states: list[BatchState]) -> str:
-    return ", ".join(f"'{state.value}'" for state in states) or "''"
-
-
-def _add_text(db: Database, batch: Batch) -> None:
-    db.run(
-        "INSERT INTO batch_texts (rowid, text) VALUES (:id, :text)",
-        {"id": batch.id, "text": text_of(batch.uuid, batch.request)},
-    )
+def _quoted(state: BatchState) -> str:
+    return f"'{state.value}'"

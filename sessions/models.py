@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
-from gateway.core.clock import from_text, from_text_or_none
+from gateway.core import records
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Row
 from sessions.states import SessionState
@@ -80,30 +79,12 @@ class Session:
     @classmethod
     def of(cls, row: Row, here: str) -> Session:
         """From a row of the store's `_SESSION` query, as the host `here` sees it."""
-        seconds = row["heartbeat_seconds"]
-        return cls(
-            id=row["id"],
-            uuid=row["uuid"],
-            name=row["name"],
-            owner=row["owner"],
-            project=row["project"],
-            proxy_user=row["proxy_user"],
-            kind=Kind(row["kind"]),
-            state=SessionState.BUSY if row["busy"] else SessionState(row["state"]),
-            options=SparkOptions(**json.loads(row["options"])),
-            heartbeat_timeout=timedelta(seconds=seconds) if seconds else None,
-            ttl=row["ttl"],
-            idle_timeout=row["idle_timeout"],
-            driver=row["driver"],
-            seat=row["seat"],
-            elsewhere=row["host"] if row["host"] not in (None, here) else None,
-            folder=Path(row["folder"]),
-            app_id=row["app_id"],
-            ui_url=row["ui_url"],
-            reason=row["reason"],
-            created=from_text(row["created"]),
-            heartbeat=from_text(row["heartbeat"]),
-            ended=from_text_or_none(row["ended"]),
-            permanent=bool(row["permanent"]),
-            short_lives=row["short_lives"],
+        return records.read(
+            cls,
+            {
+                **row,
+                "state": SessionState.BUSY if row["busy"] else row["state"],
+                "heartbeat_timeout": row["heartbeat_seconds"] or None,
+                "elsewhere": row["host"] if row["host"] != here else None,
+            },
         )

@@ -112,8 +112,9 @@ class SessionService:
         driver = self._store.remove(session.id, "deleted by its user", self._clock())
         self._wait_until_gone(driver or session.driver)
 
-    def keep_here(self, session: Session) -> None:
+    def keep_here(self, principal: Principal, ref: str) -> None:
         """Have its driver run on this host, where what is sent to it is kept. Raises InvalidRequest if it cannot."""
+        session = self.look(principal, ref)
         self._drivers.place(session.driver, self._settings.data_dir / "drivers" / session.driver)
         driver = self._drivers.find(session.driver)
         if driver is not None and not driver.may_be_on(self._drivers.host):

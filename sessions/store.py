@@ -6,12 +6,11 @@ answer, not an error.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.core import counts, events
+from gateway.core import counts, events, records
 from gateway.core.clock import from_text, to_text
 from gateway.core.counts import Counted
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
@@ -153,7 +152,7 @@ class SessionStore:
                 "project": whose.project,
                 "proxy_user": request.options.proxy_user,
                 "kind": request.kind.value,
-                "options": json.dumps(request.options.as_dict()),
+                "options": records.to_json(request.options),
                 "heartbeat_seconds": request.heartbeat_timeout and request.heartbeat_timeout.total_seconds(),
                 "ttl": request.ttl,
                 "idle_timeout": request.idle_timeout,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.core.clock import from_text, to_text
+from gateway.core import records
+from gateway.core.clock import to_text
 from gateway.core.identity import Principal, visible_parts
 from gateway.core.store import pages
 from gateway.core.store.database import Database, Migrations, Row, next_id
@@ -64,7 +65,7 @@ class Event:
 
     @classmethod
     def of(cls, row: Row) -> Event:
-        return cls(**{**row, "at": from_text(row["at"]), "data": json.loads(row["data"])})
+        return records.read(cls, {**row, "data": json.loads(row["data"])})
 
 
 @dataclass(frozen=True)

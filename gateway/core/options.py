@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from gateway.core import records
 
 # Spark's own default of spark.redaction.regex
 _SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 _REDACTED = "*********(redacted)"
 
 
+@records.kept_as_json
 @dataclass(frozen=True)
 class SparkOptions:
     """What a session or batch asks of Spark. Memory in Spark's notation ("2g"); None and [] mean not asked."""
@@ -30,9 +31,6 @@ class SparkOptions:
     files: list[str] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
     conf: dict[str, str] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
     def fields_as_conf(self) -> dict[str, str]:
         """The fields that are single properties to Spark, by the property's key; without those not asked."""

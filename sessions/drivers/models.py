@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gateway.core.clock import from_text, from_text_or_none
+from gateway.core import records
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Row
 from sessions.drivers.states import DriverState
@@ -70,15 +69,4 @@ class Driver:
 
     @classmethod
     def of(cls, row: Row) -> Driver:
-        return cls(
-            id=row["id"],
-            state=DriverState(row["state"]),
-            target=DriverState(row["target"]),
-            folder=Path(row["folder"]),
-            options=SparkOptions(**json.loads(row["options"])),
-            reason=row["reason"],
-            created=from_text(row["created"]),
-            launched=from_text_or_none(row["launched"]),
-            not_before=from_text_or_none(row["not_before"]),
-            host=row["host"],
-        )
+        return records.read(cls, row)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from gateway.core import events
+from gateway.core import events, records
 from gateway.core.clock import to_text
 from gateway.core.events import Belonging
 from gateway.core.store.database import Database, Migrations, keepable
@@ -82,7 +81,7 @@ class DriverStore:
                 "target": driver.target.value,
                 "host": driver.host,
                 "folder": str(driver.folder),
-                "options": json.dumps(driver.options.as_dict()),
+                "options": records.to_json(driver.options),
                 "created": to_text(driver.created),
                 "not_before": driver.not_before and to_text(driver.not_before),
                 "owner": whose.owner,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.core.clock import from_text, from_text_or_none
+from gateway.core import records
 from gateway.core.store.database import Row
 from sessions.jobs.states import AdditionState, JobState
 from sessions.models import Kind
@@ -34,18 +34,7 @@ class SessionJob:
 
     @classmethod
     def of(cls, row: Row) -> SessionJob:
-        return cls(
-            session=row["session"],
-            id=row["id"],
-            type=Kind(row["type"]),
-            state=JobState(row["state"]),
-            result=row["result"],
-            error=row["error"],
-            created=from_text(row["created"]),
-            started=from_text_or_none(row["started"]),
-            ended=from_text_or_none(row["ended"]),
-            cancelled=from_text_or_none(row["cancelled"]),
-        )
+        return records.read(cls, row)
 
 
 @dataclass(frozen=True)
@@ -61,4 +50,4 @@ class Addition:
 
     @classmethod
     def of(cls, row: Row) -> Addition:
-        return cls(row["session"], row["id"], row["kind"], row["path"], AdditionState(row["state"]), row["error"])
+        return records.read(cls, row)

@@ -87,7 +87,7 @@ class JobService:
         """As `add`, of a file that is sent; `name` is the client's. Raises TooLarge too."""
         safe = uploads.safe_name(name)
         session = self._live(principal, ref)
-        self._sessions.keep_here(session)
+        self._sessions.keep_here(principal, ref)
         kept = uploads.keep(sent, safe, uploads.folder_of(self._settings, session.id), self._settings)
         try:
             self._add(session, kind, str(kept.path), safe)

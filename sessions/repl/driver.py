@@ -35,6 +35,7 @@ from .r import RInterpreter
 from .ready import tell
 from .restarts import Restarts
 from .scala import ScalaInterpreter
+from .seats import FIRST, Seat
 from .service import KernelService
 from .spark import Application, start_failure
 from .sparkr import SparkR
@@ -114,8 +115,9 @@ class Driver:
         restarts.watch()
         python = PythonInterpreter(module, self._streams, self._options.output_limit)
         statements = self._statements(spark, python, restarts)
-        kernel.serve(statements, jobs, additions)
-        self._end_as_orphan([statements, jobs, additions, spark])
+        seat = Seat(statements, jobs, additions)
+        kernel.serve({FIRST: seat})
+        self._end_as_orphan([seat, spark])
         return spark, statements
 
     def _statements(self, spark: Application, python: PythonInterpreter, restarts: Restarts) -> Statements:
@@ -137,7 +139,7 @@ class Driver:
         jobs = Jobs(types, spark, self._options.output_limit)
         return jobs, Additions(spark, [one.add for one in types.values()])
 
-    def _end_as_orphan(self, workers: Sequence[Statements | Jobs | Additions | Application]) -> None:
+    def _end_as_orphan(self, workers: Sequence[Seat | Application]) -> None:
         def works() -> bool:
             return any(worker.works() for worker in workers)
 

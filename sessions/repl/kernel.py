@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 
-from .additions import Additions
 from .completion import Completions
 from .exact import exact_json
-from .jobs import Ended, Jobs
+from .jobs import Ended
 from .output import TEXT
-from .statements import Request, Result, Statements
+from .seats import FIRST, Seat
+from .statements import Request, Result
 
 T = TypeVar("T")
 
@@ -54,9 +54,7 @@ class GatewayKernel(Kernel):
     _execute_sleep = 0.0
 
     # Set before the kernel starts to answer.
-    statements: Statements
-    jobs: Jobs
-    additions: Additions
+    seats: Mapping[int, Seat]
     leave: Callable[[], None]
 
     def __init__(self, **options: Any) -> None:
@@ -78,7 +76,7 @@ class GatewayKernel(Kernel):
         """Run the code, or hand over the kept result of the statement that `cell_meta` names."""
         meta = cell_meta or {}
         request = Request(code, meta.get("kind", "pyspark"), meta.get("statement"))
-        result = await asyncio.wrap_future(self.statements.submit(request))
+        result = await asyncio.wrap_future(self._seat(meta).statements.submit(request))
         if request.statement is None and not silent:
             self._publish(result)
         return reply(result)
@@ -105,59 +103,63 @@ class GatewayKernel(Kernel):
     def post_handler_hook(self) -> None:
         """Nothing, as before a handler."""
 
+    def _seat(self, metadata: dict[str, Any]) -> Seat:
+        """The seat that a request names in its metadata. Raises KeyError when the driver has no such one."""
+        return self.seats[metadata.get("seat", FIRST)]
+
     async def cancel_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Try once to stop the statement, if it is the one running."""
-        running = self.statements.cancel(parent["content"]["statement"])
+        running = self._seat(parent["metadata"]).statements.cancel(parent["content"]["statement"])
         self._answer(stream, ident, parent, "cancel_reply", {"running": running})
 
     async def progress_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Say how far the statement's Spark jobs are."""
-        share = self.statements.progress(parent["content"]["statement"])
+        share = self._seat(parent["metadata"]).statements.progress(parent["content"]["statement"])
         self._answer(stream, ident, parent, "progress_reply", {"progress": share})
 
     async def forget_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Free the kept result of the statement."""
-        self.statements.forget(parent["content"]["statement"])
+        self._seat(parent["metadata"]).statements.forget(parent["content"]["statement"])
         self._answer(stream, ident, parent, "forget_reply", {})
 
     async def candidates_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Say what could stand at the cursor, but later: the requests after this one, a cancel perhaps, go first."""
-        asked = parent["content"]
-        finding = self.completions.ask(self.statements.complete, asked["kind"], asked["code"], asked["cursor"])
+        asked, statements = parent["content"], self._seat(parent["metadata"]).statements
+        finding = self.completions.ask(statements.complete, asked["kind"], asked["code"], asked["cursor"])
         self._answer_later(finding, lambda found: {"candidates": found}, stream, ident, parent, "candidates_reply")
 
     async def streams_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Say whether streaming queries run, but later: it is Spark that knows."""
-        asking = asyncio.get_running_loop().run_in_executor(None, self.statements.streams)
+        asking = asyncio.get_running_loop().run_in_executor(None, self._seat(parent["metadata"]).statements.streams)
         self._answer_later(asking, lambda found: {"streams": found}, stream, ident, parent, "streams_reply")
 
     async def job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Run a job, or hand over its kept end; the reply comes when it has ended, and holds up nothing."""
         asked = parent["content"]
-        ending = self.jobs.submit(asked["job"], asked["type"], asked["payload"])
+        ending = self._seat(parent["metadata"]).jobs.submit(asked["job"], asked["type"], asked["payload"])
         self._answer_later(asyncio.wrap_future(ending), _job_reply, stream, ident, parent, "job_reply")
 
     async def cancel_job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Try once to stop the job, if it runs."""
-        running = self.jobs.stop(parent["content"]["job"])
+        running = self._seat(parent["metadata"]).jobs.stop(parent["content"]["job"])
         self._answer(stream, ident, parent, "cancel_job_reply", {"running": running})
 
     async def forget_job_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Free the kept end of the job."""
-        self.jobs.forget(parent["content"]["job"])
+        self._seat(parent["metadata"]).jobs.forget(parent["content"]["job"])
         self._answer(stream, ident, parent, "forget_job_reply", {})
 
     async def add_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Add a file, a Python module or a jar; the reply comes when that is done, and holds up nothing."""
         asked = parent["content"]
-        adding = self.additions.add(asked["kind"], asked["path"])
+        adding = self._seat(parent["metadata"]).additions.add(asked["kind"], asked["path"])
         self._answer_later(
             asyncio.wrap_future(adding), lambda error: {"error": error}, stream, ident, parent, "add_reply"
         )
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Jupyter's own cancel, of whatever runs."""
-        self.statements.cancel(None)
+        self._seat(parent["metadata"]).statements.cancel(None)
         self._answer(stream, ident, parent, "interrupt_reply", {"status": "ok"})
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:

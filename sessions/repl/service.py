@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .output import Stream
 from .preload import warm_imports
 
 if TYPE_CHECKING:
-    from .additions import Additions
-    from .jobs import Jobs
     from .kernel import KernelApp
-    from .statements import Statements
+    from .seats import Seat
 
 
 class KernelService(threading.Thread):
@@ -30,7 +28,7 @@ class KernelService(threading.Thread):
         self._bound = threading.Event()
         self._go = threading.Event()
         self._failure: BaseException | None = None
-        self._served: tuple[Statements, Jobs, Additions] | None = None
+        self._seats: Mapping[int, Seat] | None = None
 
     def run(self) -> None:
         try:
@@ -42,8 +40,8 @@ class KernelService(threading.Thread):
             self._bound.set()
         warm_imports()
         self._go.wait()
-        assert self._served is not None
-        app.kernel.statements, app.kernel.jobs, app.kernel.additions = self._served
+        assert self._seats is not None
+        app.kernel.seats = self._seats
         app.kernel.leave = self._leave
         app.start()
 
@@ -56,10 +54,10 @@ class KernelService(threading.Thread):
         Stream.kept_out |= {self.ident, app.control_thread.ident, app.iopub_thread.thread.ident}
         return app
 
-    def serve(self, statements: Statements, jobs: Jobs, additions: Additions) -> None:
-        """Answer requests with these. Raises what kept the sockets from being bound."""
+    def serve(self, seats: Mapping[int, Seat]) -> None:
+        """Answer requests to these. Raises what kept the sockets from being bound."""
         self._bound.wait()
         if self._failure is not None:
             raise self._failure
-        self._served = (statements, jobs, additions)
+        self._seats = seats
         self._go.set()

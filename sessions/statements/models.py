@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.core.clock import from_text, from_text_or_none
+from gateway.core import records
 from gateway.core.store.database import Row
 from sessions.models import Kind
 from sessions.statements.states import StatementState
@@ -49,19 +49,7 @@ class Statement:
 
     @classmethod
     def of(cls, row: Row) -> Statement:
-        return cls(
-            session=row["session"],
-            id=row["id"],
-            code=row["code"],
-            kind=Kind(row["kind"]),
-            state=StatementState(row["state"]),
-            output=row["output"],
-            progress=float(row["progress"]),
-            created=from_text(row["created"]),
-            started=from_text_or_none(row["started"]),
-            completed=from_text_or_none(row["completed"]),
-            cancelled=from_text_or_none(row["cancelled"]),
-        )
+        return records.read(cls, row)
 
 
 def error_output(statement: int, ename: str, evalue: str) -> dict[str, Any]:

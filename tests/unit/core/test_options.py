@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 
 import pytest
 
+from gateway.core import records
 from gateway.core.options import SparkOptions, redact
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record with a column of options."""
+
+    options: SparkOptions
 
 
 @pytest.mark.parametrize(
@@ -24,4 +32,5 @@ def test_what_is_no_secret_is_shown(key: str) -> None:
 
 def test_options_survive_the_store() -> None:
     options = SparkOptions(name="n", driver_cores=1, jars=["/a"], conf={"k": "v"})
-    assert SparkOptions(**json.loads(json.dumps(options.as_dict()))) == options
+    kept = records.read(Kept, {"options": records.to_json(options)})
+    assert kept.options == options
