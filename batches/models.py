@@ -56,9 +56,12 @@ class Batch:
         return self.folder / "log"
 
     @property
-    def events(self) -> Path:
-        """The folder of its Spark's event log; empty when its conf has Spark write that elsewhere, or nowhere."""
-        return self.folder / "events"
+    def spark_events(self) -> Path:
+        """The folder of its Spark's event log; not there when its conf has Spark write that elsewhere, or nowhere.
+
+        Its program works in the same folder, so the name is one that no program gives to its own output.
+        """
+        return self.folder / "spark-events"
 
     @property
     def report(self) -> Path:

@@ -48,8 +48,8 @@ class Submitter:
         # A port of its own, so that the application's UI is known from other servers in its processes.
         conf = submit.conf_of(request.options, here, folder, {"spark.ui.port": str(_free_port())})
         if here.deploy_mode == "client" and not any(key in conf for key in _OWN_EVENT_LOG):
-            batch.events.mkdir(exist_ok=True)
-            conf = {**_event_log(batch.events), **conf}
+            batch.spark_events.mkdir(exist_ok=True)
+            conf |= _event_log(batch.spark_events)
         private_files.write_private(folder / _UI_ADDRESS, f"{here.driver_host} {conf['spark.ui.port']}")
         application = applications.Application(
             folder,

@@ -58,4 +58,4 @@ class Stores:
         self.drivers, self.statements, self.jobs = DriverStore(db, host), StatementStore(db, host), JobStore(db, host)
         self.sessions = SessionStore(db, self.drivers, (self.statements, self.jobs))
         self.batches = BatchStore(db, host)
-        self.runs = RunStore(db)
+        self.runs = RunStore(db, host)

@@ -69,7 +69,8 @@ class Supervisor:
         self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
         self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
-        self._runs = RunPass(store.runs, BatchService(store.batches, settings, utc_now, waiting), utc_now)
+        batches = BatchService(store.batches, settings, utc_now, waiting)
+        self._runs = RunPass(store.runs, batches, utc_now, settings.event_log_limit)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""

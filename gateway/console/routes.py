@@ -80,13 +80,14 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
         newest_batches = partial(batches.search, who, None, "")
         all_sessions = views.newest(newest_sessions, sessions.counts(who), _number("page") or 1)
         all_batches = views.newest(newest_batches, batches.counts(who), _number("batch_page") or 1)
+        all_runs = runs.of(who, [batch.id for batch in all_batches.records])
         nothing = not all_sessions.total and not all_batches.total
         return _page(
             "overview",
-            live=nothing or all_sessions.live or all_batches.live,
+            live=nothing or all_sessions.live or all_batches.live or any(map(views.is_running, all_runs.values())),
             sessions=all_sessions,
             batches=all_batches,
-            runs=runs.of(principal(), [batch.id for batch in all_batches.records]),
+            runs=all_runs,
             site=site(request) + request.script_root,
         )
 
@@ -129,7 +130,7 @@ def _batch_routes(bp: Blueprint, batches: BatchService, runs: RunService) -> Non
     def batch_log(ref: str) -> str:
         """What a batch wrote, below what it is, how far it is and why it failed"""
         batch = batches.find(principal(), ref)
-        return _log_page("batch", batch, runs.find(principal(), batch.id))
+        return _log_page("batch", batch, runs.of(principal(), [batch.id]).get(batch.id))
 
 
 # ---------------------------------------------------------------- parts of pages

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 
 _LONGEST = 1000  # characters of a line that is kept, or looked at
 
-PACKAGES, NO_PROGRAM, NO_CLASS, NO_MASTER = "packages", "program", "class", "master"
-BAD_CONF, OUT_OF_MEMORY, NOT_SUBMITTED = "conf", "memory", "submit"
+NOT_UNPACKED, PACKAGES, NO_PROGRAM, NO_CLASS = "archive", "packages", "program", "class"
+NO_MASTER, BAD_CONF, OUT_OF_MEMORY, NOT_SUBMITTED = "master", "conf", "memory", "submit"
 
 _MARKS = {
-    PACKAGES: re.compile(r"RuntimeException: \[(?:unresolved dependency|download failed): .*\]"),
-    NO_PROGRAM: re.compile(r"Local jar .* does not exist|File file:.* does not exist|can't open file '"),
-    NO_CLASS: re.compile(r"Failed to load (?:main )?class|Cannot load main class from JAR|No main class set in JAR"),
-    NO_MASTER: re.compile(r"All masters are unresponsive"),
-    BAD_CONF: re.compile(r"(?:IllegalArgumentException|SparkException): .*\bspark\.[\w.]+"),
-    OUT_OF_MEMORY: re.compile(r"java\.lang\.OutOfMemoryError"),
+    NOT_UNPACKED: re.compile(r"/.* cannot be unpacked: "),
+    PACKAGES: re.compile(r".*RuntimeException: \[(?:unresolved dependency|download failed): .*\]"),
+    NO_PROGRAM: re.compile(r".*(?:Local jar .* does not exist|File file:.* does not exist|can't open file ')"),
+    # only as spark-submit says it: loggers say of classes of theirs that they "failed to load" them
+    NO_CLASS: re.compile(r"Error: Failed to load |.*(?:Cannot load main class from JAR|No main class set in JAR)"),
+    NO_MASTER: re.compile(r".*All masters are unresponsive"),
+    BAD_CONF: re.compile(r".*(?:IllegalArgumentException|SparkException): .*\bspark\.[\w.]+"),
+    OUT_OF_MEMORY: re.compile(r".*java\.lang\.OutOfMemoryError"),
     NOT_SUBMITTED: re.compile(r'Exception in thread "main" org\.apache\.spark\.'),
 }
 _TRACEBACK = "Traceback (most recent call last):"
@@ -44,7 +46,7 @@ class Evidence:
         for whole in lines:
             line = whole[:_LONGEST].rstrip()
             for kind, words in _MARKS.items():
-                if words.search(line):
+                if words.match(line):
                     marks[kind] = line
             if line == _TRACEBACK:
                 in_traceback = True

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 
+from gateway.core import records
 from gateway.platform.runs import evidence, tally
 from gateway.platform.runs.reading import Reading
 
 _MEMORY_EXITS = (3, 52, 137)  # JVM that ends for want of memory, executor that does, killed
 _NO_MAIN_CLASS = 101  # spark-submit's exit code
+_IN_DRIVER = "driver"  # what Spark calls the executor of a local master
+_DRIVER_OUT_OF_MEMORY = "the driver ran out of memory; ask for more with driverMemory"
 
 
+@records.kept_as_json
 @dataclass(frozen=True)
 class RunError:
     """`exception`, `stage` and `task` are Spark's or the program's own words; "" when nothing was said."""
@@ -28,11 +33,16 @@ class RunError:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: `reason` is its batch's, `started` whether there was ever a process."""
+    """How a run ended: `reason` is its batch's, `started` whether there was ever a process.
+
+    `program` is the file that was to run; `application` that of Spark which it became, None: it did not get so far.
+    """
 
     exit_code: int | None
     reason: str
     started: bool
+    program: str
+    application: str | None
     reading: Reading
 
     @property
@@ -46,7 +56,7 @@ class Ended:
 
     def early(self, kind: str) -> str | None:
         """As `mark`, of what only counts as long as there was no Spark application."""
-        return None if self.reading.tally.application else self.mark(kind)
+        return None if self.application else self.mark(kind)
 
 
 def explain(end: Ended) -> RunError:
@@ -68,18 +78,22 @@ def _not_submitted(end: Ended) -> str | None:
     return f"spark-submit could not start the application: {said}" if said else None
 
 
+def _not_unpacked(end: Ended) -> str | None:
+    return end.reason if end.early(evidence.NOT_UNPACKED) else None
+
+
 def _no_packages(end: Ended) -> str | None:
     return end.reason if end.early(evidence.PACKAGES) else None
 
 
 def _no_program(end: Ended) -> str | None:
-    said = end.early(evidence.NO_PROGRAM)
-    return f"the program was not found: {said}" if said else None
+    said = end.early(evidence.NO_PROGRAM) or ""
+    return f"the program was not found: {said}" if PurePath(end.program).name in said else None
 
 
 def _no_class(end: Ended) -> str | None:
     said = end.early(evidence.NO_CLASS)
-    if said or (end.exit_code == _NO_MAIN_CLASS and not end.reading.tally.application):
+    if said or (end.exit_code == _NO_MAIN_CLASS and not end.application):
         return f"the program's class could not be loaded; check className: {said or 'exit code 101'}"
     return None
 
@@ -94,11 +108,14 @@ def _bad_conf(end: Ended) -> str | None:
 
 
 def _out_of_memory(end: Ended) -> str | None:
-    thrown = (end.reading.evidence.exception or "").startswith("MemoryError")
-    if thrown or (end.exit_code in _MEMORY_EXITS and end.mark(evidence.OUT_OF_MEMORY)):
-        return "the driver ran out of memory; ask for more with driverMemory"
-    where = end.reading.tally.out_of_memory if end.failed_job else None
-    return f"{where} ran out of memory; ask for more with executorMemory" if where else None
+    if (end.reading.evidence.exception or "").startswith("MemoryError"):
+        return "the program ran out of memory"
+    if end.exit_code in _MEMORY_EXITS and end.mark(evidence.OUT_OF_MEMORY):
+        return _DRIVER_OUT_OF_MEMORY
+    executor = end.reading.tally.out_of_memory if end.failed_job else None
+    if executor == _IN_DRIVER:
+        return _DRIVER_OUT_OF_MEMORY
+    return f"executor {executor} ran out of memory; ask for more with executorMemory" if executor else None
 
 
 def _failed_by(cause: str, message: str) -> Callable[[Ended], str | None]:
@@ -119,6 +136,7 @@ def _lost(end: Ended) -> str | None:
 
 _RULES: tuple[tuple[str, Callable[[Ended], str | None]], ...] = (
     ("SPK001", _not_started),
+    ("SPK001", _not_unpacked),
     ("SPK003", _no_packages),
     ("SPK003", _no_program),
     ("SPK004", _no_class),

@@ -9,17 +9,20 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import os
 import re
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.core import records
 from gateway.platform.runs.evidence import Evidence
 from gateway.platform.runs.tally import Tally
 
 _A_LOOK = 4 << 20  # bytes of the event log that one look reads at most, and the longest line of it that counts
 _A_LOOK_AT_LOG = 1 << 20  # of the log; what a run has written beyond that since the last look is passed over
-_EVENT_FILE = re.compile(r"events_(\d+)_.*")
+_EVENT_FILE = re.compile(r"events_(\d+)_[^.]*")  # what has an ending is compressed
+_KEPT_FILES = 10  # of the event log, the newest; and the first, which says what the application is
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Position:
     within: bool = False
 
 
+@records.kept_as_json
 @dataclass(frozen=True)
 class Reading:
     """All that was made of what a run wrote, and how far it was read.
@@ -45,18 +49,8 @@ class Reading:
     report: Position = Position()
     log: Position = Position()
     tally: Tally = field(default_factory=Tally)
-    evidence: Evidence = Evidence()
+    evidence: Evidence = field(default_factory=Evidence)
     reported: int | None = None
-
-    @classmethod
-    def of(cls, text: str) -> Reading:
-        kept = json.loads(text)
-        places = {name: Position(**kept[name]) for name in ("events", "report", "log")}
-        evidence = Evidence(**kept["evidence"])
-        return cls(**places, tally=Tally.of(kept["tally"]), evidence=evidence, reported=kept["reported"])
-
-    def as_text(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
 
     @property
     def percent(self) -> int:
@@ -82,24 +76,46 @@ def look(before: Reading, events: Path, report: Path, log: Path) -> Reading:
     )
 
 
+def forget_read(events: Path, at: Position, limit: int) -> None:
+    """Remove files of an event log of more than `limit` bytes that were read: all but the first and the newest ten."""
+    files = _event_files(events)
+    if at.file in files and sum(_size(events / file) for file in files) > limit:
+        for file in files[1 : min(files.index(at.file), len(files) - _KEPT_FILES)]:
+            with suppress(OSError):
+                (events / file).unlink()
+
+
 def _events_after(events: Path, at: Position) -> tuple[list[bytes], Position]:
     """Of one file: a look that finds nothing more in one which another follows, is done with it."""
-    files = list(_event_files(events))
-    if not at.file and files:
-        at = Position(files[0])
-    if at.file not in files:
-        return [], at
-    later = files[files.index(at.file) + 1 :]  # seen before the file is read: then what is read now is all of it
-    lines, after = _lines(events / at.file, at, _A_LOOK)
-    return (lines, Position(later[0])) if later and after == at else (lines, after)
+    following = _following(at.file, _event_files(events))  # before it is read: if there is one, that is all of it
+    lines, after = _lines(events / at.file, at, _A_LOOK) if at.file else ([], at)
+    return (lines, Position(following[0])) if following and after == at else (lines, after)
 
 
-def _event_files(events: Path) -> Iterator[str]:
+def _following(file: str, files: list[str]) -> list[str]:
+    """Those after it; after one that is gone, those of the same application."""
+    if file in files or not file:
+        return files[files.index(file) + 1 if file else 0 :]
+    gone = Path(file)
+    return [one for one in files if Path(one).parent == gone.parent and _number(one) > _number(file)]
+
+
+def _event_files(events: Path) -> list[str]:
     """In the order they were written. A folder is one application's, and not touched any more once the next begins."""
-    folders = [(folder.stat().st_mtime_ns, folder) for folder in events.glob("eventlog_v2_*")]
-    for _, folder in sorted(folders):
-        numbered = [(int(found[1]), file) for file in folder.iterdir() if (found := _EVENT_FILE.fullmatch(file.name))]
-        yield from (str(file.relative_to(events)) for _, file in sorted(numbered))
+    try:
+        folders = sorted((folder.stat().st_mtime_ns, folder) for folder in events.glob("eventlog_v2_*"))
+        found = [
+            sorted((_number(name), f"{folder.name}/{name}") for name in os.listdir(folder)) for _, folder in folders
+        ]
+    except OSError:
+        return []  # it is just being removed, or not ours to read
+    return [file for files in found for number, file in files if number]
+
+
+def _number(file: str) -> int:
+    """Which of its application's files it is, from 1; 0: it is no file of events."""
+    found = _EVENT_FILE.fullmatch(Path(file).name)
+    return int(found[1]) if found else 0
 
 
 def _near_end(path: Path, at: Position) -> Position:

@@ -13,12 +13,9 @@ class RunService:
     def __init__(self, store: RunStore) -> None:
         self._store = store
 
-    def find(self, principal: Principal, batch: int) -> Run | None:
-        """The run of a batch; None: it has not begun, or was submitted to a version that kept no runs."""
-        return self._store.find(principal, batch)
-
     def of(self, principal: Principal, batches: Sequence[int]) -> dict[int, Run]:
-        """Those that there are of these batches, by the batch's id."""
-        if not batches:
-            return {}
-        return {run.batch: run for run in self._store.between(principal, min(batches), max(batches))}
+        """The runs of these batches by the batch's id, without those whose run has not begun.
+
+        Nor does a batch have one that was started by a version which kept no runs.
+        """
+        return {run.batch: run for run in self._store.find(principal, batches)}

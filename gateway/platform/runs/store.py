@@ -5,12 +5,10 @@ What is written because of an event is written with the cursor behind that event
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from gateway.core import events
+from gateway.core import events, records
 from gateway.core.clock import to_text
 from gateway.core.events import Belonging, Event
 from gateway.core.identity import ANONYMOUS, Principal, visible_to
@@ -29,108 +27,108 @@ _EVENTS_A_LOOK = 500
 def first_tables(db: Database) -> None:
     """Batches that were submitted before have no run: their Spark wrote no event log."""
     db.run(
-        "CREATE TABLE runs (batch INTEGER PRIMARY KEY, owner TEXT, project TEXT NOT NULL, state TEXT NOT NULL,"
-        " progress INTEGER NOT NULL, looks INTEGER NOT NULL, reading TEXT NOT NULL, told TEXT NOT NULL, told_at TEXT,"
-        " error TEXT, created TEXT NOT NULL, ended TEXT)"
+        "CREATE TABLE runs (batch INTEGER PRIMARY KEY, host TEXT NOT NULL, owner TEXT, project TEXT NOT NULL,"
+        " state TEXT NOT NULL, progress INTEGER NOT NULL, looks INTEGER NOT NULL, reading TEXT NOT NULL, error TEXT,"
+        " created TEXT NOT NULL, ended TEXT)"
     )
-    db.run("CREATE INDEX runs_that_run ON runs (batch) WHERE state = 'running'")
-    db.run("CREATE TABLE runs_cursor (event INTEGER NOT NULL)")
-    db.run("INSERT INTO runs_cursor (event) SELECT coalesce(max(id), -1) FROM events")
+    db.run("CREATE INDEX runs_that_run ON runs (host, batch) WHERE state = 'running'")
+    db.run("CREATE TABLE runs_cursors (host TEXT PRIMARY KEY, event INTEGER NOT NULL)")
 
 
 class RunStore:
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    """As one host sees it: what a run writes is on the host of its batch, whose supervisor alone reads it."""
+
+    def __init__(self, db: Database, host: str) -> None:
+        self._db, self._host = db, host
 
     # ------------------------------------------------------------ the outbox
 
-    def cursor(self) -> int:
-        """The id of the last event that was followed."""
-        return int(self._db.value("SELECT event FROM runs_cursor"))
+    def begin(self) -> None:
+        """Follow the outbox from now on, unless this host did before."""
+        self._db.run(
+            "INSERT INTO runs_cursors (host, event) VALUES (:host, :event) ON CONFLICT (host) DO NOTHING",
+            {"host": self._host, "event": events.newest(self._db)},
+        )
 
-    def happened(self, cursor: int) -> list[Event]:
-        """The first events after the cursor, whatever they are of."""
-        return events.after(self._db, ANONYMOUS, cursor, _EVENTS_A_LOOK)
+    def follow(self) -> list[int]:
+        """Begin a run for each batch that has begun on this host, end and forget those that were killed and are gone.
 
-    def follow(self, happened: Sequence[Event]) -> None:
-        """Begin a run for each batch that began, forget those of batches that are gone; then move the cursor."""
+        The batches of which anything has happened since the last time.
+        """
+        cursor = self._db.value("SELECT event FROM runs_cursors WHERE host = :host", {"host": self._host})
+        happened = events.after(self._db, ANONYMOUS, int(cursor), _EVENTS_A_LOOK, subject="batch")
+        if not happened:
+            return []
         with self._db.transaction():
-            for event in happened:
-                if event.subject == "batch" and event.name == "deleted":
-                    self._db.run("DELETE FROM runs WHERE batch = :batch", {"batch": int(event.subject_id)})
-                elif event.subject == "batch" and event.name != "starting":
-                    self._begin(event)
-            self._db.run("UPDATE runs_cursor SET event = :event", {"event": happened[-1].id})
+            moved = self._db.run(
+                "UPDATE runs_cursors SET event = :event WHERE host = :host AND event = :cursor",
+                {"host": self._host, "event": happened[-1].id, "cursor": cursor},
+            )
+            for event in happened if moved else []:  # else another supervisor was first
+                self._take(event)
+        return [int(event.subject_id) for event in happened]
 
-    def _begin(self, event: Event) -> None:
-        """Also for a batch that ended without having run: why it did not is told by its run."""
-        begun = self._db.run(
-            "INSERT INTO runs (batch, owner, project, state, progress, looks, reading, told, created)"
-            " VALUES (:batch, :owner, :project, 'running', 0, 0, :reading, '{}', :at) ON CONFLICT (batch) DO NOTHING",
+    def _take(self, event: Event) -> None:
+        batch = int(event.subject_id)
+        if event.name == "running" and event.data.get("host") == self._host:
+            self._begin(batch, event)
+        elif event.name == "killed":
+            self.end(batch, RunState.TERMINATED, None, event.at)
+        elif event.name == "deleted":
+            self._db.run("DELETE FROM runs WHERE batch = :batch AND host = :host", {"batch": batch, "host": self._host})
+
+    def _begin(self, batch: int, event: Event) -> None:
+        self._db.run(
+            "INSERT INTO runs (batch, host, owner, project, state, progress, looks, reading, created)"
+            " VALUES (:batch, :host, :owner, :project, 'running', 0, 0, :reading, :at)",
             {
-                "batch": int(event.subject_id),
+                "batch": batch,
+                "host": self._host,
                 "owner": event.owner,
                 "project": event.project,
-                "reading": Reading().as_text(),
+                "reading": records.to_json(Reading()),
                 "at": to_text(event.at),
             },
         )
-        if begun:
-            whose = Belonging(event.owner, event.project)
-            events.record(self._db, event.at, whose, "run", event.subject_id, "running")
+        events.record(self._db, event.at, Belonging(event.owner, event.project), "run", batch, "running")
 
     # ------------------------------------------------------------ reads
 
-    def find(self, principal: Principal, batch: int) -> Run | None:
+    def find(self, principal: Principal, batches: Sequence[int]) -> list[Run]:
+        """The runs of these batches, as far as there are any."""
         visible, values = visible_to(principal, "runs")
-        found = self._select(f"batch = :batch AND {visible}", {"batch": batch, **values})
-        return found[0] if found else None
-
-    def between(self, principal: Principal, first: int, last: int) -> list[Run]:
-        """The runs of the batches with these ids and those between."""
-        visible, values = visible_to(principal, "runs")
-        return self._select(f"batch BETWEEN :first AND :last AND {visible}", {"first": first, "last": last, **values})
+        return self._select(f"batch IN ({', '.join(str(int(one)) for one in batches) or 'NULL'}) AND {visible}", values)
 
     def running(self) -> list[Run]:
-        return self._select("state = 'running' ORDER BY batch")
+        """On this host."""
+        return self._select("state = 'running' AND host = :host ORDER BY batch", {"host": self._host})
 
-    def _select(self, where: str, values: dict[str, object] | None = None) -> list[Run]:
-        return [Run.of(row) for row in self._db.rows(f"SELECT * FROM runs WHERE {where}", values or {})]
+    def _select(self, where: str, values: dict[str, object]) -> list[Run]:
+        return [Run.of(row) for row in self._db.rows(f"SELECT * FROM runs WHERE {where}", values)]
 
     # ------------------------------------------------------------ moves
 
-    def advance(self, run: Run, reading: Reading, progress: int, now: datetime, told: str | None) -> bool:
-        """Store what was read, and with `told` (an object of JSON) tell of it. False: it ended or was read further."""
-        also = ", told = :told, told_at = :now" if told else ""
-        with self._db.transaction():
-            moved = self._db.run(
-                f"UPDATE runs SET looks = looks + 1, reading = :reading, progress = :progress{also}"
-                " WHERE batch = :batch AND state = 'running' AND looks = :looks",
-                {
-                    "batch": run.batch,
-                    "reading": reading.as_text(),
-                    "progress": progress,
-                    "looks": run.looks,
-                    "told": told,
-                    "now": to_text(now),
-                },
-            )
-            if moved and told:
-                whose = Belonging(run.owner, run.project)
-                events.record(self._db, now, whose, "run", run.batch, "progress", **json.loads(told))
+    def advance(self, run: Run, reading: Reading, progress: int) -> bool:
+        """Store what was read. False: it has ended, or was read further by somebody else."""
+        moved = self._db.run(
+            "UPDATE runs SET looks = looks + 1, reading = :reading, progress = :progress"
+            " WHERE batch = :batch AND state = 'running' AND looks = :looks",
+            {"batch": run.batch, "reading": records.to_json(reading), "progress": progress, "looks": run.looks},
+        )
         return bool(moved)
 
     def end(self, batch: int, state: RunState, error: RunError | None, now: datetime) -> bool:
-        """False: it had ended already."""
+        """False: it had ended already, or is another host's."""
         with self._db.transaction():
             row = self._db.row(
                 "UPDATE runs SET state = :state, error = :error, ended = :now,"
                 " progress = CASE WHEN :state = 'succeeded' THEN 100 ELSE progress END"
-                " WHERE batch = :batch AND state = 'running' RETURNING owner, project",
+                " WHERE batch = :batch AND state = 'running' AND host = :host RETURNING owner, project",
                 {
                     "batch": batch,
+                    "host": self._host,
                     "state": state.value,
-                    "error": json.dumps(dataclasses.asdict(error)) if error else None,
+                    "error": records.to_json(error) if error else None,
                     "now": to_text(now),
                 },
             )

@@ -6,7 +6,6 @@ grow with the run. The events and their members: org.apache.spark.util.JsonProto
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -19,11 +18,15 @@ LONGEST_EXCEPTION = 4096  # characters
 _OUT_OF_MEMORY = re.compile(
     r"OutOfMemoryError|exceeding memory limits|exit(?:ed with)? code(?: is|:)? (?:52|137)\b", re.IGNORECASE
 )
-# why a stage failed, by the words of its reason; the first that are in it
+# why a stage failed, by how its reason begins; the first that fits. What a program says itself comes later in it.
+_OFTEN = r"(?:Job aborted due to stage failure: )?Task \S+ in stage \S+ failed \d+ times"
 _CAUSES = (
-    (FETCH_FAILED, re.compile("FetchFailed")),
-    (EXECUTOR_LOST, re.compile("ExecutorLostFailure")),
-    (TASK_FAILED, re.compile(r"Task \S+ in stage \S+ failed \d+ times")),
+    (
+        FETCH_FAILED,
+        re.compile(r"(?:.*Most recent failure reason:\s*)?org\.apache\.spark\.shuffle\.\w*FetchFailedEx", re.DOTALL),
+    ),
+    (EXECUTOR_LOST, re.compile(_OFTEN + r", most recent failure: Lost task [^:]*: ExecutorLostFailure")),
+    (TASK_FAILED, re.compile(_OFTEN)),
 )
 
 Event = Mapping[str, Any]
@@ -70,7 +73,9 @@ class Failure:
 
 @dataclass
 class Tally:
-    """`open_jobs`: job → the tasks of each of its stages that has not begun; `open_stages`: stage attempt → its tasks,
+    """`last_job_failed`: the last job that ended, if no other has begun since. `out_of_memory`: which executor was.
+
+    `open_jobs`: job → the tasks of each of its stages that has not begun; `open_stages`: stage attempt → its tasks,
     and how many of them have succeeded. `total` and `finished` are tasks of all stages that were begun or skipped.
     """
 
@@ -87,24 +92,6 @@ class Tally:
     failure: Failure | None = None
     out_of_memory: str | None = None
     unreadable: int = 0
-
-    @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Tally:
-        """From what `dataclasses.asdict` made of one."""
-        failure = kept.get("failure")
-        return cls(
-            **{
-                **kept,
-                "jobs": Counts(**kept.get("jobs", {})),
-                "stages": Counts(**kept.get("stages", {})),
-                "tasks": Counts(**kept.get("tasks", {})),
-                "metrics": Metrics(**kept.get("metrics", {})),
-                "failure": Failure(**failure) if failure else None,
-            }
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
     @property
     def percent(self) -> int:
@@ -133,6 +120,8 @@ class Tally:
         self.jobs.active = self.stages.active = self.tasks.active = 0
 
     def _job_start(self, event: Event) -> None:
+        if not self.open_jobs:
+            self._forget_failures()
         self.jobs.active += 1
         stages = event.get("Stage Infos", [])
         self.open_jobs[str(event["Job ID"])] = {str(one["Stage ID"]): one["Number of Tasks"] for one in stages}
@@ -148,14 +137,17 @@ class Tally:
             self._explain(event["Job Result"].get("Exception", {}).get("Message") or "")
         else:
             self.jobs.succeeded += 1
-            self.failure = self.out_of_memory = None  # what had failed went well the next time
+            self._forget_failures()  # what had failed went well the next time
             skipped = sum(waiting.values())
             self.total, self.finished = self.total + skipped, self.finished + skipped
+
+    def _forget_failures(self) -> None:
+        self.last_job_failed, self.failure, self.out_of_memory = False, None, None
 
     def _explain(self, message: str) -> None:
         """What no task and no stage has explained, the job does: it was cancelled, say, or its result was too large."""
         if self.failure is None:
-            self.failure = Failure(exception=message[:LONGEST_EXCEPTION])
+            self.failure = Failure(exception=_clipped(message))
 
     def _stage_submitted(self, event: Event) -> None:
         stage = event["Stage Info"]
@@ -184,9 +176,11 @@ class Tally:
     def _stage_failed(self, stage: Mapping[str, Any], reason: str) -> None:
         name = f"{_attempt(stage)} ({stage['Stage Name']})"
         if self.failure is None or self.failure.stage != _attempt(stage):
-            self.failure = Failure(exception=reason[:LONGEST_EXCEPTION])
+            self.failure = Failure(exception=_clipped(reason))
         self.failure.stage = name
-        self.failure.cause = next((cause for cause, said in _CAUSES if said.search(reason)), "")
+        self.failure.cause = next((cause for cause, said in _CAUSES if said.match(reason)), "")
+        if not self.failure.cause and self.failure.task and reason.partition("\n")[0] in self.failure.exception:
+            self.failure.cause = TASK_FAILED  # Spark 4 may say what the task said, and nothing else
 
     def _task_end(self, event: Event) -> None:
         self.tasks.active = max(0, self.tasks.active - 1)
@@ -217,7 +211,7 @@ class Tally:
             exception=first_cause(said),
         )
         if _OUT_OF_MEMORY.search(said):
-            self.out_of_memory = f"executor {executor}"
+            self.out_of_memory = executor
 
     def _measure(self, task: Mapping[str, Any]) -> None:
         metrics = self.metrics
@@ -239,7 +233,7 @@ class Tally:
 
     def _executor_removed(self, event: Event) -> None:
         if _OUT_OF_MEMORY.search(str(event.get("Removed Reason", ""))):
-            self.out_of_memory = f"executor {event['Executor ID']}"
+            self.out_of_memory = str(event["Executor ID"])
 
 
 _HANDLERS = {
@@ -258,8 +252,13 @@ def _attempt(stage: Mapping[str, Any]) -> str:
     return f"{stage['Stage ID']}.{stage['Stage Attempt ID']}"
 
 
+def _clipped(said: str) -> str:
+    """No longer than is kept, and without halves of characters, which no page could show."""
+    return said[:LONGEST_EXCEPTION].encode("utf-8", "replace").decode("utf-8")
+
+
 def first_cause(said: str) -> str:
     """An exception in at most 4 KiB; of one that passed through a Python worker, that worker's last line first."""
     _, mark, traceback = said.rpartition("Traceback (most recent call last)")
     last = next((line for line in traceback.splitlines()[1:] if line and not line[0].isspace()), "") if mark else ""
-    return f"{last}\n{said}".strip()[:LONGEST_EXCEPTION]
+    return _clipped(f"{last}\n{said}".strip())
