@@ -87,15 +87,18 @@ def forget_read(events: Path, at: Position, limit: int) -> None:
 
 def _events_after(events: Path, at: Position) -> tuple[list[bytes], Position]:
     """Of one file: a look that finds nothing more in one which another follows, is done with it."""
-    following = _following(at.file, _event_files(events))  # before it is read: if there is one, that is all of it
-    lines, after = _lines(events / at.file, at, _A_LOOK) if at.file else ([], at)
+    files = _event_files(events)  # before it is read: when one follows, what is there is all of it
+    if not at.file and files:
+        at = Position(files[0])
+    following = _following(at.file, files)
+    lines, after = _lines(events / at.file, at, _A_LOOK)
     return (lines, Position(following[0])) if following and after == at else (lines, after)
 
 
 def _following(file: str, files: list[str]) -> list[str]:
     """Those after it; after one that is gone, those of the same application."""
-    if file in files or not file:
-        return files[files.index(file) + 1 if file else 0 :]
+    if file in files:
+        return files[files.index(file) + 1 :]
     gone = Path(file)
     return [one for one in files if Path(one).parent == gone.parent and _number(one) > _number(file)]
 

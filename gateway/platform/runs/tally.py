@@ -120,11 +120,12 @@ class Tally:
         self.jobs.active = self.stages.active = self.tasks.active = 0
 
     def _job_start(self, event: Event) -> None:
+        stages = {str(one["Stage ID"]): one["Number of Tasks"] for one in event["Stage Infos"]}
+        job = str(event["Job ID"])
         if not self.open_jobs:
             self._forget_failures()
+        self.open_jobs[job] = stages
         self.jobs.active += 1
-        stages = event.get("Stage Infos", [])
-        self.open_jobs[str(event["Job ID"])] = {str(one["Stage ID"]): one["Number of Tasks"] for one in stages}
 
     def _job_end(self, event: Event) -> None:
         waiting = self.open_jobs.pop(str(event["Job ID"]), None)
@@ -183,8 +184,8 @@ class Tally:
             self.failure.cause = TASK_FAILED  # Spark 4 may say what the task said, and nothing else
 
     def _task_end(self, event: Event) -> None:
-        self.tasks.active = max(0, self.tasks.active - 1)
         reason = event["Task End Reason"]["Reason"]
+        self.tasks.active = max(0, self.tasks.active - 1)
         if reason == "Success":
             self.tasks.succeeded += 1
             begun = self.open_stages.get(f"{event['Stage ID']}.{event['Stage Attempt ID']}")
