@@ -97,7 +97,9 @@ class RunStore:
     def find(self, principal: Principal, batches: Sequence[int]) -> list[Run]:
         """The runs of these batches, as far as there are any."""
         visible, values = visible_to(principal, "runs")
-        return self._select(f"batch IN ({', '.join(str(int(one)) for one in batches) or 'NULL'}) AND {visible}", values)
+        asked = {f"batch_{at}": batch for at, batch in enumerate(batches)}
+        of_these = ", ".join(f":{name}" for name in asked) or "NULL"
+        return self._select(f"batch IN ({of_these}) AND {visible}", {**asked, **values})
 
     def running(self) -> list[Run]:
         """On this host."""
