@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from batches.models import Batch
+from batches.models import Batch, BatchKind
 from gateway.core import applications, logs, private_files, submit
 from gateway.core.clusters import Clusters
 from gateway.core.places.place import Place
@@ -41,10 +42,23 @@ class Submitter:
         """Start the batch, unless it was started already. Raises OSError, Misconfigured."""
         if self._place.find(batch.folder):
             return
+        batch.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if batch.request.kind is BatchKind.PYTHON:
+            self._start_program(batch)
+        else:
+            self._start_application(batch)
+
+    def _start_program(self, batch: Batch) -> None:
+        """With the gateway's own Python: no JVM, and no conf of Spark."""
+        temporary = batch.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        environ = submit.plain_environ() | {"TMPDIR": str(temporary)}
+        self._place.start(batch.folder, [sys.executable, batch.request.file, *batch.request.args], environ)
+
+    def _start_application(self, batch: Batch) -> None:
         request, folder = batch.request, batch.folder
         cluster = self._clusters.of(request.options)
         here = cluster.settings
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # A port of its own, so that the application's UI is known from other servers in its processes.
         conf = submit.conf_of(request.options, here, folder, {"spark.ui.port": str(_free_port())})
         if here.deploy_mode == "client" and not any(key in conf for key in _OWN_EVENT_LOG):

@@ -95,8 +95,9 @@ class Tally:
 
     @property
     def percent(self) -> int:
-        """Finished tasks of those of all stages that were begun so far: whole, and 99 at most."""
-        return min(99, 100 * self.finished // self.total) if self.total else 0
+        """Finished tasks of those of all jobs that were begun so far: whole, and 99 at most."""
+        tasks = self.total + sum(sum(stages.values()) for stages in self.open_jobs.values())
+        return min(99, 100 * self.finished // tasks) if tasks else 0
 
     def take(self, line: bytes) -> None:
         """Count what a line of the log says; one that is no event is only counted as such."""
