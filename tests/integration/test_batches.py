@@ -95,27 +95,27 @@ def test_the_page_of_a_batch_shows_how_far_it_is_its_spark_jobs_and_why_it_faile
         "import os, sys, time\n"
         "from pyspark.sql import SparkSession\n"
         "sc = SparkSession.builder.getOrCreate().sparkContext\n"
+        "go = sys.argv[1]\n"
         "def last_waits(n):\n"
-        "    while n == 19 and not os.path.exists(sys.argv[1]): time.sleep(0.05)\n"
+        "    while n == 19 and not os.path.exists(go): time.sleep(0.05)\n"
         "sc.parallelize(range(20), 20).foreach(last_waits)\n"
         "sc.parallelize(range(2), 2).map(lambda n: 1 // n).count()\n",
         "utf-8",
     )
     batch = gateway.new_batch(script, args=[str(go)])
 
-    def page(path: str) -> str:
-        text = gateway.call("GET", path).text
-        return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", text))
+    own = f"/ui/batch/{batch.id}/log"
 
-    def shows(*words: str) -> bool:
-        pages = page(f"/ui{batch.path.replace('/batches', '/batch')}/log"), page("/ui")
-        return all(re.search(word, one) for word in words for one in pages)
+    def shows(path: str, *words: str) -> bool:
+        page = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", gateway.call("GET", path).text))
+        return all(re.search(word, page) for word in words)
 
-    wait_until(lambda: shows(r"\b[1-9]\d %", "1 running"), START, "part of its tasks")
+    some = (r"\b[1-9]\d %", "1 running")
+    wait_until(lambda: shows(own, *some) and shows("/ui", *some), START, "part of its tasks")
     go.touch()
     batch.wait_for("dead")
-    wait_until(lambda: shows("99 %", "1 succeeded, 1 failed"), SOON, "the end of its run")
-    assert "SPK009: a task failed as often as it may" in page(f"/ui{batch.path.replace('/batches', '/batch')}/log")
+    wait_until(lambda: shows(own, "SPK009: a task failed as often as it may", "ZeroDivisionError"), SOON, "the reason")
+    assert shows(own, "99 %", "1 succeeded, 1 failed") and shows("/ui", "99 %", "1 succeeded, 1 failed")
     ((state, code),) = gateway.query("SELECT state, error ->> 'code' FROM runs WHERE batch = ?", batch.id)
     assert (state, code) == ("failed", "SPK009")
 
