@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 from gateway.core.faults import Code, Fault
 from gateway.core.settings import ClusterSettings, Settings
 
-# Spark parts a list at commas, takes ? for the end of a path, and fails at the others; * and {} it expands.
-_IN_NO_LIST = ",?[]:"
+# Spark parts a list at commas, takes ? for the end of a path, loses a file with {} among others, and fails at the rest.
+_IN_NO_LIST = ",?[]:{}"
 
 
 def faults_listed(field: str, path: str, settings: Settings, here: ClusterSettings) -> Iterator[Fault]:

@@ -151,7 +151,7 @@ def test_serve_alone_can_be_killed_and_started_again(session: Session, victim: P
 def test_it_can_be_stopped_and_started_again(session: Session, victim: Program, tmp_path: Path) -> None:
     work = begin(session, victim, tmp_path)
     victim.stop()
-    assert f"session {session.id} " in victim.log() and "`python -m gateway stop` ends them" in victim.log()
+    assert f"session {session.id}" in victim.log() and "`python -m gateway stop` ends them" in victim.log()
     work.may_end()
     victim.start()
     work.check()

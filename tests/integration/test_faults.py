@@ -67,7 +67,7 @@ def test_driver_out_of_memory_ends_the_session_and_says_so(gateway: Gateway) -> 
         ({"conf": {"spark.driver.memory": "1k"}}, "heap"),
         ({"conf": {"spark.driver.memory": "300m"}}, "at least"),
         ({"conf": {"spark.memory.fraction": "much"}}, "spark.memory.fraction"),
-        ({"conf": {"spark.driver.extraJavaOptions": "-XX:NoSuchOption"}}, "NoSuchOption"),
+        ({"conf": {"spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:+UseParallelGC"}}, "Multiple garbage collectors selected"),
         ({"jars": ["http://127.0.0.1:9/missing.jar"]}, "Connection refused"),
     ],
     ids=["heap of 1k", "heap below Spark's least", "bad conf", "bad Java option", "jar from nowhere"],

@@ -17,7 +17,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(folder / "packed.zip", "w") as archive:
         archive.writestr("packed/__init__.py", "VALUE = 'from a package'\n")
     (folder / "some data.txt").write_text("some data\n", "utf-8")
-    (folder / "100% größe {1}.txt").write_text("by conf\n", "utf-8")
+    (folder / "100% größe 1.txt").write_text("by conf\n", "utf-8")
     with zipfile.ZipFile(folder / "tree.zip", "w") as archive:
         archive.writestr("leaf.txt", "a leaf\n")
     return folder
@@ -42,7 +42,7 @@ def opened(gateway: Gateway, jar: Path, inputs: Path) -> Session:
         files=[str(inputs / "some data.txt")],
         archives=[f"{inputs / 'tree.zip'}#tree"],
         conf={
-            "spark.files": f"{inputs}/100% größe {{1}}.txt",
+            "spark.files": f"{inputs}/100% größe 1.txt",
             "spark.my.text": "two words = one: \\ 'x' # ä",
             "spark.sql.session.timeZone": "Asia/Tokyo",
             "spark.driver.extraJavaOptions": "-Dmine=1",
@@ -115,7 +115,7 @@ def test_py_files_can_be_imported_in_the_driver_and_in_tasks(opened: Session) ->
 def test_files_are_in_the_working_directory_and_in_spark_files(opened: Session) -> None:
     assert opened.value("open('some data.txt').read()") == "some data\n"
     assert opened.value("open(__import__('pyspark').SparkFiles.get('some data.txt')).read()") == "some data\n"
-    assert opened.value("open('100% größe {1}.txt').read()") == "by conf\n"
+    assert opened.value("open('100% größe 1.txt').read()") == "by conf\n"
 
 
 def test_archives_are_unpacked_under_their_name(opened: Session) -> None:
