@@ -1,15 +1,28 @@
-"""The record of this room, frozen: a batch, one Spark application run to its end."""
+"""The record of this room, frozen: a batch, one application of Spark or one program run to its end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 
 from batches.states import BatchState, Target
 from gateway.core import records
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Row
+
+NOT_STARTED = "the batch could not be started"  # how the reason begins of one that never ran
+
+
+class BatchKind(str, Enum):
+    """What runs a batch's file: spark-submit, or the gateway's own Python alone.
+
+    The latter is for programs that come with the gateway: no protocol has a word for it.
+    """
+
+    SPARK = "spark"
+    PYTHON = "python"
 
 
 @records.kept_as_json
@@ -21,6 +34,7 @@ class BatchRequest:
     class_name: str | None = None
     args: list[str] = field(default_factory=list)
     options: SparkOptions = field(default_factory=SparkOptions)
+    kind: BatchKind = BatchKind.SPARK
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,19 @@ class Batch:
     @property
     def log(self) -> Path:
         return self.folder / "log"
+
+    @property
+    def spark_events(self) -> Path:
+        """The folder of its Spark's event log; not there when its conf has Spark write that elsewhere, or nowhere.
+
+        Its program works in the same folder, so the name is one that no program gives to its own output.
+        """
+        return self.folder / "spark-events"
+
+    @property
+    def report(self) -> Path:
+        """What its program tells of itself: a JSON object a line. Spark's programs write none."""
+        return self.folder / "report.jsonl"
 
     @classmethod
     def of(cls, row: Row, here: str) -> Batch:

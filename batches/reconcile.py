@@ -9,7 +9,7 @@ import signal
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
-from batches.models import Batch
+from batches.models import NOT_STARTED, Batch
 from batches.states import BatchState, Target
 from batches.store import BatchStore
 from batches.submit import Submitter, application_in_log, find_application
@@ -74,7 +74,7 @@ class BatchPass:
             self._submitter.start(batch)
             log.info("running", extra={"batch": batch.id, "action": "start"})
         except (OSError, GatewayError) as error:
-            self._finish(batch, BatchState.DEAD, None, f"the batch could not be started: {error}", now)
+            self._finish(batch, BatchState.DEAD, None, f"{NOT_STARTED}: {error}", now)
 
     def _end(self, batch: Batch, now: datetime) -> None:
         end = self._place.end_of(batch.folder)

@@ -6,7 +6,7 @@ import dataclasses
 import uuid
 from collections.abc import Iterator
 
-from batches.models import Batch, BatchRequest
+from batches.models import Batch, BatchKind, BatchRequest
 from batches.states import BatchState
 from batches.store import BatchStore
 from gateway.core import checks, clusters, names, packages, pythons
@@ -79,6 +79,9 @@ class BatchService:
         if not request.file:
             yield Fault("file", Code.MISSING, "file is missing", "give the application, a jar or a Python file")
         yield from names.faults("batch", request.options.name)
+        yield from _word_faults(request) if request.kind is BatchKind.PYTHON else self._spark_faults(request)
+
+    def _spark_faults(self, request: BatchRequest) -> Iterator[Fault]:
         unknown = list(clusters.faults(request.options.conf, self._settings))
         yield from unknown
         yield from packages.faults(request.options.conf)
@@ -87,8 +90,12 @@ class BatchService:
 
     def _faults_on(self, here: ClusterSettings, request: BatchRequest) -> Iterator[Fault]:
         yield from checks.faults(request.options, self._settings, here, request.file or None)
-        for arg in request.args:
-            yield from checks.word_faults("args", arg)
-        yield from checks.word_faults("className", request.class_name or "")
+        yield from _word_faults(request)
         if here.deploy_mode == "client":
             yield from pythons.faults(request.options, here)
+
+
+def _word_faults(request: BatchRequest) -> Iterator[Fault]:
+    for arg in request.args:
+        yield from checks.word_faults("args", arg)
+    yield from checks.word_faults("className", request.class_name or "")

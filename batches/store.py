@@ -242,7 +242,7 @@ class BatchStore:
                 {"id": batch, "host": self._host, "folder": str(folder), "now": to_text(now)},
             )
             if row is not None:
-                events.record(self._db, now, Belonging.of(row), "batch", batch, "running")
+                events.record(self._db, now, Belonging.of(row), "batch", batch, "running", host=self._host)
         return row is not None
 
     def set_app(self, batch: int, app_id: str, ui_url: str | None) -> None:

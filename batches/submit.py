@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
 
-from batches.models import Batch
+from batches.models import Batch, BatchKind
 from gateway.core import applications, logs, private_files, submit
 from gateway.core.clusters import Clusters
 from gateway.core.places.place import Place
@@ -21,6 +23,7 @@ _APPLICATION = re.compile(r"(?:app ID|Submitted application) (app-\d+-\d+|applic
 _UI_ADDRESS = "ui_address"  # file in a batch's folder: the host of its Spark UI, and the port that tries first
 _UI_PORT_TRIES = 16  # how many ports further Spark goes when that one is taken (spark.port.maxRetries)
 _PROBE_PATIENCE = 1.0  # seconds for an answer of what may be a Spark UI
+_OWN_EVENT_LOG = ("spark.eventLog.enabled", "spark.eventLog.dir")  # who names one of them decides of the whole log
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,28 @@ class Submitter:
         """Start the batch, unless it was started already. Raises OSError, Misconfigured."""
         if self._place.find(batch.folder):
             return
+        batch.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if batch.request.kind is BatchKind.PYTHON:
+            self._start_program(batch)
+        else:
+            self._start_application(batch)
+
+    def _start_program(self, batch: Batch) -> None:
+        """With the gateway's own Python: no JVM, and no conf of Spark."""
+        temporary = batch.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        environ = submit.plain_environ() | {"TMPDIR": str(temporary)}
+        self._place.start(batch.folder, [sys.executable, batch.request.file, *batch.request.args], environ)
+
+    def _start_application(self, batch: Batch) -> None:
         request, folder = batch.request, batch.folder
         cluster = self._clusters.of(request.options)
         here = cluster.settings
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # A port of its own, so that the application's UI is known from other servers in its processes.
         conf = submit.conf_of(request.options, here, folder, {"spark.ui.port": str(_free_port())})
+        if here.deploy_mode == "client" and not any(key in conf for key in _OWN_EVENT_LOG):
+            batch.spark_events.mkdir(exist_ok=True)
+            conf |= _event_log(batch.spark_events)
         private_files.write_private(folder / _UI_ADDRESS, f"{here.driver_host} {conf['spark.ui.port']}")
         application = applications.Application(
             folder,
@@ -56,6 +75,19 @@ class Submitter:
             deploy_mode=here.deploy_mode,
         )
         applications.start(application, cluster, self._settings, self._place)
+
+
+def _event_log(folder: Path) -> dict[str, str]:
+    """Spark's event log as it can be read while it grows: Spark keeps back what fits its buffer, and may compress."""
+    return {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": folder.as_uri(),
+        "spark.eventLog.compress": "false",
+        "spark.eventLog.rolling.enabled": "true",
+        "spark.eventLog.rolling.maxFileSize": "128m",
+        "spark.eventLog.buffer.kb": "8k",
+        "spark.eventLog.logStageExecutorMetrics": "true",
+    }
 
 
 def find_application(batch: Batch, place: Place) -> Application | None:

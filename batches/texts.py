@@ -52,7 +52,8 @@ def text_of(uuid: str, request: BatchRequest) -> str:
     """The UUID and the request as JSON, without its secrets."""
     options = dataclasses.replace(request.options, conf=redact(request.options.conf))
     shown = dataclasses.replace(request, options=options, args=redact_args(request.args))
-    return _folded(uuid + json.dumps(dataclasses.asdict(shown), ensure_ascii=False))
+    asked = {name: value for name, value in dataclasses.asdict(shown).items() if name != "kind"}  # nobody asks for it
+    return _folded(uuid + json.dumps(asked, ensure_ascii=False))
 
 
 def pattern_of(text: str) -> str:

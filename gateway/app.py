@@ -20,6 +20,7 @@ from gateway.core.settings import Settings, reading
 from gateway.core.waiting import Waiting
 from gateway.platform.queries.catalog import CatalogService
 from gateway.platform.queries.service import QueryService
+from gateway.platform.runs.service import RunService
 from gateway.web import headers, metrics, middleware, scopes
 from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
@@ -58,7 +59,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     dialects = [
         livy(sessions, statements, jobs, batches, settings),
         lighter(sessions, statements, batches, settings, permanent.declared(settings)),
-        console(sessions, statements, batches, CatalogService(queries, settings.default_cluster)),
+        console(
+            sessions,
+            statements,
+            batches,
+            RunService(store.runs),
+            CatalogService(queries, settings.default_cluster),
+        ),
     ]
     return _assemble(settings, dialects)
 

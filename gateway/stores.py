@@ -11,6 +11,8 @@ from gateway.core.settings import Settings
 from gateway.core.store.database import Database
 from gateway.core.store.database import migrations as core
 from gateway.core.store.sqlite import SqliteDatabase
+from gateway.platform.runs.store import RunStore
+from gateway.platform.runs.store import migrations as runs
 from sessions.drivers.store import DriverStore
 from sessions.drivers.store import migrations as drivers
 from sessions.jobs.store import JobStore
@@ -20,7 +22,7 @@ from sessions.statements.store import migrations as statements
 from sessions.store import SessionStore
 from sessions.store import migrations as sessions
 
-MIGRATIONS = (core, events, counts, drivers, sessions, statements, jobs, batches)
+MIGRATIONS = (core, events, counts, drivers, sessions, statements, jobs, batches, runs)
 
 
 def open_store(settings: Settings) -> Database:
@@ -56,3 +58,4 @@ class Stores:
         self.drivers, self.statements, self.jobs = DriverStore(db, host), StatementStore(db, host), JobStore(db, host)
         self.sessions = SessionStore(db, self.drivers, (self.statements, self.jobs))
         self.batches = BatchStore(db, host)
+        self.runs = RunStore(db, host)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from batches.reconcile import BatchPass
+from batches.service import BatchService
 from batches.submit import Submitter
 from gateway import stores
 from gateway.core import events, processes, wakeup
@@ -23,6 +24,7 @@ from gateway.core.places.local import LocalPlace, host_name
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database, Listener
 from gateway.core.waiting import Waiting
+from gateway.platform.runs.reconcile import RunPass
 from sessions.drivers.kernels import Kernels
 from sessions.drivers.launch import Launcher
 from sessions.drivers.reconcile import DriverPass
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 _TICK = 1.0  # seconds between passes when nothing happens: what a lost nudge costs at most
 _EXPIRE_EVERY = 5.0
 _FIND_APPLICATIONS_EVERY = 0.3
+_READ_RUNS_EVERY = 0.5
 
 # An application that has run out of memory must end, not linger half-alive (exit code 3).
 _DRIVER_JVM = ["-XX:+ExitOnOutOfMemoryError"]
@@ -60,11 +63,14 @@ class Supervisor:
         self._runner = Runner(store.statements, store.drivers, utc_now, kernels, stuck)
         self._jobs = JobRunner(store.jobs, utc_now, settings.max_jobs_running, kernels, stuck)
         self._sessions = SessionPass(store.sessions, settings, utc_now, streams.may_expire)
-        service = SessionService(store.sessions, store.drivers, settings, utc_now, Waiting(settings.web_threads))
+        waiting = Waiting(settings.web_threads)
+        service = SessionService(store.sessions, store.drivers, settings, utc_now, waiting)
         self._declared = DeclaredPass(store.sessions, service, settings)
         self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
         self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
+        batches = BatchService(store.batches, settings, utc_now, waiting)
+        self._runs = RunPass(store.runs, batches, utc_now, settings.event_log_limit)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Sessions and batches go on without us."""
@@ -81,7 +87,8 @@ class Supervisor:
         timers = [
             asyncio.create_task(self._every(_EXPIRE_EVERY, self._expire)),
             asyncio.create_task(self._every(_EXPIRE_EVERY, self._cut_logs)),
-            asyncio.create_task(self._find_applications()),
+            asyncio.create_task(self._again(_FIND_APPLICATIONS_EVERY, self._batches.find_applications)),
+            asyncio.create_task(self._again(_READ_RUNS_EVERY, self._runs)),
         ]
         log.info("supervising %s", self._db.where, extra={"action": "supervise"})
         while not self._stopped:
@@ -126,15 +133,16 @@ class Supervisor:
             self._guard(work)
             await asyncio.sleep(seconds)
 
-    async def _find_applications(self) -> None:
+    async def _again(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """As `_every`, of work that waits for threads."""
         while True:
             try:
-                await self._batches.find_applications()
+                await work()
             except Unavailable:
                 self._unavailable = True  # the next round says so
             except Exception:
-                log.exception("looking for applications failed", extra={"action": "pass"})
-            await asyncio.sleep(_FIND_APPLICATIONS_EVERY)
+                log.exception("a pass failed", extra={"action": "pass"})
+            await asyncio.sleep(seconds)
 
     def _expire(self) -> None:
         self._sessions.expire()

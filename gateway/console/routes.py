@@ -15,6 +15,8 @@ from gateway.console import outputs, views
 from gateway.core.clock import utc_now
 from gateway.core.errors import GatewayError, InvalidRequest
 from gateway.platform.queries.catalog import CatalogService
+from gateway.platform.runs.models import Run
+from gateway.platform.runs.service import RunService
 from gateway.web.bodies import Unreadable
 from gateway.web.dialects import Dialect
 from gateway.web.headers import site
@@ -36,13 +38,17 @@ _FAILED = "That did not work"
 
 
 def console(
-    sessions: SessionService, statements: StatementService, batches: BatchService, catalog: CatalogService
+    sessions: SessionService,
+    statements: StatementService,
+    batches: BatchService,
+    runs: RunService,
+    catalog: CatalogService,
 ) -> Dialect:
     """The pages at and below `/ui`, as a dialect whose errors are pages too."""
     return Dialect(
         name="console",
         paths=("/ui",),
-        blueprints=(_blueprint(sessions, statements, batches, catalog),),
+        blueprints=(_blueprint(sessions, statements, batches, runs, catalog),),
         answer=_answer,
         refuse=_refuse,
         error_schema={"type": "string"},
@@ -51,14 +57,18 @@ def console(
 
 
 def _blueprint(
-    sessions: SessionService, statements: StatementService, batches: BatchService, catalog: CatalogService
+    sessions: SessionService,
+    statements: StatementService,
+    batches: BatchService,
+    runs: RunService,
+    catalog: CatalogService,
 ) -> Blueprint:
     bp = Blueprint("console", __name__, template_folder="templates")
     bp.after_request(_finish)
     bp.add_app_template_filter(views.duration_text, "duration")
-    _overview_routes(bp, sessions, batches)
+    _overview_routes(bp, sessions, batches, runs)
     _session_routes(bp, sessions, statements)
-    _batch_routes(bp, batches)
+    _batch_routes(bp, batches, runs)
     _table_routes(bp, catalog)
 
     @bp.get("/ui/static/<path:filename>", scope=PUBLIC)
@@ -72,7 +82,7 @@ def _blueprint(
     return bp
 
 
-def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchService) -> None:
+def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchService, runs: RunService) -> None:
     @bp.get("/ui/", scope=JOBS_READ)
     @bp.get("/ui", scope=JOBS_READ)
     def overview() -> str:
@@ -82,12 +92,14 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
         newest_batches = partial(batches.search, who, None, "")
         all_sessions = views.newest(newest_sessions, sessions.counts(who), _number("page") or 1)
         all_batches = views.newest(newest_batches, batches.counts(who), _number("batch_page") or 1)
+        all_runs = runs.of(who, [batch.id for batch in all_batches.records])
         nothing = not all_sessions.total and not all_batches.total
         return _page(
             "overview",
-            live=nothing or all_sessions.live or all_batches.live,
+            live=nothing or all_sessions.live or all_batches.live or any(map(views.is_running, all_runs.values())),
             sessions=all_sessions,
             batches=all_batches,
+            runs=all_runs,
             site=site(request) + request.script_root,
         )
 
@@ -125,11 +137,12 @@ def _session_routes(bp: Blueprint, sessions: SessionService, service: StatementS
         return Response(data, mimetype="image/png")
 
 
-def _batch_routes(bp: Blueprint, batches: BatchService) -> None:
+def _batch_routes(bp: Blueprint, batches: BatchService, runs: RunService) -> None:
     @bp.get("/ui/batch/<ref>/log", scope=JOBS_READ)
     def batch_log(ref: str) -> str:
-        """What a batch wrote, below what it is"""
-        return _log_page("batch", batches.find(principal(), ref))
+        """What a batch wrote, below what it is, how far it is and why it failed"""
+        batch = batches.find(principal(), ref)
+        return _log_page("batch", batch, runs.of(principal(), [batch.id]).get(batch.id))
 
 
 def _table_routes(bp: Blueprint, catalog: CatalogService) -> None:
@@ -160,11 +173,11 @@ def _statements(service: StatementService, session: Session, asked: int) -> tupl
     return total, found, place
 
 
-def _log_page(noun: str, record: Any) -> str:
+def _log_page(noun: str, record: Any, run: Run | None = None) -> str:
     asked = _number("from")
     log = views.log_view(record.log, asked, record.elsewhere)
-    live = views.is_live(record) and log.at_end
-    return _page("log", live=live, follow=live and asked is None, noun=noun, record=record, log=log)
+    live = (views.is_live(record) or views.is_running(run)) and log.at_end
+    return _page("log", live=live, follow=live and asked is None, noun=noun, record=record, run=run, log=log)
 
 
 def _page(name: str, **shown: Any) -> str:

@@ -18,6 +18,8 @@ from batches.states import ENDED, BatchState
 from gateway.console.outputs import Failure, Piece, Text, pieces_of, shortened
 from gateway.core import logs
 from gateway.core.options import SparkOptions, redact, redact_args
+from gateway.platform.runs.models import Run
+from gateway.platform.runs.states import RUN_MOVES
 from sessions.models import Session
 from sessions.statements.models import Statement
 from sessions.statements.states import UNFINISHED, StatementState
@@ -30,6 +32,7 @@ LOG_LINES = 1000  # on a page
 _LONGEST_LINE = 4000  # bytes of a line of a log
 _CHUNK = 100  # lines of a log that a refreshed page keeps or replaces together
 _LONGEST_REASON = 4000  # characters
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 Record = TypeVar("Record", Session, Batch)
 State = TypeVar("State", SessionState, BatchState)
@@ -150,6 +153,60 @@ def batch_facts(batch: Batch) -> Facts:
         *_option_facts(request.options),
         ("Exit code", None if batch.exit_code is None else str(batch.exit_code)),
     )
+
+
+# ---------------------------------------------------------------- runs
+
+
+def is_running(run: Run | None) -> bool:
+    """Whether something about it may still change; a moment longer than about its batch."""
+    return run is not None and bool(RUN_MOVES[run.state])
+
+
+def jobs_text(run: Run) -> str:
+    """Its Spark jobs by what has become of them; "" when there were none."""
+    jobs = run.reading.tally.jobs
+    return _counted(("running", jobs.active), ("succeeded", jobs.succeeded), ("failed", jobs.failed))
+
+
+def run_facts(run: Run) -> Facts:
+    """What Spark told of the run so far; facts that say nothing are left out."""
+    tally, metrics = run.reading.tally, run.reading.tally.metrics
+    tasks = tally.tasks
+    return _told(
+        ("Spark jobs", jobs_text(run)),
+        (
+            "Stages",
+            _counted(
+                ("running", tally.stages.active), ("succeeded", tally.stages.succeeded), ("failed", tally.stages.failed)
+            ),
+        ),
+        ("Tasks", _counted(("running", tasks.active), ("succeeded", tasks.succeeded), ("failed", tasks.failed))),
+        ("Time of tasks", _milliseconds(metrics.executor_run_time)),
+        ("Garbage collection", _milliseconds(metrics.gc_time)),
+        ("Read", _bytes(metrics.input)),
+        ("Written", _bytes(metrics.output)),
+        ("Shuffle read", _bytes(metrics.shuffle_read)),
+        ("Shuffle written", _bytes(metrics.shuffle_write)),
+        ("Spilled to disk", _bytes(metrics.spilled_to_disk)),
+        ("Peak memory of a task", _bytes(metrics.peak_execution_memory)),
+        ("Peak heap", _bytes(metrics.peak_heap)),
+    )
+
+
+def _counted(*counts: tuple[str, int]) -> str:
+    return ", ".join(f"{number:,} {word}" for word, number in counts if number)
+
+
+def _milliseconds(value: int) -> str | None:
+    return duration_text(timedelta(milliseconds=value)) if value else None
+
+
+def _bytes(value: int) -> str | None:
+    """In the largest unit of which there is one: 512 bytes, 1.5 KiB, 20.0 MiB; None for nothing."""
+    power = min(max(0, value.bit_length() - 1) // 10, len(_UNITS) - 1)
+    number = f"{value / 1024**power:,.1f}" if power else str(value)
+    return f"{number} {_UNITS[power]}" if value else None
 
 
 def conf_of(options: SparkOptions) -> Facts:

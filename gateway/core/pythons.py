@@ -41,6 +41,8 @@ _TAKEN = (
     "pid",
     "ready.json",
     "repl",
+    "report.jsonl",
+    "spark-events",
     "tmp",
     "warehouse",
     unpack.FAILURE,

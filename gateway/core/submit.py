@@ -91,19 +91,22 @@ def environ(
 
     `driver_python` is the driver's where it differs from the executors' `python`.
     """
-    own = (PREFIX, "PYSPARK_", "SPARK_", "PYTHONIOENCODING", "PGPASSWORD")  # the last is the store's
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return {
-        **kept,
-        **({} if _speaks_utf8() else {"LC_ALL": "C.UTF-8"}),
+        **plain_environ(),
         "SPARK_HOME": str(installation.spark_home(here)),
         "JAVA_HOME": str(java_home),
         "SPARK_LOCAL_IP": here.driver_host,  # Spark's own UI binds to this, to every address without it
         "SPARK_SUBMIT_OPTS": " ".join(submit_options),
         "PYSPARK_PYTHON": python,
         "PYSPARK_DRIVER_PYTHON": driver_python or python,
-        "PYTHONUNBUFFERED": "1",
     }
+
+
+def plain_environ() -> dict[str, str]:
+    """The environment of whatever the gateway starts: its own, without its settings, in UTF-8."""
+    own = (PREFIX, "PYSPARK_", "SPARK_", "PYTHONIOENCODING", "PGPASSWORD")  # the last is the store's
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
+    return {**kept, **({} if _speaks_utf8() else {"LC_ALL": "C.UTF-8"}), "PYTHONUNBUFFERED": "1"}
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import urllib.request
 from pathlib import Path
@@ -84,6 +85,39 @@ def test_script_that_ends_at_once(gateway: Gateway, script: Path, code: int, sta
     assert batch.exit_code == code
     assert processes.family(batch.folder) == []
     assert not (batch.folder / "tmp").exists()
+
+
+def test_the_page_of_a_batch_shows_how_far_it_is_its_spark_jobs_and_why_it_failed(
+    gateway: Gateway, script: Path
+) -> None:
+    go = script.with_name("go")
+    script.write_text(
+        "import os, sys, time\n"
+        "from pyspark.sql import SparkSession\n"
+        "sc = SparkSession.builder.getOrCreate().sparkContext\n"
+        "go = sys.argv[1]\n"
+        "def last_waits(n):\n"
+        "    while n == 19 and not os.path.exists(go): time.sleep(0.05)\n"
+        "sc.parallelize(range(20), 20).foreach(last_waits)\n"
+        "sc.parallelize(range(2), 2).map(lambda n: 1 // n).count()\n",
+        "utf-8",
+    )
+    batch = gateway.new_batch(script, args=[str(go)])
+
+    own = f"/ui/batch/{batch.id}/log"
+
+    def shows(path: str, *words: str) -> bool:
+        page = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", gateway.call("GET", path).text))
+        return all(re.search(word, page) for word in words)
+
+    some = (r"\b[1-9]\d %", "1 running")
+    wait_until(lambda: shows(own, *some) and shows("/ui", *some), START, "part of its tasks")
+    go.touch()
+    batch.wait_for("dead")
+    wait_until(lambda: shows(own, "SPK009: a task failed as often as it may", "ZeroDivisionError"), SOON, "the reason")
+    assert shows(own, "99 %", "1 succeeded, 1 failed") and shows("/ui", "99 %", "1 succeeded, 1 failed")
+    ((state, code),) = gateway.query("SELECT state, error ->> 'code' FROM runs WHERE batch = ?", batch.id)
+    assert (state, code) == ("failed", "SPK009")
 
 
 def test_application_that_is_not_there_is_refused(gateway: Gateway) -> None:

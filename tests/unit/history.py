@@ -52,6 +52,13 @@ UPDATE ids SET next = :many
 """
 
 
+# each ended batch's run
+_RUNS = """
+INSERT INTO runs (batch, host, owner, project, state, progress, looks, reading, created, ended)
+SELECT id, 'here', owner, project, 'succeeded', 100, 9, '{}', created, ended FROM batches
+"""
+
+
 def store_with(path: Path, many: int, statements: int = STATEMENTS) -> SqliteDatabase:
     """A store of so many ended sessions, with so many statements each, and as many ended batches."""
     with sqlite3.connect(path) as db:
@@ -62,4 +69,5 @@ def store_with(path: Path, many: int, statements: int = STATEMENTS) -> SqliteDat
     db.close()
     made = SqliteDatabase(path)
     made.migrate(stores.MIGRATIONS)
+    made.run(_RUNS)
     return made

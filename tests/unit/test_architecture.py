@@ -26,7 +26,8 @@ COMPOSITION_ROOTS = (
 ARROWS = {
     "wsgi": ("gateway.app",),
     "compat": ("gateway.core", "gateway.web", "sessions.", "batches."),
-    "gateway.platform": ("gateway.platform", "gateway.core", "gateway.web", "sessions.", "batches."),
+    "gateway.platform": ("gateway.core", "gateway.web"),
+    "gateway.platform.runs": ("gateway.platform.runs", "gateway.core", "batches."),
     "gateway.platform.queries": ("gateway.platform.queries", "gateway.core", "sessions."),
     "gateway.console": ("gateway.console", "gateway.platform.", "gateway.core", "gateway.web", "sessions.", "batches."),
     "gateway.web": ("gateway.web", "gateway.core"),
@@ -36,7 +37,8 @@ ARROWS = {
     "sessions.repl": (),
     "batches": ("batches", "gateway.core"),
 }
-# of another room's files, protocols and pages may use these alone
+# of another feature's files, protocols, pages and features may use these alone
+FEATURES = ("sessions", "batches", "gateway.platform.runs")
 PUBLIC_FILES = ("service", "models", "states")
 
 HTTP_LIBRARIES = ("flask", "flask_smorest", "marshmallow", "webargs", "werkzeug", "gunicorn")
@@ -92,8 +94,9 @@ def _may_import_own(module: str, name: str) -> bool:
         return _inside(name, "sessions.repl")
     if not any(name.startswith(one) if one.endswith(".") else _inside(name, one) for one in _allowed(module)):
         return False
-    own = name.partition(".")[0] == module.partition(".")[0]
-    return own or not name.startswith(("sessions.", "batches.")) or bool(set(name.split(".")[1:3]) & set(PUBLIC_FILES))
+    if any(_inside(module, room) and _inside(name, room) for room in FEATURES):
+        return True
+    return not name.startswith(tuple(f"{room}." for room in FEATURES)) or bool(set(name.split(".")) & set(PUBLIC_FILES))
 
 
 def _allowed(module: str) -> tuple[str, ...]:
@@ -211,6 +214,13 @@ def test_the_drivers_side_imports_its_own_files_relatively(path: Path) -> None:
         ("gateway.platform.queries.service", "from batches.service import BatchService"),
         ("gateway.platform.queries.service", "from gateway.platform.runs import models"),
         ("sessions.service", "from gateway.platform.queries.models import Limits"),
+        ("gateway.platform.runs.service", "import batches.store"),
+        ("gateway.platform.runs.service", "from sessions.service import SessionService"),
+        ("gateway.platform.runs.service", "from compat.livy import translate"),
+        ("gateway.platform.jobs.service", "from batches.service import BatchService"),
+        ("gateway.console.routes", "from gateway.platform.runs.store import RunStore"),
+        ("batches.service", "from gateway.platform.runs.service import RunService"),
+        ("compat.livy.routes", "from gateway.platform.runs.service import RunService"),
         ("sessions.service", "from batches.service import BatchService"),
         ("batches.service", "import sessions.models"),
         ("sessions.service", "from gateway.web.api import Api"),
@@ -250,6 +260,8 @@ def test_the_checker_refuses_a_wrong_arrow(module: str, source: str) -> None:
         ("sessions.repl.sql", "from pyspark.sql import Row\nfrom .rows import rows"),
         ("sessions.drivers.launch", "from jupyter_client.connect import write_connection_file"),
         ("gateway.supervisor", "from batches.reconcile import BatchPass"),
+        ("gateway.platform.runs.reconcile", "from batches.service import BatchService"),
+        ("gateway.console.views", "from gateway.platform.runs.models import Run"),
         ("gateway.app", "from flask import Flask"),
     ],
 )

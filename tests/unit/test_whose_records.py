@@ -18,6 +18,7 @@ from gateway.core.settings import Settings
 from gateway.core.waiting import Waiting
 from gateway.platform.queries.catalog import CatalogService
 from gateway.platform.queries.service import QueryService
+from gateway.platform.runs.service import RunService
 from gateway.stores import Stores
 from sessions.jobs.service import JobService
 from sessions.models import Kind, SessionRequest
@@ -25,7 +26,7 @@ from sessions.service import SessionService
 from sessions.statements.service import StatementService
 from tests.unit.walk import ALICE, BOB
 
-SERVICES = [SessionService, StatementService, JobService, BatchService, QueryService, CatalogService]
+SERVICES = [SessionService, StatementService, JobService, BatchService, RunService, QueryService, CatalogService]
 VERBS = [
     (service, name)
     for service in SERVICES
@@ -57,6 +58,7 @@ def services(all_stores: Stores, settings: Settings, clock) -> Services:
         ),
         JobService: JobService(all_stores.jobs, sessions, settings, clock, waiting),
         BatchService: BatchService(all_stores.batches, settings, clock, waiting),
+        RunService: RunService(all_stores.runs),
     }
 
 
@@ -118,3 +120,11 @@ def test_lists_and_numbers_are_of_what_one_sees(services: Services) -> None:
         assert batches.page(who, 0, 9)[0] == len(batches.page(who, 0, 9)[1]) == many
         assert batches.search(who, None, "bin", 0, 9)[0] == sum(batches.counts(who).values()) == many
         assert sum(sessions.counts(who).values()) == many
+
+
+def test_runs_are_of_batches_that_one_sees(services: Services, all_stores: Stores, clock) -> None:
+    all_stores.runs.begin()
+    batch = services[BatchService].submit(ALICE, BatchRequest("/bin/true"))
+    assert all_stores.batches.start(batch.id, batch.folder, clock()) and all_stores.runs.follow()
+    assert [*services[RunService].of(ALICE, [batch.id, 99])] == [batch.id]
+    assert services[RunService].of(BOB, [batch.id]) == services[RunService].of(ALICE, []) == {}

@@ -13,6 +13,7 @@ from gateway.core import events
 from gateway.core.identity import Principal
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Database
+from gateway.platform.runs.states import RunState
 from gateway.stores import Stores
 from sessions.drivers.models import Driver
 from sessions.models import Kind, SessionRequest
@@ -29,6 +30,7 @@ class Tour:
         self.look()
         self.sessions()
         self.batches()
+        self.runs()
         self.events()
 
     # ------------------------------------------------------------ what only reads
@@ -150,6 +152,20 @@ class Tour:
         store.delete(batch)
         store.exists(batch)
         store.remove(batch, now)
+
+    def runs(self) -> None:
+        store, batches, now = self._stores.runs, self._stores.batches, self._now
+        store.begin()
+        batch = batches.add(self._principal, BatchRequest("/a.py"), FOLDER, str(uuid.uuid4()), now, 9).id
+        batches.start(batch, FOLDER, now)
+        while store.follow():
+            pass
+        (run,) = store.running()
+        assert store.advance(run, run.reading, 50) and store.find(self._principal, [batch])
+        assert store.end(batch, RunState.SUCCEEDED, None, now)
+        batches.end(batch, BatchState.KILLED, None, "why", now)
+        batches.remove(batch, now)
+        assert store.follow() and not store.find(self._principal, [batch])
 
     def events(self) -> None:
         cursor, who = events.newest(self._db), self._principal

@@ -149,6 +149,9 @@ class Settings(_OfCluster):
         256 * 2**20,
         "Largest log of a session or batch, bytes; of a longer one the middle is cut out, also while it grows.",
     )
+    event_log_limit: int = _setting(
+        2**30, "Spark's event log of one batch, bytes; of a longer one files that are read are removed from the middle."
+    )
     sql_rows: int = _setting(1000, "Rows of a SQL result at most; conf livy.rsc.sql.num-rows of a session wins.")
     max_jobs_waiting: int = _setting(1000, "Unfinished jobs of one session at most; more are refused.")
     max_jobs_running: int = _setting(16, "Jobs of one session that run at the same time; further ones wait in order.")
@@ -212,6 +215,7 @@ _SMALLEST = {
     "session_uploads_limit": 1024,
     "statement_output_limit": 1024,
     "log_limit": 65536,
+    "event_log_limit": 0,
     "sql_rows": 1,
     "archive_limit": 1024,
     "max_batches_running": 1,

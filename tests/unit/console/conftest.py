@@ -19,6 +19,8 @@ from gateway.core.settings import Settings
 from gateway.core.waiting import Waiting
 from gateway.platform.queries.catalog import CatalogService, Contents
 from gateway.platform.queries.models import Answer
+from gateway.platform.runs.service import RunService
+from gateway.stores import Stores
 from gateway.web import headers, scopes
 from gateway.web.api import Api
 from sessions.drivers.store import DriverStore
@@ -62,6 +64,7 @@ def console(
     statement_store: StatementStore,
     driver_store: DriverStore,
     batch_store: BatchStore,
+    all_stores: Stores,
     clock: Clock,
     catalog: Catalog,
 ) -> FlaskClient:
@@ -72,8 +75,8 @@ def console(
     scopes.register(app)
     sessions = SessionService(session_store, driver_store, settings, clock, Waiting(16))
     statements = StatementService(statement_store, sessions, driver_store, settings, clock, Waiting(16))
-    batches = BatchService(batch_store, settings, clock, Waiting(16))
-    Api(app).mount(console_dialect(sessions, statements, batches, catalog))
+    batches, runs = BatchService(batch_store, settings, clock, Waiting(16)), RunService(all_stores.runs)
+    Api(app).mount(console_dialect(sessions, statements, batches, runs, catalog))
     return app.test_client()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batches.models import BatchRequest
+from batches.models import BatchKind, BatchRequest
 from batches.states import BatchState
 from gateway import stores
 from gateway.core import events
@@ -73,7 +73,7 @@ def test_its_batches_go_on_and_are_found(earlier: SqliteDatabase, clock) -> None
     for text, names in {"2026-01": ["done"], "JOBS/A.PY": ["waits", "failed", "done"], "hunter": []}.items():
         assert [batch.name for batch in store.search(ANONYMOUS, list(BatchState), text, 0, 9)[1]] == names
     assert [batch.name for batch in store.unwanted()] == ["unwanted"]
-    assert [batch.name for batch in store.next(2)] == ["waits"]
+    assert [(batch.name, batch.request.kind) for batch in store.next(2)] == [("waits", BatchKind.SPARK)]
     assert store.add(ANONYMOUS, BatchRequest("/a.py"), Path("/x"), "new", clock(), 9).id == 4
     assert store.page(ANONYMOUS, 0, 9)[0] == 4
 
