@@ -90,7 +90,7 @@ class Jobs:
         self._limit = result_limit
         self._kept: dict[int, _Work] = {}
         self._forgotten: deque[int] = deque(maxlen=_FORGOTTEN)
-        self._no_thread_starts = threading.Lock()
+        self._striking = threading.Lock()
 
     def submit(self, job: int, kind: str, payload: str) -> Future[Ended]:
         """The end to be of a job; `payload` is base64 text. A job that was submitted before is never run again."""
@@ -122,10 +122,10 @@ class Jobs:
         self._spark.cancel_group(group(job))
         if (one := self._types.get(work.kind)) is not None:
             one.stop(job)
-        with self._no_thread_starts:  # or the next job's could have the number of one that ends just now
-            if work.thread is not None and work.thread.is_alive():
+        with self._striking:
+            if work.thread is not None:
                 children.interrupt(work.thread)
-                _raise_in(work.thread)
+                _raise_in(work.thread, JobStopped)
         return True
 
     def _keep(self, work: _Work) -> None:
@@ -133,10 +133,8 @@ class Jobs:
         Stream.kept_out.add(threading.get_ident())
         started = _now()
         said: dict[str, str | None] = {}
-        thread = threading.Thread(target=self._run, args=(work, said), name=f"job-{work.job}", daemon=True)
-        with self._no_thread_starts:
-            thread.start()
-        work.thread = thread
+        thread = threading.Thread(target=self._run_strikable, args=(work, said), name=f"job-{work.job}", daemon=True)
+        thread.start()
         while thread.is_alive() and not _is_given_up(work):
             thread.join(1.0)
         if work.asked_to_stop is not None:
@@ -148,6 +146,26 @@ class Jobs:
         Stream.kept_out.difference_update((thread.ident, threading.get_ident()))
         work.future.set_result(Ended(said.get("result"), said.get("error"), started, _now()))
         work.payload = b""
+
+    def _run_strikable(self, work: _Work, said: dict[str, str | None]) -> None:
+        """Run the job on this thread, which may be struck until it says that it leaves.
+
+        A thread that has ended is never struck: the next one to start, whosever it is, has its number.
+        """
+        begun = False
+        while True:
+            try:
+                if not begun:
+                    begun = True
+                    with self._striking:
+                        work.thread = threading.current_thread()
+                    self._run(work, said)
+                with self._striking:
+                    work.thread = None
+                _raise_in(threading.current_thread(), None)
+                return
+            except JobStopped:
+                continue
 
     def _run(self, work: _Work, said: dict[str, str | None]) -> None:
         Stream.kept_out.add(threading.get_ident())
@@ -176,9 +194,10 @@ def group(job: int) -> str:
     return f"job-{job}"
 
 
-def _raise_in(thread: threading.Thread) -> None:
-    """Have JobStopped raised in `thread` at its next step of Python code."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(JobStopped))
+def _raise_in(thread: threading.Thread, exc: type[BaseException] | None) -> None:
+    """Have `exc` raised in the living `thread` at its next step of Python code; None takes back what is not yet."""
+    strike = None if exc is None else ctypes.py_object(exc)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), strike)
 
 
 def _is_given_up(work: _Work) -> bool:

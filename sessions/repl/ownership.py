@@ -3,7 +3,8 @@
 Every thread that works for one has its job tag, which unlike a job group is seldom replaced by users, and which the
 threads it starts inherit (`thread_tags`). A pool's threads keep the tag of the statement that made them, so a tag alone
 is not enough: a job that begins while a statement runs is also its own when the tag is of a statement that is over and
-had nothing running. A listener could know no more: which thread begins a job, Spark does not say.
+had nothing running. A listener could know no more: which thread begins a job, Spark does not say. But of which query it
+is a part: a stage is whose the query is, however late Spark begins it.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ class Owner:
         self._first = 0
 
     def _owns(self, job: SparkJob) -> bool:
-        if job.submitted < self._begun:
+        if job.begun < self._begun:
             return False
         if self._tag in job.tags:
-            return self.followed is None or job.submitted < self.followed or bool(self._goes_on)
-        if self._by_tag_only or job.stream is not None or (self.ended is not None and job.submitted > self.ended):
+            return self.followed is None or job.begun < self.followed or bool(self._goes_on)
+        if self._by_tag_only or job.stream is not None or (self.ended is not None and job.begun > self.ended):
             return False
         others = {one for one in job.tags if one.startswith(PREFIX)}
         return not any(one in (self._at_work or ()) or one.startswith(tag("job-")) for one in others)

@@ -240,6 +240,24 @@ def test_a_python_job_stops(function: Callable[[Any], None], jobs: Jobs, spark: 
     assert value(run_python(jobs, lambda context: "the next one runs", 8)) == "the next one runs"
 
 
+def test_the_thread_of_a_job_that_is_being_stopped_ends_only_after_that(
+    jobs: Jobs, functions: Functions, go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a thread that starts meanwhile may have its number, and be struck in its place."""
+    alive = []
+
+    def interrupt(thread: threading.Thread) -> None:
+        go.set()
+        thread.join(0.2)
+        alive.append(thread.is_alive())
+
+    monkeypatch.setattr(jobs_module.children, "interrupt", interrupt)
+    functions.does["waits"] = lambda: str(go.wait())
+    running = jobs.submit(1, "functions", encoded("waits"))
+    stop_until_ended(jobs, 1, running)
+    assert alive and all(alive)
+
+
 def test_stopping_what_does_not_run_does_nothing(jobs: Jobs, spark: Spark) -> None:
     assert not jobs.stop(1)
     run_python(jobs, lambda context: 1)

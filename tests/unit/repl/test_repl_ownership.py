@@ -23,11 +23,13 @@ def job(
     ended: int | None = None,
     *owners: str,
     stream: str | None = None,
+    query: int | None = None,
     tasks: int = 4,
     done: int = 1,
 ) -> SparkJob:
     tags = frozenset(thread_tags.tag(owner) for owner in owners) | {"of the user's own"}
-    return SparkJob(number, tags, stream, submitted, ended, tasks, done if ended is None else tasks)
+    begun = submitted if query is None else query
+    return SparkJob(number, tags, stream, begun, submitted, ended, tasks, done if ended is None else tasks)
 
 
 def reads(*jobs: SparkJob) -> Read:
@@ -81,6 +83,14 @@ def test_a_pool_of_a_stopped_statement_may_be_used_by_the_next(statement: Owner)
     assert owned(statement, job(1, 1500, 1600, "statement-5"), job(2, 2001, None, "statement-5"), job(3, 2001)) == []
 
 
+def test_a_late_stage_of_a_stopped_statements_query_is_its_own_and_not_the_next_ones() -> None:
+    stopped, following = Owner("statement-5", BEGUN, by_tag_only=False), Owner("statement-6", 2000, by_tag_only=False)
+    stopped.ended, stopped.followed = 1900, 2000
+    late = job(1, 2001, None, "statement-5", query=1500)
+    assert owned(stopped, late) == [1]
+    assert owned(following, late, job(2, 2001, None, "statement-5", query=2000)) == [2]
+
+
 def test_what_a_stopped_statement_left_at_work_is_still_its_own(statement: Owner) -> None:
     statement.ended, statement.followed = 1900, 2000
     left = job(1, 1500, 2100, "statement-5"), job(2, 2100, None, "statement-5")
@@ -114,9 +124,9 @@ def test_a_job_as_spark_writes_it() -> None:
         "submissionTime": 5, "status": "RUNNING", "numTasks": 9, "numCompletedTasks": 2, "numSkippedTasks": 3,
         "jobTags": ["x"],
     }  # fmt: skip
-    assert spark_jobs._job(info) == SparkJob(7, frozenset("x"), "b", 5, None, 9, 5)
+    assert spark_jobs._job(info, 5, 4) == SparkJob(7, frozenset("x"), "b", 4, 5, None, 9, 5)
     ended = {**info, "status": "FAILED", "completionTime": 6, "jobGroup": "mine", "description": None, "jobTags": []}
-    assert spark_jobs._job(ended) == SparkJob(7, frozenset(), None, 5, 6, 9, 9)
+    assert spark_jobs._job(ended, 5, 5) == SparkJob(7, frozenset(), None, 5, 5, 6, 9, 9)
 
 
 class Context:
