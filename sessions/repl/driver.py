@@ -130,7 +130,7 @@ class Driver:
         scala = ScalaInterpreter(spark.session, self._options.output_limit, cache)
         r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
         languages = {"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}
-        return Statements(languages, interrupts, spark, restarts)
+        return Statements(FIRST, languages, interrupts, spark, restarts)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
         types: dict[str, JobType] = {
@@ -138,7 +138,7 @@ class Driver:
             "spark": JavaJobs(spark, self._options.livy_jars),
             "sql": Queries(spark),
         }
-        jobs = Jobs(types, spark, self._options.output_limit)
+        jobs = Jobs(FIRST, types, spark, self._options.output_limit)
         return jobs, Additions(spark, [one.add for one in types.values()])
 
     def _end_as_orphan(self, workers: Sequence[Seat | Application]) -> None:

@@ -11,8 +11,11 @@ class Interpreter(ABC):
     """One language of the driver, used by one statement at a time. Its costly parts start at the first statement."""
 
     @abstractmethod
-    def execute(self, code: str, statement: int) -> Envelope:
-        """Run `code` on the main thread and answer with its envelope (contract livy §3); raises nothing."""
+    def execute(self, code: str, statement: int, group: str) -> Envelope:
+        """Run `code` on the main thread and answer with its envelope (contract livy §3); raises nothing.
+
+        Its Spark jobs are to be in the job group `group`, as those that this thread starts are already.
+        """
 
     def interrupt(self) -> None:  # noqa: B027 - most languages need none
         """One more attempt to stop what `execute` runs now, asked from the kernel's thread.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .additions import add_jar
-from .jobs import JobFailed, JobStopped, JobType, group
+from .jobs import JobFailed, JobStopped, JobType
 from .spark import Application, start_failure
 
 SOURCE = Path(__file__).with_name("JavaJobs.java")
@@ -38,11 +38,11 @@ class JavaJobs(JobType):
         self._lock = threading.Lock()
         self._start: _Start | None = None
 
-    def run(self, job: int, payload: bytes) -> str | None:
+    def run(self, job: int, payload: bytes, group: str) -> str | None:
         """Run the job in the JVM; its result as base64 text, None for null. Raises JobFailed."""
         # This loader also knows what SQL's ADD JAR has added.
         classes = self._spark.session()._jsparkSession.sharedState().jarClassLoader()
-        running = self._jobs().prepare(group(job), payload, classes)
+        running = self._jobs().prepare(group, payload, classes)
         # First known as running, then seen whether it was stopped; `stop` does the reverse. So one of them notices.
         self._running[job] = running
         try:

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import children
+from . import children, groups
 from .output import Stream, byte_length, readable, shortened
 from .spark import Application
 
@@ -41,10 +41,10 @@ class JobType(ABC):
     """
 
     @abstractmethod
-    def run(self, job: int, payload: bytes) -> str | None:
+    def run(self, job: int, payload: bytes, group: str) -> str | None:
         """Run a serialised job to its end; its result as base64 text, as JobStatus shows it, or None.
 
-        The Spark jobs that this thread starts belong to the job's group already. Raises JobFailed.
+        The Spark jobs that this thread starts are in the job group `group` already. Raises JobFailed.
         """
 
     def stop(self, job: int) -> None:  # noqa: B027 - most types need none
@@ -82,9 +82,10 @@ class _Work:
 
 
 class Jobs:
-    """The driver's jobs. All calls are for one thread, the kernel's."""
+    """The jobs of one seat. All calls are for one thread, the kernel's."""
 
-    def __init__(self, types: Mapping[str, JobType], spark: Application, result_limit: int) -> None:
+    def __init__(self, seat: int, types: Mapping[str, JobType], spark: Application, result_limit: int) -> None:
+        self._seat = seat
         self._types = types
         self._spark = spark
         self._limit = result_limit
@@ -119,7 +120,7 @@ class Jobs:
         if work is None or work.future.done():
             return False
         work.asked_to_stop = work.asked_to_stop or time.monotonic()
-        self._spark.cancel_group(group(job))
+        self._spark.cancel(self._group(job))
         if (one := self._types.get(work.kind)) is not None:
             one.stop(job)
         with self._striking:
@@ -138,7 +139,7 @@ class Jobs:
         while thread.is_alive() and not _is_given_up(work):
             thread.join(1.0)
         if work.asked_to_stop is not None:
-            self._spark.cancel_late_jobs(group(work.job))
+            self._spark.cancel_late_jobs(self._group(work.job))
         if not said:
             said["error"] = "the job was stopped"
         if thread.is_alive():
@@ -170,9 +171,10 @@ class Jobs:
     def _run(self, work: _Work, said: dict[str, str | None]) -> None:
         Stream.kept_out.add(threading.get_ident())
         try:
-            self._spark.enter_group(group(work.job), f"job {work.job}")
+            group = self._group(work.job)
+            self._spark.enter_group(group, f"job {work.job}")
             self._spark.renew()
-            result = self._type(work.kind).run(work.job, work.payload)
+            result = self._type(work.kind).run(work.job, work.payload, group)
             if result is not None and byte_length(result) > self._limit:
                 raise JobFailed(f"the job's result is larger than the limit of {self._limit} bytes: return less of it")
             said["result"] = result
@@ -183,15 +185,13 @@ class Jobs:
         except BaseException as exc:  # noqa: BLE001 - a type's own failure must not end without a word
             said["error"] = readable(f"{type(exc).__name__}: {exc}")
 
+    def _group(self, job: int) -> str:
+        return groups.of_job(self._seat, job)
+
     def _type(self, kind: str) -> JobType:
         if kind not in self._types:
             raise JobFailed(f"jobs of type {kind} cannot run here; the types that can: {', '.join(self._types)}")
         return self._types[kind]
-
-
-def group(job: int) -> str:
-    """The Spark job group of a job; no statement and no other job of the session shares it."""
-    return f"job-{job}"
 
 
 def _raise_in(thread: threading.Thread, exc: type[BaseException] | None) -> None:

@@ -9,6 +9,7 @@ is a part: a stage is whose the query is, however late Spark begins it.
 
 from __future__ import annotations
 
+from . import groups
 from .spark_jobs import Read, SparkJob
 from .thread_tags import PREFIX, tag
 
@@ -63,7 +64,7 @@ class Owner:
         if self._by_tag_only or job.stream is not None or (self.ended is not None and job.begun > self.ended):
             return False
         others = {one for one in job.tags if one.startswith(PREFIX)}
-        return not any(one in (self._at_work or ()) or one.startswith(tag("job-")) for one in others)
+        return not any(one in (self._at_work or ()) or groups.is_of_job(one) for one in others)
 
     def _pass_over(self, jobs: list[SparkJob]) -> None:
         """Look no more at the jobs up to the first that runs, so that asking stays cheap in long loops."""

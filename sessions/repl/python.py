@@ -37,7 +37,7 @@ class PythonInterpreter(Interpreter):
         self._cells = Cells()
         self._flags = 0
 
-    def execute(self, code: str, statement: int) -> Envelope:
+    def execute(self, code: str, statement: int, group: str) -> Envelope:
         """Run `code` and answer with its envelope; raises nothing, whatever the code does."""
         capture = Capture(self._limit)
         self._direct(capture)

@@ -28,7 +28,7 @@ class PythonJobs(JobType):
         self._context = context
         self._sleeps = _Sleeps()
 
-    def run(self, job: int, payload: bytes) -> str:
+    def run(self, job: int, payload: bytes, group: str) -> str:
         """The function's value, pickled, in base64 twice: what Livy's client undoes."""
         self._sleeps.enter(job)
         try:

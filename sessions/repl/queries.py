@@ -10,7 +10,7 @@ import json
 import threading
 
 from .exact import exact_json
-from .jobs import JobFailed, JobType, group
+from .jobs import JobFailed, JobType
 from .output import byte_length
 from .spark import Application
 from .sql import describe, result_of
@@ -22,11 +22,11 @@ class Queries(JobType):
     def __init__(self, spark: Application) -> None:
         self._spark = spark
 
-    def run(self, job: int, payload: bytes) -> str:
+    def run(self, job: int, payload: bytes, group: str) -> str:
         """The answer as JSON text in base64: what `result_of` gives. Raises JobFailed with Spark's message."""
         asked = json.loads(payload)
         # Who asked may be gone, and then nobody else would stop it.
-        overdue = threading.Timer(asked["seconds"], self._spark.cancel_group, [group(job)])
+        overdue = threading.Timer(asked["seconds"], self._spark.cancel, [group])
         overdue.daemon = True
         overdue.start()
         try:

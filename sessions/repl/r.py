@@ -17,7 +17,7 @@ from . import magics
 from .interpreter import Interpreter
 from .output import TEXT, Capture, Envelope, error, ok, shortened
 from .r_process import Died, RProcess
-from .spark import first_line, group
+from .spark import first_line
 from .sparkr import SparkR
 from .sql import java_frames
 
@@ -41,7 +41,7 @@ class RInterpreter(Interpreter):
         self._process: RProcess | None = None
         self._cancelled = threading.Event()
 
-    def execute(self, code: str, statement: int) -> Envelope:
+    def execute(self, code: str, statement: int, group: str) -> Envelope:
         """Run `code` and answer with its envelope; raises nothing, whatever the code does."""
         self._cancelled.clear()
         capture = Capture(self._limit)
@@ -56,7 +56,7 @@ class RInterpreter(Interpreter):
             return error(statement, "Error", "interrupted", [])
         process.output.begin(capture)
         try:
-            answer = process.ask([_bytes(word) for word in ("run", code, group(statement), first_line(code))])
+            answer = process.ask([_bytes(word) for word in ("run", code, group, first_line(code))])
             process.output.finish()
         except Died as exc:
             return self._obituary(process, exc, statement, capture)

@@ -18,7 +18,7 @@ from .exact import json_float
 from .interpreter import Interpreter
 from .magic_lines import SCALA, split
 from .output import TEXT, Capture, Envelope, error, ok, shortened
-from .spark import first_line, group
+from .spark import first_line
 from .table import typed
 
 T = TypeVar("T")
@@ -54,9 +54,9 @@ class ScalaInterpreter(Interpreter):
         self._bound: Any = None
         self._asked_to_stop: float | None = None
 
-    def execute(self, code: str, statement: int) -> Envelope:
+    def execute(self, code: str, statement: int, group: str) -> Envelope:
         self._asked_to_stop = None
-        return self._on_thread(self._answer, code, statement)
+        return self._on_thread(self._answer, code, statement, group)
 
     def interrupt(self) -> None:
         now = time.monotonic()
@@ -87,13 +87,13 @@ class ScalaInterpreter(Interpreter):
         self._bridge.addJars(session._jsparkSession.sharedState().jarClassLoader().getURLs())
         return self._bridge
 
-    def _answer(self, code: str, statement: int) -> Envelope:
+    def _answer(self, code: str, statement: int, group: str) -> Envelope:
         try:
             bridge = self._started()
         except Exception as exc:  # noqa: BLE001 - told to the user, and tried again by the next statement
             return error(statement, "InterpreterError", f"Fail to start interpreter: {exc}", [])
         run = _Run(bridge, self._limit)
-        bridge.begin(group(statement), first_line(code), self._limit + 1)
+        bridge.begin(group, first_line(code), self._limit + 1)
         try:
             if self._asked_to_stop is not None:
                 raise Failed(CANCELLED)

@@ -16,7 +16,7 @@ from . import thread_tags
 from .ownership import Owner
 from .spark_jobs import StatusStore
 
-LATE_LOOKS, LATE_EVERY = 10, 0.3  # how often in a row without a find, and every how many seconds
+LATE_LOOKS, LATE_EVERY = 30, 0.3  # how often in a row without a find, and every how many seconds
 
 
 class Application:
@@ -86,13 +86,13 @@ class Application:
             return context._jsc.sc()
         return self.java_session().sparkContext()
 
-    def enter(self, statement: int, code: str) -> None:
-        """From now on the jobs of this thread belong to `statement`, and so do those of the threads it starts."""
+    def enter(self, name: str, code: str) -> None:
+        """A statement begins, whose job group is `name`: jobs of this thread, and of those it starts, are its own."""
         now = _now()
         if self._statement is not None:
             self._statement.followed = now
-        self._statement = Owner(group(statement), now, by_tag_only=False)
-        self.enter_group(group(statement), first_line(code))
+        self._statement = Owner(name, now, by_tag_only=False)
+        self.enter_group(name, first_line(code))
 
     def enter_group(self, name: str, description: str) -> None:
         """From now on the Spark jobs of this thread belong to the job group `name`, and have its job tag."""
@@ -111,12 +111,11 @@ class Application:
         except Exception:  # noqa: BLE001
             return
 
-    def cancel(self, statement: int) -> None:
-        """Cancel the Spark jobs of the running `statement`, whatever their group, and stop the streams it started."""
-        self.cancel_group(group(statement))
+    def cancel(self, name: str) -> None:
+        """Cancel the Spark jobs of the statement or job whose job group is `name`, and stop the streams it started.
 
-    def cancel_group(self, name: str) -> None:
-        """As `cancel`, for the statement or job whose job group is `name`."""
+        Those of a running statement whatever their group is.
+        """
         try:
             # Spark itself knows of a job sooner than its status store. It is not asked to remember the group: the
             # threads of a JVM pool keep the group they were made in, and would never again run a job.
@@ -180,9 +179,12 @@ class Application:
                 looks += 1
             time.sleep(LATE_EVERY)
 
-    def progress(self, statement: int) -> float:
-        """Finished tasks over known tasks of the statement's jobs; 0.0 while there are none. One asking thread only."""
-        owner = self._owner(group(statement))
+    def progress(self, name: str) -> float:
+        """Finished tasks over known tasks of the statement with this job group; 0.0 while there are none.
+
+        One asking thread only.
+        """
+        owner = self._owner(name)
         try:
             owner.look(self._status_store().read)
         except Exception:  # noqa: BLE001
@@ -216,11 +218,6 @@ class Application:
         # The JVM would go by itself only when no thread of the user's libraries keeps it. It cannot answer this call.
         logging.disable()
         self._started._jvm.java.lang.System.exit(code)
-
-
-def group(statement: int) -> str:
-    """The Spark job group of a statement; no two statements of a session share one."""
-    return f"statement-{statement}"
 
 
 def first_line(code: str) -> str:

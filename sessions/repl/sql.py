@@ -37,7 +37,7 @@ class SqlInterpreter(Interpreter):
         self._row_limit = row_limit
         self._output_limit = output_limit
 
-    def execute(self, code: str, statement: int) -> Envelope:
+    def execute(self, code: str, statement: int, group: str) -> Envelope:
         """Run what `code` holds in order, up to the first failure; the answer is that of the last SQL statement.
 
         `data` of the result has "truncated": true beside its rows exactly when rows were left out.

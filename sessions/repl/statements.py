@@ -15,11 +15,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from . import groups
 from .interpreter import Interpreter
 from .interrupts import Interrupts
 from .output import Envelope, error
 from .restarts import Restarts
-from .spark import Application, group
+from .spark import Application
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,17 @@ class _Work:
 
 
 class Statements:
-    """The driver's statements. `submit` is for one thread, the kernel's; `serve` for the main thread."""
+    """The statements of one seat. `submit` is for one thread, the kernel's; `serve` for the main thread."""
 
     def __init__(
         self,
+        seat: int,
         interpreters: Mapping[str, Interpreter],
         interrupts: Interrupts,
         spark: Application,
         restarts: Restarts,
     ) -> None:
+        self._seat = seat
         self._interpreters = interpreters
         self._interrupts = interrupts
         self._spark = spark
@@ -104,7 +107,7 @@ class Statements:
             wanted = running if statement is None else statement
             if wanted is None or not self._interrupts.request(wanted):
                 return False
-            self._spark.cancel(wanted)
+            self._spark.cancel(self._group(wanted))
             last = self._last
             if last is not None and last.statement == wanted and last.request.kind in self._interpreters:
                 self._interpreters[last.request.kind].interrupt()
@@ -119,7 +122,7 @@ class Statements:
         """How far the running `statement` is, 0.0 to 1.0; 1.0 once it is done."""
         running = self._interrupts.running
         if running == statement:
-            return self._spark.progress(statement)
+            return self._spark.progress(self._group(statement))
         last = self._last
         done = statement < self._last_id or last is None or last.future.done()
         return 1.0 if statement <= self._last_id and done else 0.0
@@ -139,7 +142,7 @@ class Statements:
         work.future.set_result(self._run(work))
 
     def _run(self, work: _Work) -> Result:
-        self._spark.enter(work.statement, work.request.code)
+        self._spark.enter(self._group(work.statement), work.request.code)
         with self._changing:
             self._interrupts.begin(work.statement)
         started = _now()
@@ -152,8 +155,11 @@ class Statements:
         application = self._restarts.look(work.request.kind)
         if interrupted:
             self._spark.renew()
-            self._spark.cancel_late_jobs(group(work.statement))
+            self._spark.cancel_late_jobs(self._group(work.statement))
         return Result(work.statement, output, started, completed, application)
+
+    def _group(self, statement: int) -> str:
+        return groups.of_statement(self._seat, statement)
 
     def _execute(self, request: Request, statement: int) -> Envelope:
         interpreter = self._interpreters.get(request.kind)
@@ -161,7 +167,7 @@ class Statements:
             known = ", ".join(self._interpreters)
             return error(statement, "InterpreterError", f"Fail to start interpreter: not one of {known}", [])
         try:
-            return interpreter.execute(request.code, statement)
+            return interpreter.execute(request.code, statement, self._group(statement))
         except BaseException as exc:  # noqa: BLE001
             # An interpreter promises to raise nothing; a broken promise must not end the driver.
             traceback.print_exc()

@@ -64,7 +64,7 @@ def r(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RInterpreter]
     monkeypatch.chdir(tmp_path)
     interpreter = RInterpreter(None, OUTPUT_LIMIT)
     yield interpreter
-    interpreter.execute("tools::pskill(Sys.getpid(), 9)", 0)
+    interpreter.execute("tools::pskill(Sys.getpid(), 9)", 0, "group")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,7 +72,7 @@ def test_the_page_says_what_the_gateway_answers(kind: str, request: pytest.Fixtu
     rules = [rule for rule in RULES if rule.kind == kind]
     if kind == "sparkr":
         interpreter: RInterpreter = request.getfixturevalue("r")
-        ours = {rule: shown(interpreter.execute(rule.code, 0)) for rule in rules}
+        ours = {rule: shown(interpreter.execute(rule.code, 0, "group")) for rule in rules}
     else:
         server: Server = request.getfixturevalue("server")
         ours = {rule: shown(server.answer(rule)) for rule in rules}

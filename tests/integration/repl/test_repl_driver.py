@@ -112,7 +112,7 @@ def test_classes_and_functions_reach_the_executors(client: Client) -> None:
 def test_job_group_and_description(client: Client) -> None:
     statement = next(numbers)
     reply = client.run(statement, "\n# count\nspark.range(3).count()\nsc.getLocalProperty('spark.jobGroup.id')")
-    assert reply["output"]["data"][TEXT] == f"'statement-{statement}'"
+    assert reply["output"]["data"][TEXT] == f"'seat-0-statement-{statement}'"
     assert text(client, "# first line\nsc.getLocalProperty('spark.job.description')") == "'# first line'"
 
 

@@ -42,14 +42,14 @@ def r(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RInterpreter]:
     try:
         yield interpreter
     finally:
-        interpreter.execute("tools::pskill(Sys.getpid(), 9)", 0)
+        interpreter.execute("tools::pskill(Sys.getpid(), 9)", 0, "group")
         os.chdir(before)
 
 
 @pytest.fixture
 def run(r: RInterpreter) -> Run:
     def execute(code: str) -> dict[str, Any]:
-        envelope = r.execute(code, 7)
+        envelope = r.execute(code, 7, "group")
         assert envelope["execution_count"] == 7
         json.dumps(envelope, allow_nan=False).encode("utf-8")
         return envelope
@@ -232,7 +232,8 @@ def test_an_r_that_died_between_statements_is_told_before_code_runs_without_its_
 def test_r_ends_with_its_driver_even_when_that_is_killed(tmp_path: Path) -> None:
     code = (
         "from sessions.repl.r import RInterpreter; r = RInterpreter(None, 1000);"
-        "print(r.execute('cat(Sys.getpid())', 0)['data']['text/plain'], flush=True); r.execute('while (TRUE) {}', 1)"
+        "print(r.execute('cat(Sys.getpid())', 0, 'group')['data']['text/plain'], flush=True);"
+        "r.execute('while (TRUE) {}', 1, 'group')"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True,
                           env={**os.environ, "TMPDIR": str(tmp_path)}) as driver:  # fmt: skip
@@ -262,7 +263,7 @@ def cancelled(r: RInterpreter, code: str, started: Path) -> tuple[float, dict[st
     presser = threading.Thread(target=press)
     presser.start()
     try:
-        output = r.execute(code, 8)
+        output = r.execute(code, 8, "group")
         ended = time.monotonic()
         assert first.is_set()
         return ended - pressed[0], output

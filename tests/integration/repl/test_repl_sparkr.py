@@ -106,7 +106,7 @@ def test_an_error_of_spark_has_its_message_and_its_frames_apart(client: Client) 
 def test_jobs_of_r_belong_to_their_statement(client: Client) -> None:
     number = next(numbers)
     code = "cat(SparkR:::callJMethod(sc, 'getLocalProperty', 'spark.jobGroup.id'))"
-    assert client.run(number, code, "sparkr")["output"]["data"][TEXT] == f"statement-{number}"
+    assert client.run(number, code, "sparkr")["output"]["data"][TEXT] == f"seat-0-statement-{number}"
 
 
 def running_jobs(driver: DriverProcess) -> list[Any]:

@@ -104,19 +104,19 @@ def in_thread(call: Callable[[], Any]) -> Future[Any]:
 
 
 def test_the_result_is_the_jvms_text_and_null_is_none(runner: JavaJobs) -> None:
-    assert runner.run(1, b"AQI=") == "AQI="
-    assert runner.run(2, b"") is None
+    assert runner.run(1, b"AQI=", "group") == "AQI="
+    assert runner.run(2, b"", "group") is None
 
 
 def test_what_the_job_threw_is_its_error(runner: JavaJobs) -> None:
     with pytest.raises(JobFailed, match="java.lang.Error: boo"):
-        runner.run(1, b"java.lang.Error: boo")
+        runner.run(1, b"java.lang.Error: boo", "group")
 
 
 def test_the_jvms_side_is_brought_once_and_livy_api_goes_to_the_executors(runner: JavaJobs, jvm: Jvm) -> None:
     assert jvm.added == []
-    runner.run(1, b"a")
-    runner.run(2, b"b")
+    runner.run(1, b"a", "group")
+    runner.run(2, b"b", "group")
     assert [Path(jar).name for jar in jvm.added] == ["livy-api-0.7.1.jar"]
 
 
@@ -124,9 +124,9 @@ def test_a_missing_jar_is_named_and_the_next_job_tries_again(runner: JavaJobs, f
     client = folder / "livy-client-http-0.7.1.jar"
     client.unlink()
     with pytest.raises(JobFailed, match=rf"put the jar of livy-client-http into {folder} \(livy_jars\)$"):
-        runner.run(1, b"a")
+        runner.run(1, b"a", "group")
     client.touch()
-    assert runner.run(2, b"a") == "a"
+    assert runner.run(2, b"a", "group") == "a"
 
 
 def test_a_folder_that_is_not_there_says_what_to_supply(tmp_path: Path) -> None:
@@ -142,13 +142,13 @@ def test_an_unexpected_failure_is_told_by_every_job_that_waits(
 
     monkeypatch.setattr(java_jobs, "load", fail)
     with pytest.raises(JobFailed, match="^Java jobs cannot run in this session: ValueError: boo$"):
-        runner.run(1, b"a")
+        runner.run(1, b"a", "group")
 
 
 def test_a_running_job_is_cancelled_in_the_jvm(runner: JavaJobs, jvm: Jvm) -> None:
     prepared = threading.Event()
     jvm.on_prepare = prepared.set
-    running = in_thread(lambda: runner.run(1, b"endless"))
+    running = in_thread(lambda: runner.run(1, b"endless", "group"))
     assert prepared.wait(PATIENCE)
     runner.stop(1)
     assert isinstance(running.exception(PATIENCE), (JobFailed, JobStopped))
@@ -158,11 +158,11 @@ def test_a_running_job_is_cancelled_in_the_jvm(runner: JavaJobs, jvm: Jvm) -> No
 def test_a_job_that_was_stopped_while_it_was_prepared_never_starts(runner: JavaJobs, jvm: Jvm) -> None:
     jvm.on_prepare = lambda: runner.stop(1)
     with pytest.raises(JobStopped):
-        runner.run(1, b"endless")
+        runner.run(1, b"endless", "group")
     assert not jvm.jobs[0].started
 
 
 def test_a_stop_concerns_no_other_job(runner: JavaJobs, jvm: Jvm) -> None:
     runner.stop(1)
-    assert runner.run(2, b"a") == "a"
+    assert runner.run(2, b"a", "group") == "a"
     assert not jvm.jobs[0].cancelled

@@ -37,7 +37,7 @@ class Spark:
 
     def cancel_late_jobs(self, name: str) -> None: ...
 
-    def cancel_group(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         self.cancelled.append(name)
 
 
@@ -48,7 +48,7 @@ class Functions(JobType):
         self.ran: list[int] = []
         self.does: dict[str, Callable[[], str | None]] = {}
 
-    def run(self, job: int, payload: bytes) -> str | None:
+    def run(self, job: int, payload: bytes, group: str) -> str | None:
         self.ran.append(job)
         return self.does.get(payload.decode(), payload.decode)()
 
@@ -67,7 +67,7 @@ def functions() -> Functions:
 def jobs(functions: Functions, spark: Spark, monkeypatch: pytest.MonkeyPatch) -> Jobs:
     monkeypatch.setattr(time, "sleep", time.sleep)  # what the runner of Python jobs puts in its place goes with it
     runners = {"functions": functions, "pyspark": PythonJobs(JobContext(spark))}  # type: ignore[arg-type]
-    return Jobs(runners, spark, result_limit=1000)  # type: ignore[arg-type]
+    return Jobs(3, runners, spark, result_limit=1000)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_each_job_runs_once_in_its_own_group(jobs: Jobs, functions: Functions, s
     assert first.result(PATIENCE) is jobs.submit(3, "functions", encoded("a")).result(PATIENCE)
     assert (first.result().result, first.result().error) == ("a", None)
     assert first.result().started <= first.result().ended
-    assert functions.ran == [3] and spark.entered == ["job-3"]
+    assert functions.ran == [3] and spark.entered == ["seat-3-job-3"]
 
 
 def test_a_forgotten_job_is_not_run_again(jobs: Jobs, functions: Functions) -> None:
@@ -236,7 +236,7 @@ def test_a_python_job_stops(function: Callable[[Any], None], jobs: Jobs, spark: 
     running = jobs.submit(7, "pyspark", python_job(function))
     ended = stop_until_ended(jobs, 7, running)
     assert ended.result is None and ended.error is not None
-    assert spark.cancelled[0] == "job-7"
+    assert spark.cancelled[0] == "seat-3-job-7"
     assert value(run_python(jobs, lambda context: "the next one runs", 8)) == "the next one runs"
 
 

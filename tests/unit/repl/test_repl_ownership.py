@@ -67,7 +67,11 @@ def test_a_thread_of_an_earlier_statement_that_is_at_work_goes_on(statement: Own
 
 
 def test_jobs_beside_it_and_streams_of_others_are_not_its_own(statement: Owner) -> None:
-    beside = job(1, 1001, None, "job-3"), job(2, 1001, None, "statement-2", stream="run"), job(3, 1001, stream="")
+    beside = (
+        job(1, 1001, None, "seat-0-job-3"),
+        job(2, 1001, None, "statement-2", stream="run"),
+        job(3, 1001, stream=""),
+    )
     assert owned(statement, *beside) == []
     assert statement.streams == set()
 
@@ -84,7 +88,10 @@ def test_a_pool_of_a_stopped_statement_may_be_used_by_the_next(statement: Owner)
 
 
 def test_a_late_stage_of_a_stopped_statements_query_is_its_own_and_not_the_next_ones() -> None:
-    stopped, following = Owner("statement-5", BEGUN, by_tag_only=False), Owner("statement-6", 2000, by_tag_only=False)
+    stopped, following = (
+        Owner("statement-5", BEGUN, by_tag_only=False),
+        Owner("statement-6", 2000, by_tag_only=False),
+    )
     stopped.ended, stopped.followed = 1900, 2000
     late = job(1, 2001, None, "statement-5", query=1500)
     assert owned(stopped, late) == [1]
@@ -99,8 +106,8 @@ def test_what_a_stopped_statement_left_at_work_is_still_its_own(statement: Owner
 
 
 def test_a_livy_job_owns_what_has_its_tag_alone() -> None:
-    beside = Owner("job-3")
-    assert owned(beside, job(1, 10, None, "job-3"), job(2, 10), job(3, 10, None, "statement-1")) == [1]
+    beside = Owner("seat-0-job-3")
+    assert owned(beside, job(1, 10, None, "seat-0-job-3"), job(2, 10), job(3, 10, None, "statement-1")) == [1]
 
 
 def test_progress_is_the_share_of_tasks_and_remembers_what_is_done_with(statement: Owner) -> None:

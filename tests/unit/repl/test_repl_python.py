@@ -42,7 +42,7 @@ def interpreter(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> PythonInte
 @pytest.fixture
 def run(interpreter: PythonInterpreter) -> Run:
     def execute(code: str) -> dict[str, Any]:
-        envelope = interpreter.execute(code, 7)
+        envelope = interpreter.execute(code, 7, "group")
         assert envelope["execution_count"] == 7
         json.dumps(envelope, allow_nan=False).encode("utf-8")
         return envelope
@@ -248,10 +248,10 @@ def test_many_causes_are_cut_and_say_so(run: Run) -> None:
 
 
 def test_a_function_is_told_by_the_cell_that_defines_it(interpreter: PythonInterpreter) -> None:
-    interpreter.execute("def f():\n  return 1/0", 1)
-    lines = without_carets(interpreter.execute("\nf()", 2))["traceback"]
+    interpreter.execute("def f():\n  return 1/0", 1, "group")
+    lines = without_carets(interpreter.execute("\nf()", 2, "group"))["traceback"]
     assert lines[1:3] == [frame(2, "f()", cell=2), frame(2, "return 1/0", "f", cell=1)]
-    assert interpreter.execute("import inspect\nprint(inspect.getsource(f))", 3)["data"] == {
+    assert interpreter.execute("import inspect\nprint(inspect.getsource(f))", 3, "group")["data"] == {
         "text/plain": "def f():\n  return 1/0"
     }
 

@@ -22,7 +22,7 @@ class Application:
         self.answering = Session(*answers)
         self.cancelled: list[str] = []
 
-    def cancel_group(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         self.cancelled.append(name)
 
     def session(self) -> Application:
@@ -34,7 +34,7 @@ class Application:
 
 def ask(result: Answer, rows: int = 9, most_bytes: int = 1000) -> bytes:
     payload = json.dumps({"sql": "select", "rows": rows, "bytes": most_bytes, "seconds": 60}).encode()
-    return base64.b64decode(Queries(Application(result)).run(1, payload))  # type: ignore[arg-type]
+    return base64.b64decode(Queries(Application(result)).run(1, payload, "group"))  # type: ignore[arg-type]
 
 
 def read(answer: bytes) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def test_a_query_that_nobody_stops_is_stopped_after_its_time() -> None:
             raise CapturedException
 
     spark = Application(Slow([("a", "integer")], []))
-    spark.cancel_group = lambda name: cancelled.set() if name == "job-7" else None  # type: ignore[method-assign]
+    spark.cancel = lambda name: cancelled.set() if name == "group" else None  # type: ignore[method-assign]
     payload = json.dumps({"sql": "select", "rows": 1, "bytes": 999, "seconds": 0.001}).encode()
     with pytest.raises(JobFailed, match="NOPE"):
-        Queries(spark).run(7, payload)  # type: ignore[arg-type]
+        Queries(spark).run(7, payload, "group")  # type: ignore[arg-type]

@@ -39,14 +39,14 @@ def start(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
         program = tmp_path / "R"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
-        return RInterpreter(cast(SparkR, FakeSpark(str(program), tmp_path)), 1000).execute("1", 3)
+        return RInterpreter(cast(SparkR, FakeSpark(str(program), tmp_path)), 1000).execute("1", 3, "group")
 
     return run
 
 
 def test_without_r_the_statement_says_so(tmp_path: Path) -> None:
     r = RInterpreter(cast(SparkR, FakeSpark("/nowhere/R", tmp_path)), 1000)
-    assert r.execute("1", 3) == {
+    assert r.execute("1", 3, "group") == {
         "status": "error",
         "execution_count": 3,
         "ename": "InterpreterError",
@@ -70,7 +70,7 @@ def test_an_r_that_never_answers_is_given_up(start, monkeypatch: pytest.MonkeyPa
 
 def test_code_with_a_nul_is_refused(tmp_path: Path) -> None:
     r = RInterpreter(cast(SparkR, FakeSpark("/nowhere/R", tmp_path)), 1000)
-    assert "NUL character" in r.execute("cat('a\0b')", 0)["evalue"]
+    assert "NUL character" in r.execute("cat('a\0b')", 0, "group")["evalue"]
 
 
 def test_a_message_is_whole_or_not_there() -> None:

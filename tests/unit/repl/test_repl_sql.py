@@ -167,11 +167,11 @@ class Session:
 
 
 def answer(result: Answer, row_limit: int = 2, output_limit: int = 1000) -> dict[str, Any]:
-    return SqlInterpreter(lambda: Session(result), lambda: False, row_limit, output_limit).execute("select", 4)
+    return SqlInterpreter(lambda: Session(result), lambda: False, row_limit, output_limit).execute("select", 4, "group")
 
 
 def run(session: Session, code: str, cancelled: bool = False) -> dict[str, Any]:
-    return SqlInterpreter(lambda: session, lambda: cancelled, 10, 1000).execute(code, 4)
+    return SqlInterpreter(lambda: session, lambda: cancelled, 10, 1000).execute(code, 4, "group")
 
 
 def test_result_is_json_without_text() -> None:

@@ -22,7 +22,7 @@ class Spark:
     """A Spark application that does nothing and notes what it was asked to cancel."""
 
     def __init__(self) -> None:
-        self.cancelled: list[int] = []
+        self.cancelled: list[str] = []
         self.cancelled_late: list[str] = []
 
     def enter(self, statement: int, code: str) -> None: ...
@@ -32,10 +32,10 @@ class Spark:
     def cancel_late_jobs(self, name: str) -> None:
         self.cancelled_late.append(name)
 
-    def cancel(self, statement: int) -> None:
-        self.cancelled.append(statement)
+    def cancel(self, name: str) -> None:
+        self.cancelled.append(name)
 
-    def progress(self, statement: int) -> float:
+    def progress(self, name: str) -> float:
         return 0.5
 
 
@@ -52,7 +52,7 @@ class Functions(Interpreter):
         self.ran: list[int] = []
         self.does: dict[str, Callable[[], Any]] = {}
 
-    def execute(self, code: str, statement: int) -> Envelope:
+    def execute(self, code: str, statement: int, group: str) -> Envelope:
         self.ran.append(statement)
         try:
             return ok(statement, {"text/plain": str(interruptible(self.does.get(code, lambda: code)))})
@@ -73,7 +73,7 @@ def spark() -> Spark:
 @pytest.fixture
 def statements(interpreter: Functions, spark: Spark) -> Iterator[Statements]:
     before = signal.getsignal(signal.SIGINT)
-    yield Statements({"pyspark": interpreter}, Interrupts(), spark, Restarts())  # type: ignore[arg-type]
+    yield Statements(3, {"pyspark": interpreter}, Interrupts(), spark, Restarts())  # type: ignore[arg-type]
     signal.signal(signal.SIGINT, before)
 
 
@@ -161,9 +161,9 @@ def test_cancel_stops_plain_code(
     finish(statements, future)
     canceller.join()
     assert time.monotonic() - start < 5
-    assert set(spark.cancelled) == {1}
+    assert set(spark.cancelled) == {"seat-3-statement-1"}
     assert finish(statements, statements.submit(Request("fine", statement=2))).output["data"] == {"text/plain": "fine"}
-    assert spark.cancelled_late == ["statement-1"], "stages on their way to Spark when it was stopped"
+    assert spark.cancelled_late == ["seat-3-statement-1"], "stages on their way to Spark when it was stopped"
 
 
 def cancel_until_done(statements: Statements, future: Future[Result]) -> None:
