@@ -70,7 +70,7 @@ def history(db: Database) -> None:
     db.run(f"CREATE INDEX batches_of_owner ON batches (owner, state, id) WHERE {_LISTED}")
     db.run(f"CREATE INDEX batches_of_project ON batches (project, state, id) WHERE {_LISTED}")
     db.run(
-        "INSERT INTO counts (kind, owner, project, state, number) SELECT 'batch', owner, project, state, count(*)"
+        "INSERT INTO counts (subject, owner, project, state, number) SELECT 'batch', owner, project, state, count(*)"
         f" FROM batches WHERE {_LISTED} AND NOT {_LIVE} GROUP BY owner, project, state"
     )
 

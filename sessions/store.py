@@ -86,7 +86,7 @@ def history(db: Database) -> None:
     db.run("CREATE INDEX sessions_of_owner ON sessions (owner, id) WHERE owner IS NOT NULL")
     db.run("CREATE INDEX sessions_of_project ON sessions (project, id)")
     db.run(
-        "INSERT INTO counts (kind, owner, project, state, number) SELECT 'session', owner, project, state, count(*)"
+        "INSERT INTO counts (subject, owner, project, state, number) SELECT 'session', owner, project, state, count(*)"
         " FROM sessions WHERE state = 'dead' GROUP BY owner, project, state"
     )
     db.run(

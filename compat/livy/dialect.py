@@ -91,9 +91,9 @@ class UnsupportedVersion(GatewayError):
 def _answer(error: GatewayError) -> Response:
     """The error in the status, shape and words that Livy's clients know (rules 17 to 19)."""
     if isinstance(error, NotFound):
-        if error.kind == "job":
+        if error.subject == "job":
             return _as_message(str(error), 404)
-        if error.kind == "statement":
+        if error.subject == "statement":
             return _as_string("Statement not found", 404)
         return _as_message(f"Session '{error.ref}' not found.", 404)
     if isinstance(error, SessionEnded):

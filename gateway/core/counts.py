@@ -19,10 +19,10 @@ migrations = Migrations("counts")
 @migrations()
 def first_table(db: Database) -> None:
     db.run(
-        "CREATE TABLE counts (kind TEXT NOT NULL, owner TEXT, project TEXT NOT NULL, state TEXT NOT NULL,"
+        "CREATE TABLE counts (subject TEXT NOT NULL, owner TEXT, project TEXT NOT NULL, state TEXT NOT NULL,"
         " number INTEGER NOT NULL)"
     )
-    db.run("CREATE UNIQUE INDEX counts_of_what ON counts (kind, coalesce(owner, ''), project, state)")
+    db.run("CREATE UNIQUE INDEX counts_of_what ON counts (subject, coalesce(owner, ''), project, state)")
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class Counted:
     Of the live ones those count for which `listed` holds too.
     """
 
-    kind: str
+    subject: str
     table: str
     live: str
     state: str
     listed: str = "TRUE"
 
 
-def change(db: Database, kind: str, whose: Belonging, state: str, by: int) -> None:
+def change(db: Database, subject: str, whose: Belonging, state: str, by: int) -> None:
     """So many more ended records are in this state; less when negative. Call it in the transaction of their move."""
     db.run(
-        "INSERT INTO counts (kind, owner, project, state, number) VALUES (:kind, :owner, :project, :state, :by)"
-        " ON CONFLICT (kind, coalesce(owner, ''), project, state) DO UPDATE SET number = counts.number + :by",
-        {"kind": kind, "owner": whose.owner, "project": whose.project, "state": state, "by": by},
+        "INSERT INTO counts (subject, owner, project, state, number) VALUES (:subject, :owner, :project, :state, :by)"
+        " ON CONFLICT (subject, coalesce(owner, ''), project, state) DO UPDATE SET number = counts.number + :by",
+        {"subject": subject, "owner": whose.owner, "project": whose.project, "state": state, "by": by},
     )
 
 
@@ -77,8 +77,8 @@ def _both(principal: Principal, counted: Counted) -> tuple[str, str, dict[str, A
     table = counted.table
     kept, _ = visible_to(principal, "counts")
     seen, values = visible_to(principal, table)
-    ended = f"FROM counts WHERE kind = :kind AND {kept}"
+    ended = f"FROM counts WHERE subject = :subject AND {kept}"
     # MATERIALIZED: the live rows first, and not all that the principal sees
     first = f"WITH live AS MATERIALIZED (SELECT * FROM {table} WHERE {counted.live}) SELECT * FROM live"
     live = f"FROM ({first}) AS {table} WHERE {counted.listed} AND {seen}"
-    return ended, live, {"kind": counted.kind, **values}
+    return ended, live, {"subject": counted.subject, **values}

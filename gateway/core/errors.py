@@ -48,18 +48,18 @@ def refuse(faults: Iterable[Fault]) -> None:
 class DuplicateName(InvalidRequest):
     """`name` belongs to another live or listed record of the same kind."""
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(Fault("name", Code.TAKEN, f"the {kind} name '{name}' is taken", "choose another", name))
+    def __init__(self, subject: str, name: str) -> None:
+        super().__init__(Fault("name", Code.TAKEN, f"the {subject} name '{name}' is taken", "choose another", name))
 
 
 class AlreadyExists(GatewayError):
-    """The id that a client chose for a new record of this `kind` is taken."""
+    """The id that a client chose for a new record of this kind, `subject`, is taken."""
 
     status = 409
 
-    def __init__(self, kind: str, ref: str) -> None:
-        super().__init__(f"{kind.capitalize()} '{ref}' already exists: choose another id, or delete that one first")
-        self.kind, self.ref = kind, ref
+    def __init__(self, subject: str, ref: str) -> None:
+        super().__init__(f"{subject.capitalize()} '{ref}' already exists: choose another id, or delete that one first")
+        self.subject, self.ref = subject, ref
 
 
 class LimitReached(InvalidRequest):
@@ -75,13 +75,13 @@ class Forbidden(GatewayError):
 
 
 class NotFound(GatewayError):
-    """No record of this `kind` answers to `ref` (an id or a name, as the client wrote it)."""
+    """No record of this kind, `subject`, answers to `ref` (an id or a name, as the client wrote it)."""
 
     status = 404
 
-    def __init__(self, kind: str, ref: object) -> None:
-        super().__init__(f"{kind.capitalize()} '{ref}' not found.")
-        self.kind, self.ref = kind, ref
+    def __init__(self, subject: str, ref: object) -> None:
+        super().__init__(f"{subject.capitalize()} '{ref}' not found.")
+        self.subject, self.ref = subject, ref
 
 
 class SessionEnded(GatewayError):

@@ -37,7 +37,7 @@ def owners(db: Database) -> None:
     db.run("ALTER TABLE events ADD COLUMN project TEXT NOT NULL DEFAULT 'default'")
     db.run("DROP INDEX events_by_subject")
     db.run("CREATE INDEX events_of_subject ON events (subject, subject_id, id)")
-    db.run("INSERT INTO ids (kind, next) SELECT 'event', coalesce(max(id), 0) + 1 FROM events")
+    db.run("INSERT INTO ids (subject, next) SELECT 'event', coalesce(max(id), 0) + 1 FROM events")
 
 
 @migrations()

@@ -20,11 +20,11 @@ def as_reference(ref: str) -> int | str:
     return int(ref)
 
 
-def faults(kind: str, name: str | None) -> Iterator[Fault]:
+def faults(subject: str, name: str | None) -> Iterator[Fault]:
     """Why this is no name for a record of this kind: a path could not tell it from an id, or not hold it."""
     if name is not None and (not name or (name.isascii() and name.isdigit()) or name in (".", "..")):
         fix = "give one that is not empty, not digits alone, and not . or .."
-        yield Fault("name", Code.NAME, f"the {kind} name '{name}' cannot be asked for", fix, name)
+        yield Fault("name", Code.NAME, f"the {subject} name '{name}' cannot be asked for", fix, name)
 
 
 def check_chosen(chosen: str) -> None:

@@ -1,7 +1,7 @@
 """How a request waits for what another process brings about, such as the end of a driver or of a statement.
 
 Who waits holds a thread of the web process. So only a share of them may wait at a time, and only a part of that share
-for the same kind of thing; whoever finds no place is answered without waiting, and asks again or need not know.
+for the same purpose; whoever finds no place is answered without waiting, and asks again or need not know.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class Waiting:
     """The places of one process to wait at, for all its threads."""
 
     def __init__(self, threads: int) -> None:
-        """Half of `threads` may wait, of one kind half of these."""
+        """Half of `threads` may wait, for one purpose half of these."""
         self._places = max(1, threads // 2)
-        self._of_a_kind = max(1, self._places // 2)
+        self._for_one = max(1, self._places // 2)
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def until(self, kind: str, look: Callable[[], Seen], done: Callable[[Seen], bool], patience: float) -> Seen:
+    def until(self, purpose: str, look: Callable[[], Seen], done: Callable[[Seen], bool], patience: float) -> Seen:
         """What `look` gives once that is `done`; after `patience` seconds, or when there is no place, as it is."""
         seen = look()
         if done(seen):
             return seen
-        with self._place(kind) as is_given:
+        with self._place(purpose) as is_given:
             pause, end = _FIRST_PAUSE, time.monotonic() + patience
             while is_given and not done(seen) and time.monotonic() < end:
                 time.sleep(pause)
@@ -43,13 +43,13 @@ class Waiting:
         return seen
 
     @contextmanager
-    def _place(self, kind: str) -> Iterator[bool]:
+    def _place(self, purpose: str) -> Iterator[bool]:
         """Whether there is a place; it is given back at the end."""
         with self._lock:
-            is_given = sum(self._taken.values()) < self._places and self._taken[kind] < self._of_a_kind
-            self._taken[kind] += is_given
+            is_given = sum(self._taken.values()) < self._places and self._taken[purpose] < self._for_one
+            self._taken[purpose] += is_given
         try:
             yield is_given
         finally:
             with self._lock:
-                self._taken[kind] -= is_given
+                self._taken[purpose] -= is_given

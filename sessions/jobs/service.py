@@ -39,10 +39,10 @@ class JobService:
 
     # ------------------------------------------------------------ jobs
 
-    def submit(self, principal: Principal, ref: str, kind: Kind, payload: str) -> SessionJob:
+    def submit(self, principal: Principal, ref: str, language: Kind, payload: str) -> SessionJob:
         """Queue a job; `payload` is base64 text. Raises InvalidRequest, SessionEnded, LimitReached, NotFound."""
-        refuse([*_payload_faults(payload), *_type_faults(kind)])
-        return self._queue(principal, ref, kind, payload)
+        refuse([*_payload_faults(payload), *_type_faults(language)])
+        return self._queue(principal, ref, language, payload)
 
     def query(self, principal: Principal, ref: str, sql: str, rows: int, most_bytes: int, seconds: float) -> SessionJob:
         """Queue a query as a job: one SQL statement, run in a Spark session of its own. Raises as `submit` does.
@@ -54,11 +54,11 @@ class JobService:
         asked = json.dumps({"sql": sql, "rows": rows, "bytes": most_bytes, "seconds": seconds})
         return self._queue(principal, ref, Kind.SQL, base64.b64encode(asked.encode()).decode("ascii"))
 
-    def _queue(self, principal: Principal, ref: str, kind: Kind, payload: str) -> SessionJob:
+    def _queue(self, principal: Principal, ref: str, language: Kind, payload: str) -> SessionJob:
         session = self._live(principal, ref)
         job = self._store.submit(
             session.id,
-            kind,
+            language,
             payload,
             self._clock(),
             most_unfinished=self._settings.max_jobs_waiting,
@@ -170,8 +170,8 @@ def _payload_faults(payload: str) -> Iterator[Fault]:
         yield Fault("job", Code.MISFIT, "job is not base64 text", str(error))
 
 
-def _type_faults(kind: Kind) -> Iterator[Fault]:
-    if kind not in JOB_TYPES:
+def _type_faults(language: Kind) -> Iterator[Fault]:
+    if language not in JOB_TYPES:
         known = ", ".join(one.value for one in JOB_TYPES)
-        reason = f"jobType {kind.value} is not available here; the types that are"
-        yield Fault("jobType", Code.MISFIT, reason, known, kind.value)
+        reason = f"jobType {language.value} is not available here; the types that are"
+        yield Fault("jobType", Code.MISFIT, reason, known, language.value)

@@ -63,7 +63,7 @@ class JobStore:
     # ------------------------------------------------------------ jobs
 
     def submit(
-        self, session: int, kind: Kind, payload: str, now: datetime, *, most_unfinished: int, retained: int
+        self, session: int, language: Kind, payload: str, now: datetime, *, most_unfinished: int, retained: int
     ) -> SessionJob | None:
         """Queue a job under the session's next id; None if the session takes none. Raises LimitReached."""
         db = self._db
@@ -81,7 +81,7 @@ class JobStore:
                 "INSERT INTO session_jobs (session, id, type, payload, state, additions, created)"
                 " SELECT :session, :id, :type, :payload, 'queued', next_addition - 1, :now FROM sessions"
                 f" WHERE id = :session RETURNING {_JOB}",
-                {"session": session, "id": number, "type": kind.value, "payload": payload, "now": to_text(now)},
+                {"session": session, "id": number, "type": language.value, "payload": payload, "now": to_text(now)},
             )
             db.run(
                 f"DELETE FROM session_jobs WHERE session = :id AND id <= :last AND state NOT IN {_UNFINISHED}",

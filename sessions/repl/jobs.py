@@ -144,7 +144,7 @@ class Jobs:
             said["error"] = "the job was stopped"
         if thread.is_alive():
             print(f"job {work.job} does not stop; it ends when its code next returns to Python", file=sys.stderr)
-        Stream.kept_out.difference_update((thread.ident, threading.get_ident()))
+        Stream.kept_out.discard(threading.get_ident())
         work.future.set_result(Ended(said.get("result"), said.get("error"), started, _now()))
         work.payload = b""
 
@@ -164,6 +164,7 @@ class Jobs:
                 with self._striking:
                     work.thread = None
                 _raise_in(threading.current_thread(), None)
+                Stream.kept_out.discard(threading.get_ident())
                 return
             except JobStopped:
                 continue

@@ -40,7 +40,7 @@ OF_ONE = [
 ]
 GIVEN: dict[str, Any] = {
     "number": 0, "start": 0, "size": 9, "newest_first": True, "output_limit": 9, "code": "1", "cursor": 1,
-    "kind": Kind.PYSPARK, "payload": "cGF5", "sql": "select 1", "rows": 9, "most_bytes": 999,
+    "kind": Kind.PYSPARK, "language": Kind.PYSPARK, "payload": "cGF5", "sql": "select 1", "rows": 9, "most_bytes": 999,
     "patience": 0.0, "seconds": 9.0, "uri": "/etc/hostname", "name": "x.py",
 }  # fmt: skip
 

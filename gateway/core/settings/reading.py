@@ -77,26 +77,26 @@ def _nearest(name: str, known: set[str]) -> str:
     return f"did you mean {close[0]}?" if close else "see `python -m gateway settings` for all there are"
 
 
-def _kind(name: str) -> Any:
+def _type_of(name: str) -> Any:
     return get_type_hints(Settings)[name]
 
 
 def _from_toml(name: str, value: Any) -> Any:
-    kind = _kind(name)
-    if kind in (timedelta, Path) and isinstance(value, str):
+    wanted = _type_of(name)
+    if wanted in (timedelta, Path) and isinstance(value, str):
         return _from_text(name, value)
-    if kind == list[str] and isinstance(value, list) and all(isinstance(item, str) for item in value):
+    if wanted == list[str] and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
-    if kind == dict[str, str] and isinstance(value, dict):
+    if wanted == dict[str, str] and isinstance(value, dict):
         return {key: as_text(item) for key, item in _flat(value)}
-    if kind == dict[str, dict[str, Any]] and isinstance(value, dict):
+    if wanted == dict[str, dict[str, Any]] and isinstance(value, dict):
         if name == "clusters":
             return {cluster: _cluster(cluster, table) for cluster, table in value.items()}
         if all(isinstance(table, dict) for table in value.values()):
             return value
-    if kind in (str, int, bool) and type(value) is kind:
+    if wanted in (str, int, bool) and type(value) is wanted:
         return value
-    raise Misconfigured(f"setting {name} is {value!r} in the settings file: give {_example(kind)}")
+    raise Misconfigured(f"setting {name} is {value!r} in the settings file: give {_example(wanted)}")
 
 
 def _cluster(cluster: str, table: Any) -> dict[str, Any]:
@@ -123,28 +123,28 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _from_text(name: str, text: str) -> Any:
-    kind = _kind(name)
+    wanted = _type_of(name)
     try:
-        if kind is bool:
+        if wanted is bool:
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.strip().lower()]
-        if kind is int:
+        if wanted is int:
             return int(text)
-        if kind is timedelta:
+        if wanted is timedelta:
             return parse_duration(text)
-        if kind is Path:
+        if wanted is Path:
             return Path(text).expanduser().absolute()
-        if kind == list[str]:
+        if wanted == list[str]:
             return [item.strip() for item in text.split(",") if item.strip()]
-        if kind == dict[str, dict[str, Any]]:
+        if wanted == dict[str, dict[str, Any]]:
             return _from_toml(name, tomllib.loads(text))
-        if kind == dict[str, str]:
+        if wanted == dict[str, str]:
             return dict(item.strip().split("=", 1) for item in text.split(",") if item.strip())
     except (KeyError, ValueError):
-        raise Misconfigured(f"setting {name} is '{text}': give {_example(kind)}") from None
+        raise Misconfigured(f"setting {name} is '{text}': give {_example(wanted)}") from None
     return text
 
 
-def _example(kind: Any) -> str:
+def _example(wanted: Any) -> str:
     return {
         bool: "true or false",
         int: "a whole number",
@@ -152,4 +152,6 @@ def _example(kind: Any) -> str:
         Path: "a path, as text",
         str: "text",
         dict[str, dict[str, Any]]: "tables in TOML, such as [clusters.old] or [permanent_sessions.daily]",
-    }.get(kind, "a list such as a,b (in TOML: an array of texts)" if kind == list[str] else "pairs such as k=v,k2=v2")
+    }.get(
+        wanted, "a list such as a,b (in TOML: an array of texts)" if wanted == list[str] else "pairs such as k=v,k2=v2"
+    )

@@ -221,13 +221,13 @@ def keepable(text: str | None) -> str | None:
     return text and text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def next_id(db: Database, kind: str) -> int:
-    """The next id of this kind, from 0, never given twice. Call it inside the transaction of the insert."""
+def next_id(db: Database, subject: str) -> int:
+    """The next id of this kind of record, from 0, never given twice. Call it inside the transaction of the insert."""
     return int(
         db.value(
-            "INSERT INTO ids (kind, next) VALUES (:kind, 1)"
-            " ON CONFLICT (kind) DO UPDATE SET next = ids.next + 1 RETURNING next - 1",
-            {"kind": kind},
+            "INSERT INTO ids (subject, next) VALUES (:subject, 1)"
+            " ON CONFLICT (subject) DO UPDATE SET next = ids.next + 1 RETURNING next - 1",
+            {"subject": subject},
         )
     )
 
@@ -238,3 +238,8 @@ migrations = Migrations("core")
 @migrations(was="core.ids_and_events")
 def ids(db: Database) -> None:
     db.run("CREATE TABLE ids (kind TEXT PRIMARY KEY, next INTEGER NOT NULL)")
+
+
+@migrations()
+def subjects(db: Database) -> None:
+    db.run("ALTER TABLE ids RENAME COLUMN kind TO subject")

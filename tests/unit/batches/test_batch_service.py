@@ -53,7 +53,7 @@ def test_a_wrong_request_leaves_nothing_behind(wrong: BatchRequest, said: str, s
         service.submit(ANONYMOUS, wrong)
     assert str(refused.value).startswith(said)
     assert [
-        db.value(f"SELECT count(*) FROM {table}") for table in ("batches", "events", "ids WHERE kind <> 'event'")
+        db.value(f"SELECT count(*) FROM {table}") for table in ("batches", "events", "ids WHERE subject <> 'event'")
     ] == [0, 0, 0]
 
 

@@ -51,7 +51,7 @@ def test_another_connection_keeps_the_locks_of_the_first(tmp_path: Path) -> None
     db.migrate(stores.MIGRATIONS)
     db.run("INSERT INTO ids VALUES ('session', 7)")
     with ThreadPoolExecutor(1) as other_thread:
-        assert other_thread.submit(db.value, "SELECT next FROM ids WHERE kind = 'session'").result() == 7
+        assert other_thread.submit(db.value, "SELECT next FROM ids WHERE subject = 'session'").result() == 7
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as other_process:
         other_process.submit(migrate_in_another_process, db.path).result()

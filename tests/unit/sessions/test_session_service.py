@@ -83,7 +83,7 @@ def test_a_wrong_request_leaves_nothing_behind(wrong, service: SessionService, d
         service.open(ANONYMOUS, wrong)
     assert [
         db.value(f"SELECT count(*) FROM {table}")
-        for table in ("sessions", "drivers", "events", "ids WHERE kind <> 'event'")
+        for table in ("sessions", "drivers", "events", "ids WHERE subject <> 'event'")
     ] == [0] * 4
     assert supervised.count == 0
 
