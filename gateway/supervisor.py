@@ -94,16 +94,17 @@ class Supervisor:
         while not self._stopped:
             self._awake.clear()
             self._unavailable = False
-            self._run_passes()
+            await self._run_passes()
             await (asyncio.sleep(_TICK) if self._unavailable else self._sleep(_TICK))
         for timer in timers:
             timer.cancel()
         bell.close()
 
-    def _run_passes(self) -> None:
-        """Statements and jobs first: somebody waits for them."""
+    async def _run_passes(self) -> None:
+        """Statements and jobs first, and on their way before the rest: somebody waits for them."""
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
+        await asyncio.sleep(0)
         self._guard(self._drivers)
         if self._guard(self._sessions):
             self._awake.set()
