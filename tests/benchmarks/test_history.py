@@ -90,7 +90,7 @@ class Kept:
         self.store.batches.remove(batch.id, utc_now())
 
     def round(self) -> None:
-        asyncio.run(self._round(self.supervisor._run_passes))
+        asyncio.run(self.supervisor._run_passes())
 
     def expire(self) -> None:
         asyncio.run(self._round(self.supervisor._expire))
