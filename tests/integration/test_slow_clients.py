@@ -1,13 +1,15 @@
-"""Clients that stall or break off: the threads are for the others."""
+"""Clients that stall, break off or wait for something slow: the threads are for the others."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import requests
 
@@ -15,6 +17,7 @@ from tests.integration.running_gateway import Gateway
 
 MANY = 40  # more than the web process has threads
 SOON = 10.0  # seconds
+BEFORE_A_DELETE_GIVES_UP = 5.0  # seconds; it waits longer for the processes that it ends
 
 HEADER = b"POST /sessions/999/statements HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n\r\n"
 BODY = b'{"code": "1 + 1"}   '
@@ -63,3 +66,22 @@ def test_chunks_that_are_none_are_refused(gateway: Gateway) -> None:
         answer.begin()
         assert answer.status == 400
         assert b"not sent in chunks" in answer.read()
+
+
+def test_deletes_that_wait_hold_up_nobody(gateway: Gateway) -> None:
+    assert gateway.supervisor is not None
+    supervisor = psutil.Process(gateway.supervisor.pid)
+    supervisor.suspend()
+    try:
+        sessions = [gateway.new_session() for _ in range(MANY)]
+        with ThreadPoolExecutor(MANY) as clients:
+            deletes = [clients.submit(session.delete) for session in sessions]
+            for _ in range(MANY):
+                answer = requests.get(f"{gateway.url}/version", timeout=BEFORE_A_DELETE_GIVES_UP)
+                assert answer.status_code == 200
+            assert not all(delete.done() for delete in deletes)
+            supervisor.resume()
+            for delete in deletes:
+                delete.result(SOON)
+    finally:
+        supervisor.resume()
