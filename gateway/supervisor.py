@@ -78,7 +78,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGCHLD, processes.reap)
-        fifo, bell = wakeup.create(self._settings.wakeup_path), self._db.listen()
+        fifo, bell = wakeup.create(self._settings.wakeup_path), self._db.listen(own=False)
         loop.add_reader(fifo, self._on_nudge, fifo)
         loop.add_reader(bell.fileno(), self._on_ring, bell)
         self._place.begin()

@@ -130,8 +130,8 @@ class Database(ABC):
         """Wake all who listen, in every process: rows have changed. Only shortens a wait; losing it loses nothing."""
 
     @abstractmethod
-    def listen(self) -> Listener:
-        """A new listener of the bell, for the process that calls."""
+    def listen(self, *, own: bool = True) -> Listener:
+        """A new listener of the bell, for the process that calls; without `own` deaf to what that process rings."""
 
     # ------------------------------------------------------------ the lease
 

@@ -21,9 +21,8 @@ from psycopg.pq import TransactionStatus
 
 from gateway.core.errors import InvalidRequest, Misconfigured, Unavailable
 from gateway.core.faults import Code, Fault
-from gateway.core.store import postgres_lease
+from gateway.core.store import postgres_bell, postgres_lease
 from gateway.core.store.database import Conflict, Cursor, Database
-from gateway.core.store.postgres_bell import RING, BellListener
 from gateway.core.store.postgres_connections import Connection, Connections, connect, parse, said, what_helps
 
 log = logging.getLogger(__name__)
@@ -78,11 +77,11 @@ class PostgresDatabase(Database):
 
     def ring(self) -> None:
         with suppress(Unavailable):
-            self.run(RING)
+            self.run(postgres_bell.ring())
 
-    def listen(self) -> BellListener:
+    def listen(self, *, own: bool = True) -> postgres_bell.BellListener:
         with self._told():
-            return BellListener(self._connect)
+            return postgres_bell.BellListener(self._connect, own=own)
 
     # ------------------------------------------------------------ the lease
 
@@ -177,7 +176,7 @@ class PostgresDatabase(Database):
         assert held is not None
         if held.info.transaction_status == TransactionStatus.INERROR:
             raise Conflict("a statement of the transaction failed, which takes all of it back")
-        held.execute(f"{RING}; COMMIT" if ring else "COMMIT", prepare=False)
+        held.execute(f"{postgres_bell.ring()}; COMMIT" if ring else "COMMIT", prepare=False)
         self._give_back(held)
 
     def _roll_back(self) -> None:

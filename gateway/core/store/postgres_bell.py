@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,19 +16,28 @@ from gateway.core.store.postgres_connections import Connection
 
 log = logging.getLogger(__name__)
 
-RING = "NOTIFY spark_gateway"
 _LISTEN = "LISTEN spark_gateway"
 _PAUSE = 1.0  # seconds between attempts to reach a server that is away
+
+
+def ring() -> str:
+    """The SQL that rings; it tells who does."""
+    return f"NOTIFY spark_gateway, '{_ringer()}'"
+
+
+def _ringer() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 class BellListener:
     """Goes on over a restart of the server: then it rings once, since rows may have changed meanwhile.
 
-    `connect` opens a connection. Raises psycopg.Error when the server cannot be reached now.
+    `connect` opens a connection. Raises psycopg.Error when the server cannot be reached now. Without `own` it is deaf
+    to what its own process rings.
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Connection], *, own: bool) -> None:
+        self._connect, self._deaf_to = connect, None if own else _ringer()
         self._heard, self._ended = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), os.eventfd(0, os.EFD_CLOEXEC)
         try:
             connection = self._open()
@@ -60,7 +70,8 @@ class BellListener:
         try:
             while not self._has_ended(connection.fileno()):
                 try:
-                    if list(connection.notifies(timeout=0)):
+                    ringers = {heard.payload for heard in connection.notifies(timeout=0)}
+                    if ringers - {self._deaf_to}:
                         os.eventfd_write(self._heard, 1)
                 except psycopg.Error as error:
                     log.warning("the store's bell is away: %s", error, extra={"action": "listen"})

@@ -44,6 +44,7 @@ class SqliteDatabase(Database):
         super().__init__()
         self.path = path
         self._bells = path.parent / "run" / "bells"
+        self._deaf: set[Path] = set()  # bells of this process that it does not ring itself
         self._local = threading.local()
 
     @property
@@ -58,12 +59,15 @@ class SqliteDatabase(Database):
 
     def ring(self) -> None:
         with suppress(OSError):
-            for bell in self._bells.iterdir():
+            for bell in set(self._bells.iterdir()) - self._deaf:
                 if not wakeup.nudge(bell):
                     bell.unlink(missing_ok=True)  # its listener died
 
-    def listen(self) -> _Fifo:
-        return _Fifo(self._bells / f"{os.getpid()}-{next(_numbers)}")
+    def listen(self, *, own: bool = True) -> _Fifo:
+        bell = self._bells / f"{os.getpid()}-{next(_numbers)}"
+        if not own:
+            self._deaf.add(bell)
+        return _Fifo(bell)
 
     # ------------------------------------------------------------ the lease
 

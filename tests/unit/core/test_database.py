@@ -299,6 +299,19 @@ def test_every_listener_hears_the_bell_once_a_transaction_is_seen(anew: Settings
         assert rings(one.fileno())
 
 
+def ring(settings: Settings) -> None:
+    with closing(stores.open_store(settings)) as db:
+        db.ring()
+
+
+def test_a_listener_may_be_deaf_to_its_own_process(anew: Settings, counts: Database, pool: ProcessPoolExecutor) -> None:
+    with closing(counts.listen(own=False)) as deaf, closing(counts.listen()) as other:
+        counts.ring()
+        assert rings(other.fileno()) and is_quiet(deaf.fileno())
+        pool.submit(ring, anew).result()
+        assert rings(deaf.fileno())
+
+
 def test_a_change_that_was_taken_back_does_not_ring(counts: Database) -> None:
     with closing(counts.listen()) as listener:
         with pytest.raises(ZeroDivisionError), counts.transaction():
