@@ -13,7 +13,7 @@ from datetime import datetime
 
 from gateway.core.clock import Clock
 from sessions.drivers.claims import Claim
-from sessions.drivers.kernel_client import KernelClient, Unreachable
+from sessions.drivers.kernel_client import KernelClient
 from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.store import Lifetime, SessionStore
@@ -58,14 +58,14 @@ class StreamWatch:
         return not streams
 
     async def _ask(self, session: Session) -> bool | None:
-        """None: no answer."""
-        driver = self._drivers.find(session.driver)
-        if driver is None:
-            return None
+        """None: no answer, whatever kept it away."""
         try:
+            driver = self._drivers.find(session.driver)
+            if driver is None:
+                return None
             async with KernelClient(Claim(driver, session.seat)) as kernel:
                 return await kernel.streams()
-        except (asyncio.TimeoutError, Unreachable) as error:
+        except Exception as error:  # noqa: BLE001 - of a driver that fails otherwise no more is known
             log.warning(
                 "does not say whether streams run: %r", error, extra={"session": session.id, "action": "expire"}
             )

@@ -43,6 +43,8 @@ BROKEN = {
     "an empty file": "{}",
     "removed sockets": connection(transport="ipc", ip="/no/such/kernel"),
     "nobody listens": connection(),
+    "an address that is none": connection(ip="a..b"),
+    "a port that is none": connection(shell_port=70000),
 }
 
 

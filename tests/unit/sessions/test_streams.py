@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.errors import Unavailable
 from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
 from sessions import streams
@@ -21,9 +22,9 @@ from sessions.streams import MOST_UNANSWERED, StreamWatch
 
 
 class Kernel:
-    """Says what it is told to; None: nothing in time."""
+    """Says what it is told to, or raises it; None: nothing in time."""
 
-    says: bool | None = False
+    says: bool | Exception | None = False
     asked = 0
 
     def __init__(self, claim: Claim) -> None:
@@ -38,6 +39,8 @@ class Kernel:
         Kernel.asked += 1
         if Kernel.says is None:
             raise asyncio.TimeoutError
+        if isinstance(Kernel.says, Exception):
+            raise Kernel.says
         return Kernel.says
 
 
@@ -121,6 +124,39 @@ def test_a_driver_that_never_answers_is_given_up(rounds: Scenario, idle_session:
         await supervisor.run()
         assert supervisor.store.find(ANONYMOUS, idle_session.id) is None
         assert Kernel.asked == MOST_UNANSWERED
+
+    rounds(scenario)
+
+
+def test_a_question_that_fails_whatever_it_was_is_unanswered(
+    rounds: Scenario, idle_session: Session, add_session: Any, make_ready: Any, clock: Any
+) -> None:
+    later = add_session()
+    make_ready(later)
+
+    async def scenario(supervisor: Rounds) -> None:
+        Kernel.says = KeyError("streams")
+        clock.advance(minutes=61)
+        await supervisor.run(MOST_UNANSWERED + 1)
+        assert supervisor.store.find(ANONYMOUS, idle_session.id) is None
+        assert supervisor.store.find(ANONYMOUS, later.id) is None
+
+    rounds(scenario)
+
+
+def test_a_store_that_is_away_when_a_question_is_asked_ends_no_round(
+    rounds: Scenario, idle_session: Session, driver_store: DriverStore, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(supervisor: Rounds) -> None:
+        clock.advance(minutes=61)
+        with monkeypatch.context() as away:
+            away.setattr(driver_store, "find", failing)
+            await supervisor.run()
+        await supervisor.run(3)
+        assert Kernel.asked == 1 and supervisor.store.find(ANONYMOUS, idle_session.id) is None
+
+    def failing(driver: str) -> None:
+        raise Unavailable("the store is away")
 
     rounds(scenario)
 

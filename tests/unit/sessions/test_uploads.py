@@ -102,6 +102,8 @@ def test_what_was_sent_goes_with_its_session_and_no_sooner(
         uploads.keep(io.BytesIO(b"text"), "a.txt", uploads.folder_of(settings, session.id), settings)
     session_store.end(ended.id, "why", clock())
     session_store.remove(forgotten.id, "why", clock())
+    stranger = settings.data_dir / uploads.FOLDER / "lost+found"
+    stranger.mkdir()
     UploadPass(session_store, settings, cast(Place, RemovingPlace()))()
     left = (settings.data_dir / uploads.FOLDER).iterdir()
-    assert [folder.name for folder in left] == [str(idle_session.id)]
+    assert {folder.name for folder in left} == {str(idle_session.id), stranger.name}
