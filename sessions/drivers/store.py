@@ -159,7 +159,7 @@ class DriverStore:
             if moved:
                 self._db.run(
                     "UPDATE drivers SET app_id = :app_id, ui_url = :ui_url WHERE id = :id",
-                    {"id": driver, "app_id": app_id, "ui_url": ui_url},
+                    {"id": driver, "app_id": keepable(app_id), "ui_url": keepable(ui_url)},
                 )
         return moved
 
@@ -167,7 +167,7 @@ class DriverStore:
         """User code has started Spark anew in it: from now on it is this application."""
         self._db.run(
             "UPDATE drivers SET app_id = :app_id, ui_url = :ui_url WHERE id = :id",
-            {"id": driver, "app_id": app_id, "ui_url": ui_url},
+            {"id": driver, "app_id": keepable(app_id), "ui_url": keepable(ui_url)},
         )
 
     def give_up(self, driver: str, reason: str, *, replace: bool = False) -> bool:
