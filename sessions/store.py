@@ -19,7 +19,7 @@ from gateway.core.identity import Principal, visible_parts, visible_to
 from gateway.core.store import pages
 from gateway.core.store.database import Conflict, Database, Migrations, Row, next_id
 from sessions.drivers.models import Driver
-from sessions.drivers.store import HERE, DriverStore
+from sessions.drivers.store import HERE, READY, DriverStore
 from sessions.models import Session, SessionRequest
 from sessions.parts import Part
 from sessions.states import SessionState
@@ -219,8 +219,8 @@ class SessionStore:
         with self._db.transaction():
             rows = self._db.rows(
                 f"UPDATE sessions SET state = 'idle', activity = :now WHERE {_LIVE} AND state = 'starting'"
-                " AND EXISTS (SELECT 1 FROM drivers WHERE drivers.id = sessions.driver AND drivers.state = 'ready'"
-                " AND drivers.target = 'ready') RETURNING id, owner, project",
+                f" AND EXISTS (SELECT 1 FROM drivers WHERE drivers.id = sessions.driver AND {READY})"
+                " RETURNING id, owner, project",
                 {"now": to_text(now)},
             )
             for row in rows:

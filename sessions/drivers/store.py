@@ -62,6 +62,8 @@ def rounds(db: Database) -> None:
 # What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
 # one host that such a store has.
 HERE = "(drivers.host IS NULL OR drivers.host = :host)"
+# Takes work: one that is to go would take it with it.
+READY = "drivers.state = 'ready' AND drivers.target = 'ready'"
 
 
 class DriverStore:

@@ -14,7 +14,7 @@ from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
 from gateway.core.store.database import Database, Migrations, Row, keepable
 from sessions.drivers.claims import Claim, claim_of
-from sessions.drivers.store import HERE
+from sessions.drivers.store import HERE, READY
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Kind
@@ -143,7 +143,7 @@ class JobStore:
             " (SELECT count(*) FROM session_jobs AS other WHERE other.session = queued.session"
             f" AND other.state IN {_UNFINISHED} AND other.state <> 'queued') AS running"
             " FROM session_jobs AS queued JOIN sessions ON sessions.id = queued.session AND sessions.state = 'idle'"
-            f" JOIN drivers ON drivers.id = sessions.driver AND {HERE}"
+            f" JOIN drivers ON drivers.id = sessions.driver AND {READY} AND {HERE}"
             f" WHERE queued.state IN {_UNFINISHED} AND queued.state = 'queued'"
             " AND NOT EXISTS (SELECT 1 FROM session_additions AS addition WHERE addition.session = queued.session"
             " AND addition.state = 'waiting' AND addition.id <= queued.additions)) AS ready"
@@ -229,11 +229,13 @@ class JobStore:
         rows = self._db.rows(
             "SELECT addition.* FROM session_additions AS addition"
             " JOIN sessions ON sessions.id = addition.session AND sessions.state = 'idle'"
+            f" JOIN drivers ON drivers.id = sessions.driver AND {READY} AND {HERE}"
             " WHERE addition.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM session_additions AS earlier"
-            " WHERE earlier.session = addition.session AND earlier.state = 'waiting' AND earlier.id < addition.id)"
+            " WHERE earlier.session = addition.session AND earlier.state = 'waiting' AND earlier.id < addition.id)",
+            {"host": self._host},
         )
         pairs = [(Addition.of(row), claim_of(self._db, row["session"])) for row in rows]
-        return [(addition, claim) for addition, claim in pairs if claim and claim.driver.may_be_on(self._host)]
+        return [(addition, claim) for addition, claim in pairs if claim]
 
     def settle(self, addition: Addition, error: str | None, now: datetime) -> bool:
         """Store whether it was added (`error` None). False when that was known before."""

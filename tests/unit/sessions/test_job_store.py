@@ -10,6 +10,7 @@ import pytest
 from gateway.core.errors import LimitReached
 from gateway.core.identity import ANONYMOUS
 from gateway.core.store.database import Database
+from sessions.drivers.store import DriverStore
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import ADDITION_MOVES, JOB_MOVES, AdditionState, JobState
 from sessions.jobs.store import JobStore
@@ -95,6 +96,18 @@ def test_a_job_waits_for_what_was_added_before_it_and_for_nothing_later(
 def test_nothing_is_added_before_the_session_is_idle(add_session, add, store: JobStore) -> None:
     add(add_session())
     assert store.next_additions() == [] and not store.is_quiet()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_driver_that_is_to_go_is_given_no_work(
+    gone: bool, idle_session: Session, submit, add, store: JobStore, driver_store: DriverStore, clock
+) -> None:
+    submit(idle_session)
+    add(idle_session)
+    assert driver_store.give_up(idle_session.driver, "why")
+    if gone:
+        driver_store.gone(idle_session.driver, None, clock())
+    assert store.claim(clock(), 9) == 0 and running(store) == [] and store.next_additions() == []
 
 
 def test_an_ended_job_keeps_its_result_and_not_its_payload(
