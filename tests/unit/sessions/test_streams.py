@@ -12,6 +12,8 @@ import pytest
 from gateway.core.errors import Unavailable
 from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
+from gateway.core.store.database import Database
+from gateway.stores import Stores
 from sessions import streams
 from sessions.drivers.claims import Claim
 from sessions.drivers.store import DriverStore
@@ -55,8 +57,8 @@ class Rounds:
     """The supervisor's rounds of expiry; the driver's answers come between two of them."""
 
     def __init__(self, store: SessionStore, drivers: DriverStore, settings: Settings, clock: Any) -> None:
-        self.store = store
-        self._pass = SessionPass(store, settings, clock, StreamWatch(store, drivers, clock).may_expire)
+        self.store, self.watch = store, StreamWatch(store, drivers, clock)
+        self._pass = SessionPass(store, settings, clock, self.watch.may_expire)
 
     async def run(self, times: int = 1) -> None:
         for _ in range(times):
@@ -157,6 +159,37 @@ def test_a_store_that_is_away_when_a_question_is_asked_ends_no_round(
 
     def failing(driver: str) -> None:
         raise Unavailable("the store is away")
+
+    rounds(scenario)
+
+
+def test_what_runs_on_another_host_is_asked_and_expires_there(
+    rounds: Scenario, idle_session: Session, db: Database, settings: Settings, clock: Any
+) -> None:
+    there = Stores(db, "there")
+
+    async def scenario(supervisor: Rounds) -> None:
+        clock.advance(minutes=61)
+        far = Rounds(there.sessions, there.drivers, settings, clock)
+        await far.run(MOST_UNANSWERED + 1)
+        assert Kernel.asked == 0 and supervisor.store.find(ANONYMOUS, idle_session.id) is not None
+        await supervisor.run(2)
+        assert supervisor.store.find(ANONYMOUS, idle_session.id) is None
+
+    rounds(scenario)
+
+
+def test_a_question_about_a_session_that_has_gone_is_forgotten(
+    rounds: Scenario, idle_session: Session, add_session: Any, make_ready: Any, clock: Any
+) -> None:
+    async def scenario(supervisor: Rounds) -> None:
+        clock.advance(minutes=61)
+        await supervisor.run()
+        supervisor.store.remove(idle_session.id, "deleted by its user", clock())
+        make_ready(add_session())
+        clock.advance(minutes=61)
+        await supervisor.run()
+        assert len(supervisor.watch._questions) == 1
 
     rounds(scenario)
 
