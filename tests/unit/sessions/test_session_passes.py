@@ -522,6 +522,17 @@ def test_an_expired_session_is_forgotten_and_the_outbox_says_why(
     supervisor.until(lambda: supervisor.driver_state(running) == "forgotten")
 
 
+def test_a_statement_that_comes_while_a_session_expires_keeps_it(supervisor: Supervisor, running: Session) -> None:
+    def submit(lifetime: Lifetime) -> bool:
+        supervisor.statements.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
+        return True
+
+    supervisor.clock.advance(days=3)
+    SessionPass(supervisor.sessions, supervisor.settings, supervisor.clock, submit).expire()
+    assert supervisor.state(running) == "busy"
+    assert supervisor.statements.find(running.id, 0) is not None
+
+
 def test_a_running_statement_keeps_its_session(supervisor: Supervisor, running: Session) -> None:
     supervisor.statements.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
     supervisor.statements.claim(supervisor.clock())
