@@ -29,6 +29,23 @@ def test_what_every_later_task_would_stumble_over_never_reaches_spark(kind: str,
     )
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "ftp"])
+def test_a_server_that_is_silent_is_not_waited_for(scheme: str) -> None:
+    timeouts: list[int] = []
+
+    def stream() -> None:
+        assert len(timeouts) == 2 and min(timeouts) > 0, "it would be waited for without an end"
+        raise TimeoutError("Read timed out")
+
+    connection = SimpleNamespace(
+        setConnectTimeout=timeouts.append, setReadTimeout=timeouts.append, getInputStream=stream
+    )
+    url = SimpleNamespace(openConnection=lambda: connection, openStream=stream)
+    java = SimpleNamespace(net=SimpleNamespace(URL=lambda path: url))
+    spark: Any = SimpleNamespace(session=lambda: SimpleNamespace(_jvm=SimpleNamespace(java=java)))
+    assert Additions(spark, []).add("file", f"{scheme}://h/a").result(10) == "TimeoutError: Read timed out"
+
+
 def test_what_was_added_is_added_to_a_spark_that_is_started_anew(tmp_path: Path, capsys: Any) -> None:
     for name in ("a.txt", "b.py", "gone.txt"):
         (tmp_path / name).touch()
