@@ -275,18 +275,18 @@ class JobStore:
 
     def lose_driver(self, session: int, reason: str, now: datetime) -> None:
         """What ran or waited has failed; what was added is to be added to the next driver, in the same order."""
-        self._fail_jobs(session, reason, now)
+        self._fail_jobs(session, "Session lost its driver", reason, now)
         self._move_additions(session, "added", "waiting", None, now)
 
     def end(self, session: int, reason: str, now: datetime) -> None:
-        self._fail_jobs(session, reason, now)
+        self._fail_jobs(session, "Session ended", reason, now)
         self._move_additions(session, "waiting", "failed", f"Session ended before this was added: {reason}", now)
 
     def remove(self, session: int) -> None:
         self._db.run("DELETE FROM session_jobs WHERE session = :id", {"id": session})
         self._db.run("DELETE FROM session_additions WHERE session = :id", {"id": session})
 
-    def _fail_jobs(self, session: int, reason: str, now: datetime) -> None:
+    def _fail_jobs(self, session: int, what: str, reason: str, now: datetime) -> None:
         rows = self._db.rows(
             "UPDATE session_jobs SET payload = '', ended = :now,"
             " error = CASE state WHEN 'queued' THEN :unstarted WHEN 'started' THEN :lost END,"
@@ -295,8 +295,8 @@ class JobStore:
             {
                 "id": session,
                 "now": to_text(now),
-                "unstarted": f"Session ended before this job ran: {reason}",
-                "lost": f"Session ended while this job ran: {reason}",
+                "unstarted": f"{what} before this job ran: {reason}",
+                "lost": f"{what} while this job ran: {reason}",
             },
         )
         for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -155,6 +156,19 @@ def test_jobs_of_a_session_that_ends_say_why(
     assert found is not None and "the machine is gone" in (found.error or "")
     assert store.submit(idle_session.id, Kind.PYSPARK, "", clock(), most_unfinished=9, retained=9) is None
     assert store.add(idle_session.id, "jar", "/a", clock(), most_waiting=9, retained=9) is None
+
+
+def test_jobs_whose_driver_is_replaced_do_not_say_that_the_session_ended(
+    idle_session: Session, submit, store: JobStore, clock
+) -> None:
+    submit(idle_session)
+    store.claim(clock(), 2)
+    submit(idle_session)
+    store.lose_driver(idle_session.id, "it was killed", clock())
+    assert [(job.state, job.error) for job in map(partial(store.find, idle_session.id), (1, 2)) if job] == [
+        (JobState.FAILED, "Session lost its driver while this job ran: it was killed"),
+        (JobState.FAILED, "Session lost its driver before this job ran: it was killed"),
+    ]
 
 
 def test_a_deleted_session_leaves_nothing(
