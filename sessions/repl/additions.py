@@ -40,7 +40,10 @@ class Additions:
     def add(self, kind: str, path: str) -> Future[str | None]:
         """Add it on a thread of its own; what kept it from being added as a sentence, None when it was added."""
         future: Future[str | None] = Future()
-        threading.Thread(target=self._run, args=(kind, path, future), name=f"add-{kind}", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(kind, path, future), name=f"add-{kind}", daemon=True).start()
+        except RuntimeError as exc:  # it would be waited for without an end
+            future.set_result(start_failure(exc))
         return future
 
     def works(self) -> bool:

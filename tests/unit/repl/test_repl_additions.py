@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +45,15 @@ def test_a_server_that_is_silent_is_not_waited_for(scheme: str) -> None:
     java = SimpleNamespace(net=SimpleNamespace(URL=lambda path: url))
     spark: Any = SimpleNamespace(session=lambda: SimpleNamespace(_jvm=SimpleNamespace(java=java)))
     assert Additions(spark, []).add("file", f"{scheme}://h/a").result(10) == "TimeoutError: Read timed out"
+
+
+def test_an_addition_for_which_there_is_no_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    spark: Any = SimpleNamespace()
+    assert Additions(spark, []).add("file", "/a").result(0) == "RuntimeError: can't start new thread"
 
 
 def test_what_was_added_is_added_to_a_spark_that_is_started_anew(tmp_path: Path, capsys: Any) -> None:
