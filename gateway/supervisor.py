@@ -146,12 +146,12 @@ class Supervisor:
             await asyncio.sleep(seconds)
 
     def _expire(self) -> None:
-        self._sessions.expire()
-        self._declared()
-        self._uploads()
-        self._batches.expire()
-        events.forget_before(self._db, utc_now() - self._settings.event_retention)
+        for step in (self._sessions.expire, self._declared, self._uploads, self._batches.expire, self._forget_events):
+            self._guard(step)
         self._awake.set()
+
+    def _forget_events(self) -> None:
+        events.forget_before(self._db, utc_now() - self._settings.event_retention)
 
     def _cut_logs(self) -> None:
         self._place.cut_logs(self._settings.log_limit)

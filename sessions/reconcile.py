@@ -67,12 +67,11 @@ class SessionPass:
         """Delete live sessions whose client or time is gone, and ended ones that were kept long enough."""
         now = self._clock()
         for lifetime in self._store.live():
-            reason = reason_of_expiry(lifetime, self._settings, now)
+            reason, idle_since = reason_of_expiry(lifetime, self._settings, now), None
             idle = reason_of_idle_expiry(lifetime, self._settings, now)
             if reason is None and idle is not None and self._may_expire(lifetime):
-                reason = idle
-            if reason:
-                self._store.remove(lifetime.session.id, reason, now)
+                reason, idle_since = idle, lifetime.activity
+            if reason and self._store.remove(lifetime.session.id, reason, now, idle_since=idle_since):
                 log.info("expired: %s", reason, extra={"session": lifetime.session.id, "action": "expire"})
         for session in self._store.ended_before(now - self._settings.retention):
             self._store.remove(session, "kept for the whole retention time", now)

@@ -19,7 +19,7 @@ from gateway.core.identity import Principal, visible_parts, visible_to
 from gateway.core.store import pages
 from gateway.core.store.database import Conflict, Database, Migrations, Row, next_id
 from sessions.drivers.models import Driver
-from sessions.drivers.store import HERE, DriverStore
+from sessions.drivers.store import HERE, READY, DriverStore
 from sessions.models import Session, SessionRequest
 from sessions.parts import Part
 from sessions.states import SessionState
@@ -219,8 +219,8 @@ class SessionStore:
         with self._db.transaction():
             rows = self._db.rows(
                 f"UPDATE sessions SET state = 'idle', activity = :now WHERE {_LIVE} AND state = 'starting'"
-                " AND EXISTS (SELECT 1 FROM drivers WHERE drivers.id = sessions.driver AND drivers.state = 'ready'"
-                " AND drivers.target = 'ready') RETURNING id, owner, project",
+                f" AND EXISTS (SELECT 1 FROM drivers WHERE drivers.id = sessions.driver AND {READY})"
+                " RETURNING id, owner, project",
                 {"now": to_text(now)},
             )
             for row in rows:
@@ -282,9 +282,14 @@ class SessionStore:
             events.record(self._db, now, whose, "session", session, "dead", reason=reason)
         return True
 
-    def remove(self, session: int, reason: str, now: datetime) -> str | None:
-        """Forget a session with all its own and give up its driver; the driver's id, None if it was gone."""
+    def remove(self, session: int, reason: str, now: datetime, *, idle_since: datetime | None = None) -> str | None:
+        """Forget a session with all its own and give up its driver; the driver's id, None if it was gone.
+
+        None too, and nothing is done, if it has been used after `idle_since`.
+        """
         with self._db.transaction():
+            if idle_since is not None and self._was_used(session, idle_since):
+                return None
             for part in self._parts:
                 part.remove(session)
             row = self._db.row(
@@ -301,6 +306,10 @@ class SessionStore:
                 counts.change(self._db, "session", whose, row["state"], -1)
             events.record(self._db, now, whose, "session", session, "deleted", reason=reason)
         return str(row["driver"])
+
+    def _was_used(self, session: int, idle_since: datetime) -> bool:
+        sql = "SELECT 1 FROM sessions WHERE id = :id AND activity > :moment"
+        return self._db.value(sql, {"id": session, "moment": to_text(idle_since)}) is not None
 
     def _session(self, row: Row) -> Session:
         return Session.of(row, self._drivers.host)

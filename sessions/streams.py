@@ -13,7 +13,7 @@ from datetime import datetime
 
 from gateway.core.clock import Clock
 from sessions.drivers.claims import Claim
-from sessions.drivers.kernel_client import KernelClient, Unreachable
+from sessions.drivers.kernel_client import KernelClient
 from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.store import Lifetime, SessionStore
@@ -39,10 +39,16 @@ class StreamWatch:
         self._questions: dict[int, _Question] = {}
 
     def may_expire(self, lifetime: Lifetime) -> bool:
-        """Whether no stream runs in an idle session; False while its driver is asked. A stream counts as activity."""
+        """Whether no stream runs in an idle session; False while its driver is asked. A stream counts as activity.
+
+        A driver is asked on its own host alone, and so that one's supervisor decides.
+        """
         session = lifetime.session
+        if session.elsewhere is not None:
+            return False
         question = self._questions.get(session.id)
         if question is None or question.activity != lifetime.activity:  # an answer of an earlier idle time is no answer
+            self._forget_ended()
             self._questions[session.id] = _Question(lifetime.activity, asyncio.create_task(self._ask(session)))
             return False
         if not question.answer.done():
@@ -57,15 +63,20 @@ class StreamWatch:
             self._store.work_goes_on(session.id, self._clock())
         return not streams
 
+    def _forget_ended(self) -> None:
+        """Sessions that were deleted while they were asked about."""
+        for session in [one for one in self._questions if not self._store.is_live(one)]:
+            del self._questions[session]
+
     async def _ask(self, session: Session) -> bool | None:
-        """None: no answer."""
-        driver = self._drivers.find(session.driver)
-        if driver is None:
-            return None
+        """None: no answer, whatever kept it away."""
         try:
+            driver = self._drivers.find(session.driver)
+            if driver is None:
+                return None
             async with KernelClient(Claim(driver, session.seat)) as kernel:
                 return await kernel.streams()
-        except (asyncio.TimeoutError, Unreachable) as error:
+        except Exception as error:  # noqa: BLE001 - of a driver that fails otherwise no more is known
             log.warning(
                 "does not say whether streams run: %r", error, extra={"session": session.id, "action": "expire"}
             )

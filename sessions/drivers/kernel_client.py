@@ -83,7 +83,7 @@ class KernelClient:
             opening = asyncio.get_running_loop().sock_connect(door, f"{ip}-{port}" if local else (ip, port))
             try:
                 await asyncio.wait_for(opening, _PATIENCE)
-            except (OSError, asyncio.TimeoutError) as error:
+            except (OSError, ValueError, OverflowError, asyncio.TimeoutError) as error:  # no address, no port
                 raise Unreachable("nobody listens at its sockets") from error
 
     async def execute(self, statement: int, code: str, language: str) -> Reply:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.core.clock import Clock
+from gateway.core.errors import Unavailable
 from sessions.drivers.claims import Claim
 from sessions.drivers.kernel_client import KernelClient, Unreachable
 from sessions.drivers.models import Driver
@@ -20,16 +21,21 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(seconds=16)
-_PATIENCE = timedelta(minutes=1)  # with a kernel that cannot be reached
+_PATIENCE = timedelta(minutes=1)  # with a kernel that is of no use
 
 
 @dataclass
 class _Trouble:
-    """`unreached`: since when there has been no way to the kernel at all; None when there was one the last time."""
+    """`since`: when what has failed ever since failed first, `failed`: when it did last.
+
+    `unreached`: then there was no way to the kernel at all.
+    """
 
     tried: datetime
     pause: timedelta = _FIRST_PAUSE
-    unreached: datetime | None = None
+    since: datetime | None = None
+    failed: datetime | None = None
+    unreached: bool = False
 
 
 class Kernels:
@@ -49,8 +55,9 @@ class Kernels:
         """The kernel of a claim. Raises Unreachable; whatever is raised has been logged."""
         try:
             async with KernelClient(claim) as kernel:
-                if (trouble := self._troubles.get(claim.driver.id)) is not None:
-                    trouble.unreached = None
+                trouble = self._troubles.get(claim.driver.id)
+                if trouble is not None and trouble.unreached:
+                    trouble.since = None
                 yield kernel
         except Exception as error:
             self._count(claim.driver, error)
@@ -60,14 +67,22 @@ class Kernels:
     def _count(self, driver: Driver, error: Exception) -> None:
         now, trouble = self._clock(), self._troubles.get(driver.id)
         if trouble is None:
+            recent = {name: one for name, one in self._troubles.items() if abs(now - one.tried) <= _PATIENCE}
+            self._troubles = recent  # the others' drivers are gone, or had nothing to do since
             trouble = self._troubles[driver.id] = _Trouble(now)
             traceback = None if isinstance(error, Unreachable) else error
             log.warning("trouble with the kernel: %s", error, exc_info=traceback, extra={"driver": driver.id})
         elif self.may_open(driver):
             trouble.tried, trouble.pause = now, min(2 * trouble.pause, _LONGEST_PAUSE)
-        if isinstance(error, Unreachable):
-            trouble.unreached = trouble.unreached or now
-            if now - trouble.unreached >= _PATIENCE:
-                self._give_up(
-                    driver.id, f"the driver's kernel could not be reached for {_PATIENCE.total_seconds():g} s: {error}"
-                )
+        if not isinstance(error, Unavailable):  # the store, which is no fault of the driver's
+            self._give_up_in_time(driver, trouble, error, now)
+
+    def _give_up_in_time(self, driver: Driver, trouble: _Trouble, error: Exception, now: datetime) -> None:
+        """When nothing has succeeded for too long. With a long time between two failures something else runs on."""
+        if trouble.since is None or trouble.failed is None or now - trouble.failed > _PATIENCE:
+            trouble.since = now
+        trouble.failed, trouble.unreached = now, isinstance(error, Unreachable)
+        if now - trouble.since >= _PATIENCE:
+            allowed = f"{_PATIENCE.total_seconds():g} s"
+            lack = f"reached for {allowed}: {error}" if trouble.unreached else f"used for {allowed}: {error!r}"
+            self._give_up(driver.id, f"the driver's kernel could not be {lack}")

@@ -97,11 +97,8 @@ def _conf(driver: Driver, here: ClusterSettings) -> dict[str, str]:
 
 def readiness(driver: Driver) -> Ready | None:
     """What the driver wrote when Spark was up; None before that."""
-    try:
-        said = json.loads((driver.folder / "ready.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return Ready(said.get("app_id"), said.get("ui_url"), said.get("error"))
+    said = _read(driver.folder / "ready.json")
+    return None if said is None else Ready(said.get("app_id"), said.get("ui_url"), said.get("error"))
 
 
 def _left_file(driver: Driver) -> Path:
@@ -111,10 +108,20 @@ def _left_file(driver: Driver) -> Path:
 
 def _reason_of_leaving(driver: Driver) -> str | None:
     """Why the driver has ended itself; None when it has not."""
+    said = _read(_left_file(driver))
+    return None if said is None else said.get("reason")
+
+
+def _read(path: Path) -> dict[str, str] | None:
+    """The texts in a file of a driver's; None when it is not there or something else: a session's code may write it."""
     try:
-        return str(json.loads(_left_file(driver).read_text("utf-8"))["reason"])
-    except (OSError, ValueError):
+        said = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    if not isinstance(said, dict):
+        return None
+    texts = {name: str(value) for name, value in said.items() if value is not None}
+    return {name: text.encode("utf-8", "replace").decode("utf-8") for name, text in texts.items()}
 
 
 def reason_of_end(driver: Driver, end: End) -> str:

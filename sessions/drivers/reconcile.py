@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import os
 import signal
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from gateway.core import metrics
@@ -35,12 +36,12 @@ class DriverPass:
         self._store, self._launcher, self._settings, self._clock = (store, launcher, settings, clock)
         self._place, self._drivers = place, settings.data_dir / "drivers"
         self._started: set[str] = set()
+        self._troubled: set[str] = set()
 
     def adopt(self) -> None:
         """Take up the drivers that an earlier supervisor left ready. Once, before the first pass."""
         for driver in self._store.ready_ones():
-            if not self._place.find(driver.folder):
-                self._give_up(driver, self._reason(driver), self._clock())
+            self._guard(self._adopt, driver, self._clock())
         self._clear_strangers()
 
     def __call__(self) -> None:
@@ -48,23 +49,47 @@ class DriverPass:
         now = self._clock()
         for driver in self._store.find_all(self._place.ended_in(self._drivers)):
             # One that is told to go has lost its first process before the others; below they have their time.
-            if driver.target is DriverState.READY and self._place.stop(driver.folder, AT_ONCE, now):
-                self._is_gone(driver, self._reason(driver), now)
+            if driver.target is DriverState.READY:
+                self._guard(self._notice_end, driver, now)
         moving = self._store.moving()
         starting = 0
         for driver in moving:
             if driver.target is DriverState.GONE:
-                if self._place.stop(driver.folder, _LADDER, now):
-                    self._is_gone(driver, driver.reason, now)
+                self._guard(self._stop, driver, now)
             elif driver.state is DriverState.LAUNCHING:
-                starting += self._attend_launch(driver, now)
+                starting += self._guard(self._attend_launch, driver, now)
         for driver in moving:
             due = driver.not_before is None or driver.not_before <= now
             if driver.state is DriverState.REQUESTED and driver.target is DriverState.READY and due:
                 if starting >= (self._settings.max_starting_drivers or os.cpu_count() or 1):
                     break
-                starting += self._launch(driver, now)
-        self._forget_unclaimed()
+                starting += self._guard(self._launch, driver, now)
+        for driver in self._store.unclaimed():
+            self._guard(self._forget, driver, now)
+
+    def _guard(self, step: Callable[[Driver, datetime], object], driver: Driver, now: datetime) -> bool:
+        """What the step says; False when it fails: trouble with one driver, said once, holds up no other."""
+        try:
+            return bool(step(driver, now))
+        except Unavailable:
+            raise
+        except Exception:
+            if driver.id not in self._troubled:
+                log.exception("trouble with a driver", extra={"driver": driver.id, "action": "pass"})
+            self._troubled.add(driver.id)
+            return False
+
+    def _adopt(self, driver: Driver, now: datetime) -> None:
+        if not self._place.find(driver.folder):
+            self._give_up(driver, self._reason(driver), now)
+
+    def _notice_end(self, driver: Driver, now: datetime) -> None:
+        if self._place.stop(driver.folder, AT_ONCE, now):
+            self._is_gone(driver, self._reason(driver), now)
+
+    def _stop(self, driver: Driver, now: datetime) -> None:
+        if self._place.stop(driver.folder, _LADDER, now):
+            self._is_gone(driver, driver.reason, now)
 
     def _launch(self, driver: Driver, now: datetime) -> bool:
         folder = driver.folder if driver.host else self._drivers / driver.id
@@ -123,7 +148,7 @@ class DriverPass:
             if self._store.is_forgotten(folder.name):  # asked after the folder was seen: a row is there before it
                 self._place.remove(folder)
 
-    def _forget_unclaimed(self) -> None:
-        for driver in self._store.unclaimed():
-            self._place.remove(driver.folder)
-            self._store.remove(driver.id)
+    def _forget(self, driver: Driver, now: datetime) -> None:
+        self._place.remove(driver.folder)
+        self._store.remove(driver.id)
+        self._troubled.discard(driver.id)

@@ -62,6 +62,8 @@ def rounds(db: Database) -> None:
 # What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
 # one host that such a store has.
 HERE = "(drivers.host IS NULL OR drivers.host = :host)"
+# Takes work: one that is to go would take it with it.
+READY = "drivers.state = 'ready' AND drivers.target = 'ready'"
 
 
 class DriverStore:
@@ -159,7 +161,7 @@ class DriverStore:
             if moved:
                 self._db.run(
                     "UPDATE drivers SET app_id = :app_id, ui_url = :ui_url WHERE id = :id",
-                    {"id": driver, "app_id": app_id, "ui_url": ui_url},
+                    {"id": driver, "app_id": keepable(app_id), "ui_url": keepable(ui_url)},
                 )
         return moved
 
@@ -167,7 +169,7 @@ class DriverStore:
         """User code has started Spark anew in it: from now on it is this application."""
         self._db.run(
             "UPDATE drivers SET app_id = :app_id, ui_url = :ui_url WHERE id = :id",
-            {"id": driver, "app_id": app_id, "ui_url": ui_url},
+            {"id": driver, "app_id": keepable(app_id), "ui_url": keepable(ui_url)},
         )
 
     def give_up(self, driver: str, reason: str, *, replace: bool = False) -> bool:

@@ -15,5 +15,5 @@ class UploadPass:
     def __call__(self) -> None:
         """Only sessions that live, or have just ended, have a folder: there are few to ask for."""
         for folder in (self._settings.data_dir / uploads.FOLDER).glob("*"):
-            if not self._store.is_live(int(folder.name)):
+            if folder.name.isdecimal() and not self._store.is_live(int(folder.name)):
                 self._place.remove(folder)

@@ -14,7 +14,7 @@ from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
 from gateway.core.store.database import Database, Migrations, Row, keepable
 from sessions.drivers.claims import Claim, claim_of
-from sessions.drivers.store import HERE
+from sessions.drivers.store import HERE, READY
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Kind
@@ -143,7 +143,7 @@ class JobStore:
             " (SELECT count(*) FROM session_jobs AS other WHERE other.session = queued.session"
             f" AND other.state IN {_UNFINISHED} AND other.state <> 'queued') AS running"
             " FROM session_jobs AS queued JOIN sessions ON sessions.id = queued.session AND sessions.state = 'idle'"
-            f" JOIN drivers ON drivers.id = sessions.driver AND {HERE}"
+            f" JOIN drivers ON drivers.id = sessions.driver AND {READY} AND {HERE}"
             f" WHERE queued.state IN {_UNFINISHED} AND queued.state = 'queued'"
             " AND NOT EXISTS (SELECT 1 FROM session_additions AS addition WHERE addition.session = queued.session"
             " AND addition.state = 'waiting' AND addition.id <= queued.additions)) AS ready"
@@ -229,11 +229,13 @@ class JobStore:
         rows = self._db.rows(
             "SELECT addition.* FROM session_additions AS addition"
             " JOIN sessions ON sessions.id = addition.session AND sessions.state = 'idle'"
+            f" JOIN drivers ON drivers.id = sessions.driver AND {READY} AND {HERE}"
             " WHERE addition.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM session_additions AS earlier"
-            " WHERE earlier.session = addition.session AND earlier.state = 'waiting' AND earlier.id < addition.id)"
+            " WHERE earlier.session = addition.session AND earlier.state = 'waiting' AND earlier.id < addition.id)",
+            {"host": self._host},
         )
         pairs = [(Addition.of(row), claim_of(self._db, row["session"])) for row in rows]
-        return [(addition, claim) for addition, claim in pairs if claim and claim.driver.may_be_on(self._host)]
+        return [(addition, claim) for addition, claim in pairs if claim]
 
     def settle(self, addition: Addition, error: str | None, now: datetime) -> bool:
         """Store whether it was added (`error` None). False when that was known before."""
@@ -273,18 +275,18 @@ class JobStore:
 
     def lose_driver(self, session: int, reason: str, now: datetime) -> None:
         """What ran or waited has failed; what was added is to be added to the next driver, in the same order."""
-        self._fail_jobs(session, reason, now)
+        self._fail_jobs(session, "Session lost its driver", reason, now)
         self._move_additions(session, "added", "waiting", None, now)
 
     def end(self, session: int, reason: str, now: datetime) -> None:
-        self._fail_jobs(session, reason, now)
+        self._fail_jobs(session, "Session ended", reason, now)
         self._move_additions(session, "waiting", "failed", f"Session ended before this was added: {reason}", now)
 
     def remove(self, session: int) -> None:
         self._db.run("DELETE FROM session_jobs WHERE session = :id", {"id": session})
         self._db.run("DELETE FROM session_additions WHERE session = :id", {"id": session})
 
-    def _fail_jobs(self, session: int, reason: str, now: datetime) -> None:
+    def _fail_jobs(self, session: int, what: str, reason: str, now: datetime) -> None:
         rows = self._db.rows(
             "UPDATE session_jobs SET payload = '', ended = :now,"
             " error = CASE state WHEN 'queued' THEN :unstarted WHEN 'started' THEN :lost END,"
@@ -293,8 +295,8 @@ class JobStore:
             {
                 "id": session,
                 "now": to_text(now),
-                "unstarted": f"Session ended before this job ran: {reason}",
-                "lost": f"Session ended while this job ran: {reason}",
+                "unstarted": f"{what} before this job ran: {reason}",
+                "lost": f"{what} while this job ran: {reason}",
             },
         )
         for row in rows:

@@ -6,11 +6,11 @@ Decides which names are safe and how much one session may send. A file is there 
 from __future__ import annotations
 
 import filecmp
-import glob
 import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -62,6 +62,7 @@ def keep(sent: BinaryIO, name: str, session_folder: Path, settings: Settings) ->
             return Kept(known, is_new=False)
         return Kept((folder / _PART).rename(folder / name), is_new=True)
     except FileNotFoundError:
+        drop(folder)
         raise SessionEnded("dead") from None
     except BaseException:
         drop(folder)
@@ -85,15 +86,28 @@ def _copy(sent: BinaryIO, path: Path, limit: int) -> None:
 
 def _sent_before(part: Path, name: str) -> Path | None:
     """The same file from an earlier request, whose answer may have been lost: Spark takes each name from one path."""
-    for known in part.parent.parent.glob("*/" + glob.escape(name)):
-        if filecmp.cmp(part, known, shallow=False):
-            drop(part.parent)
-            return known
+    for known in _files(part.parent.parent):
+        with suppress(FileNotFoundError):
+            if known.name == name and filecmp.cmp(part, known, shallow=False):
+                drop(part.parent)
+                return known
     return None
 
 
+def _files(uploads: Path) -> list[Path]:
+    """What was sent, or is being sent: other requests rename and drop theirs meanwhile."""
+    found: list[Path] = []
+    for folder in uploads.iterdir():
+        with suppress(FileNotFoundError):
+            found.extend(folder.iterdir())
+    return found
+
+
 def _check_sum(uploads: Path, limit: int) -> None:
-    total = sum(file.stat().st_size for file in uploads.glob("*/*"))
+    total = 0
+    for file in _files(uploads):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
     if total > limit:
         raise LimitReached(
             f"with this the session's uploads have {total} bytes and may have {limit} (setting session_uploads_limit)"

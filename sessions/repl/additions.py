@@ -19,6 +19,7 @@ from .output import Stream
 from .spark import Application, start_failure
 
 PYTHON_FILES = (".py", ".zip", ".egg")
+_PATIENCE = 60_000  # milliseconds, as long as Spark's own (spark.files.fetchTimeout)
 
 Listener = Callable[[str, str], None]
 
@@ -39,7 +40,10 @@ class Additions:
     def add(self, kind: str, path: str) -> Future[str | None]:
         """Add it on a thread of its own; what kept it from being added as a sentence, None when it was added."""
         future: Future[str | None] = Future()
-        threading.Thread(target=self._run, args=(kind, path, future), name=f"add-{kind}", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(kind, path, future), name=f"add-{kind}", daemon=True).start()
+        except RuntimeError as exc:  # it would be waited for without an end
+            future.set_result(start_failure(exc))
         return future
 
     def works(self) -> bool:
@@ -75,7 +79,7 @@ class Additions:
         if scheme == "spark" or (scheme == "local" and is_jar):
             raise NotAdded(f"Spark takes no {scheme}: address while it runs; give a path or another URL")
         if scheme in ("http", "https", "ftp"):
-            session._jvm.java.net.URL(path).openStream().close()
+            _see_that_it_answers(session, path)
         if kind == "file":
             _check_contents(session, path)
             session.sparkContext.addFile(path)
@@ -89,6 +93,14 @@ class Additions:
             self._added["addPyFile", path] = None
         for listener in self._listeners:
             listener(kind, path)
+
+
+def _see_that_it_answers(session: Any, url: str) -> None:
+    """Raises what Java says. A server that is silent must not hold up what is added after it."""
+    connection = session._jvm.java.net.URL(url).openConnection()
+    connection.setConnectTimeout(_PATIENCE)
+    connection.setReadTimeout(_PATIENCE)
+    connection.getInputStream().close()
 
 
 def _check_contents(session: Any, path: str) -> None:

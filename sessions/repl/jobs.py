@@ -100,7 +100,10 @@ class Jobs:
         work = self._kept.get(job)
         if work is None:
             work = self._kept[job] = _Work(job, kind, base64.b64decode(payload))
-            threading.Thread(target=self._keep, args=(work,), name=f"job-{job}-keeper", daemon=True).start()
+            try:
+                threading.Thread(target=self._keep, args=(work,), name=f"job-{job}-keeper", daemon=True).start()
+            except RuntimeError as exc:
+                work.future.set_result(Ended(None, _not_run(exc), _now(), _now()))
         return work.future
 
     def works(self) -> bool:
@@ -134,19 +137,27 @@ class Jobs:
         Stream.kept_out.add(threading.get_ident())
         started = _now()
         said: dict[str, str | None] = {}
+        try:
+            self._run_apart(work, said)
+        except RuntimeError as exc:
+            if not said:
+                said["error"] = _not_run(exc)
+        if not said:
+            said["error"] = "the job was stopped"
+        Stream.kept_out.discard(threading.get_ident())
+        work.future.set_result(Ended(said.get("result"), said.get("error"), started, _now()))
+        work.payload = b""
+
+    def _run_apart(self, work: _Work, said: dict[str, str | None]) -> None:
+        """Returns when the job has ended, or does not stop. Raises RuntimeError when no thread can be started."""
         thread = threading.Thread(target=self._run_strikable, args=(work, said), name=f"job-{work.job}", daemon=True)
         thread.start()
         while thread.is_alive() and not _is_given_up(work):
             thread.join(1.0)
-        if work.asked_to_stop is not None:
-            self._spark.cancel_late_jobs(self._group(work.job))
-        if not said:
-            said["error"] = "the job was stopped"
         if thread.is_alive():
             print(f"job {work.job} does not stop; it ends when its code next returns to Python", file=sys.stderr)
-        Stream.kept_out.discard(threading.get_ident())
-        work.future.set_result(Ended(said.get("result"), said.get("error"), started, _now()))
-        work.payload = b""
+        if work.asked_to_stop is not None:
+            self._spark.cancel_late_jobs(self._group(work.job))
 
     def _run_strikable(self, work: _Work, said: dict[str, str | None]) -> None:
         """Run the job on this thread, which may be struck until it says that it leaves.
@@ -203,6 +214,10 @@ def _raise_in(thread: threading.Thread, exc: type[BaseException] | None) -> None
 
 def _is_given_up(work: _Work) -> bool:
     return work.asked_to_stop is not None and time.monotonic() - work.asked_to_stop > GIVEN_UP_AFTER
+
+
+def _not_run(error: RuntimeError) -> str:
+    return f"the job could not be run: {error}"
 
 
 def _ended(error: str) -> Future[Ended]:

@@ -15,6 +15,8 @@ from .output import byte_length
 from .spark import Application
 from .sql import describe, result_of
 
+CANCEL_EVERY = 0.5  # seconds
+
 
 class Queries(JobType):
     """A query's payload is JSON: `sql`, how many `rows` and `bytes` its answer may have, and `seconds` it may take."""
@@ -25,18 +27,24 @@ class Queries(JobType):
     def run(self, job: int, payload: bytes, group: str) -> str:
         """The answer as JSON text in base64: what `result_of` gives. Raises JobFailed with Spark's message."""
         asked = json.loads(payload)
-        # Who asked may be gone, and then nobody else would stop it.
-        overdue = threading.Timer(asked["seconds"], self._spark.cancel, [group])
-        overdue.daemon = True
-        overdue.start()
+        done = threading.Event()
+        watched = (threading.current_thread(), done, asked["seconds"], group)
+        threading.Thread(target=self._stop_overdue, args=watched, name=f"deadline-{job}", daemon=True).start()
         try:
             frame = self._spark.session().newSession().sql(asked["sql"])
             result = result_of(frame, asked["rows"], asked["bytes"])
         except Exception as exc:  # noqa: BLE001 - whatever Spark says is the answer
             raise JobFailed(describe(exc)[0]) from None
         finally:
-            overdue.cancel()
+            done.set()
         answer = exact_json(result) or json.dumps(result, ensure_ascii=False, separators=(",", ":"))
         if byte_length(answer) > asked["bytes"]:
             raise JobFailed(f"the names and types of the columns alone have more than {asked['bytes']} bytes")
         return base64.b64encode(answer.encode()).decode("ascii")
+
+    def _stop_overdue(self, runner: threading.Thread, done: threading.Event, seconds: float, group: str) -> None:
+        """Who asked may be gone, and then nobody else would stop it. Between two Spark jobs there is none to cancel."""
+        pause = seconds
+        while not done.wait(pause) and runner.is_alive():
+            self._spark.cancel(group)
+            pause = CANCEL_EVERY

@@ -17,6 +17,7 @@ from .ownership import Owner
 from .spark_jobs import StatusStore
 
 LATE_LOOKS, LATE_EVERY = 30, 0.3  # how often in a row without a find, and every how many seconds
+LATE_MOST = 1000  # looks in all, some minutes: a job whose end Spark's status store has missed runs there for good
 
 
 class Application:
@@ -171,12 +172,14 @@ class Application:
         threading.Thread(target=self._cancel_late_jobs, args=(owner,), name=f"late-{name}", daemon=True).start()
 
     def _cancel_late_jobs(self, owner: Owner) -> None:
-        looks = 0
-        while looks < LATE_LOOKS:
+        in_vain = 0
+        for _ in range(LATE_MOST):
             try:
-                looks = 0 if self._cancel_all(owner) else looks + 1
+                in_vain = 0 if self._cancel_all(owner) else in_vain + 1
             except Exception:  # noqa: BLE001 - Spark is being stopped
-                looks += 1
+                in_vain += 1
+            if in_vain == LATE_LOOKS:
+                return
             time.sleep(LATE_EVERY)
 
     def progress(self, name: str) -> float:
@@ -207,7 +210,7 @@ class Application:
     def works(self) -> bool:
         """Whether a Spark job or a streaming query runs, whoever has started it."""
         try:
-            return bool(self.context.statusTracker().getActiveJobsIds() or self.session().streams.active)
+            return bool(self.context.statusTracker().getActiveJobsIds() or self.has_streams())
         except Exception:  # noqa: BLE001 - user code has stopped Spark
             return False
 

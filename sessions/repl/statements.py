@@ -10,10 +10,10 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
 from . import groups
 from .interpreter import Interpreter
@@ -21,6 +21,9 @@ from .interrupts import Interrupts
 from .output import Envelope, error
 from .restarts import Restarts
 from .spark import Application
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -152,10 +155,10 @@ class Statements:
             with self._changing:
                 interrupted = self._interrupts.end()
         completed = _now()
-        application = self._restarts.look(work.request.kind)
+        application = _attempt(self._restarts.look, work.request.kind)
         if interrupted:
-            self._spark.renew()
-            self._spark.cancel_late_jobs(self._group(work.statement))
+            _attempt(self._spark.renew)
+            _attempt(self._spark.cancel_late_jobs, self._group(work.statement))
         return Result(work.statement, output, started, completed, application)
 
     def _group(self, statement: int) -> str:
@@ -172,6 +175,15 @@ class Statements:
             # An interpreter promises to raise nothing; a broken promise must not end the driver.
             traceback.print_exc()
             return error(statement, type(exc).__name__, str(exc), [])
+
+
+def _attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """Call what follows a statement; when it fails, the log says so, and the result is handed over all the same."""
+    try:
+        return step(*args, **kwargs)
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+        return None
 
 
 def _refused(statement: int) -> Future[Result]:

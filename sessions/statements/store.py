@@ -15,7 +15,7 @@ from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
 from gateway.core.store.database import Database, Migrations, Row
 from sessions.drivers.claims import Claim, claim_of
-from sessions.drivers.store import HERE
+from sessions.drivers.store import HERE, READY
 from sessions.statements.models import Statement, error_output
 from sessions.statements.states import UNFINISHED, StatementState
 from sessions.store import belonging_of
@@ -147,7 +147,7 @@ class StatementStore:
             "UPDATE statements SET state = 'running', started = :now WHERE state = 'waiting' AND (session, id) IN ("
             " SELECT waiting.session, min(waiting.id) FROM statements AS waiting"
             " JOIN sessions ON sessions.id = waiting.session AND sessions.state = 'idle'"
-            f" JOIN drivers ON drivers.id = sessions.driver AND {HERE}"
+            f" JOIN drivers ON drivers.id = sessions.driver AND {READY} AND {HERE}"
             f" WHERE waiting.state IN {_UNFINISHED} AND waiting.state = 'waiting'"
             " AND NOT EXISTS (SELECT 1 FROM statements AS other"
             " WHERE other.session = waiting.session AND other.state IN ('running', 'cancelling'))"

@@ -66,7 +66,7 @@ class Tour:
         stores.sessions.end(kept, "why", now)
         stores.sessions.ended_before(now)
         for session in (kept, lost):
-            driver = stores.sessions.remove(session, "why", now)
+            driver = stores.sessions.remove(session, "why", now, idle_since=now)
             assert driver is not None
             stores.drivers.gone(driver, "why", now)
         for abandoned in stores.drivers.unclaimed():

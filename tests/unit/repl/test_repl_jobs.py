@@ -151,6 +151,39 @@ def test_failures_are_told(jobs: Jobs, functions: Functions) -> None:
     assert all(end.result is None for end in ends)
 
 
+@pytest.mark.parametrize("name", ["job-1", "job-1-keeper"])
+def test_a_job_for_which_there_is_no_thread_has_failed(
+    name: str, jobs: Jobs, functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def start_or_not(thread: threading.Thread) -> None:
+        if thread.name == name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_or_not)
+    ended = jobs.submit(1, "functions", encoded("a")).result(PATIENCE)
+    assert (ended.result, ended.error) == (None, "the job could not be run: can't start new thread")
+    assert jobs.submit(1, "functions", encoded("a")).result(PATIENCE) is ended and functions.ran == []
+
+
+def test_a_job_whose_late_work_nobody_can_follow_keeps_its_end(
+    jobs: Jobs, functions: Functions, spark: Spark, go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(spark, "cancel_late_jobs", fail)
+    functions.does["wait"] = lambda: str(go.wait(PATIENCE))
+    running = jobs.submit(1, "functions", encoded("wait"))
+    while not functions.ran:
+        time.sleep(0.001)
+    jobs._kept[1].asked_to_stop = time.monotonic()
+    go.set()
+    assert running.result(PATIENCE).result == "True"
+
+
 def test_a_type_that_is_not_there_is_an_answer(jobs: Jobs) -> None:
     assert "the types that can: functions, pyspark" in (jobs.submit(1, "cobol", "").result(PATIENCE).error or "")
 

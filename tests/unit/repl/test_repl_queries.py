@@ -6,10 +6,12 @@ import base64
 import json
 import threading
 from decimal import Decimal
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
 
+from sessions.repl import queries
 from sessions.repl.jobs import JobFailed, JobStopped
 from sessions.repl.queries import Queries
 from tests.unit.repl.test_repl_sql import Answer, CapturedException, Frame, Session
@@ -87,9 +89,11 @@ def test_a_query_that_is_stopped_is_no_failure_of_its_own() -> None:
         ask(JobStopped())
 
 
-def test_a_query_that_nobody_stops_is_stopped_after_its_time() -> None:
-    """Whoever asked may have been killed."""
-    cancelled = threading.Event()
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_query_that_nobody_stops_is_stopped_after_its_time(attempts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked may have been killed. A cancel between two Spark jobs finds none."""
+    monkeypatch.setattr(queries, "CANCEL_EVERY", 0.001)
+    cancelled, left = threading.Event(), chain(range(attempts - 1, 0, -1), repeat(0))
 
     class Slow(Frame):
         def collect(self) -> list[tuple[Any, ...]]:
@@ -97,7 +101,7 @@ def test_a_query_that_nobody_stops_is_stopped_after_its_time() -> None:
             raise CapturedException
 
     spark = Application(Slow([("a", "integer")], []))
-    spark.cancel = lambda name: cancelled.set() if name == "group" else None  # type: ignore[method-assign]
+    spark.cancel = lambda name: cancelled.set() if (name, next(left)) == ("group", 0) else None  # type: ignore[method-assign]
     payload = json.dumps({"sql": "select", "rows": 1, "bytes": 999, "seconds": 0.001}).encode()
     with pytest.raises(JobFailed, match="NOPE"):
         Queries(spark).run(7, payload, "group")  # type: ignore[arg-type]

@@ -127,6 +127,21 @@ def test_progress(statements: Statements, interpreter: Functions) -> None:
     assert statements.progress(1) == 1.0
 
 
+@pytest.mark.parametrize("step", ["look", "renew", "cancel_late_jobs"])
+def test_what_goes_wrong_after_a_statement_costs_no_result(
+    step: str, statements: Statements, spark: Spark, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def fail(*told: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(statements._interrupts, "end", lambda: True)
+    monkeypatch.setattr(statements._restarts if step == "look" else spark, step, fail)
+    result = finish(statements, statements.submit(Request("a", statement=3)))
+    assert result.output["status"] == "ok" and result.application is None
+    assert (spark.cancelled_late == []) is (step == "cancel_late_jobs")
+    assert "can't start new thread" in capsys.readouterr().err
+
+
 def stubborn(times: int) -> Callable[[], str]:
     def loop() -> str:
         for _ in range(times):

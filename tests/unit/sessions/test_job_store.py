@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gateway.core.errors import LimitReached
 from gateway.core.identity import ANONYMOUS
 from gateway.core.store.database import Database
+from sessions.drivers.store import DriverStore
 from sessions.jobs.models import Addition, SessionJob
 from sessions.jobs.states import ADDITION_MOVES, JOB_MOVES, AdditionState, JobState
 from sessions.jobs.store import JobStore
@@ -97,6 +99,18 @@ def test_nothing_is_added_before_the_session_is_idle(add_session, add, store: Jo
     assert store.next_additions() == [] and not store.is_quiet()
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_driver_that_is_to_go_is_given_no_work(
+    gone: bool, idle_session: Session, submit, add, store: JobStore, driver_store: DriverStore, clock
+) -> None:
+    submit(idle_session)
+    add(idle_session)
+    assert driver_store.give_up(idle_session.driver, "why")
+    if gone:
+        driver_store.gone(idle_session.driver, None, clock())
+    assert store.claim(clock(), 9) == 0 and running(store) == [] and store.next_additions() == []
+
+
 def test_an_ended_job_keeps_its_result_and_not_its_payload(
     idle_session: Session, submit, store: JobStore, clock
 ) -> None:
@@ -142,6 +156,19 @@ def test_jobs_of_a_session_that_ends_say_why(
     assert found is not None and "the machine is gone" in (found.error or "")
     assert store.submit(idle_session.id, Kind.PYSPARK, "", clock(), most_unfinished=9, retained=9) is None
     assert store.add(idle_session.id, "jar", "/a", clock(), most_waiting=9, retained=9) is None
+
+
+def test_jobs_whose_driver_is_replaced_do_not_say_that_the_session_ended(
+    idle_session: Session, submit, store: JobStore, clock
+) -> None:
+    submit(idle_session)
+    store.claim(clock(), 2)
+    submit(idle_session)
+    store.lose_driver(idle_session.id, "it was killed", clock())
+    assert [(job.state, job.error) for job in map(partial(store.find, idle_session.id), (1, 2)) if job] == [
+        (JobState.FAILED, "Session lost its driver while this job ran: it was killed"),
+        (JobState.FAILED, "Session lost its driver before this job ran: it was killed"),
+    ]
 
 
 def test_a_deleted_session_leaves_nothing(

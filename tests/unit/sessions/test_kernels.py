@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.errors import Unavailable
 from sessions.drivers.claims import Claim
 from sessions.drivers.kernel_client import KernelClient, Unreachable
 from sessions.drivers.kernels import Kernels
@@ -43,6 +45,8 @@ BROKEN = {
     "an empty file": "{}",
     "removed sockets": connection(transport="ipc", ip="/no/such/kernel"),
     "nobody listens": connection(),
+    "an address that is none": connection(ip="a..b"),
+    "a port that is none": connection(shell_port=70000),
 }
 
 
@@ -176,23 +180,65 @@ def test_a_kernel_that_is_reached_again_has_a_minute_again(
     assert len(told(caplog)) == 2
 
 
-def test_what_fails_otherwise_slows_down_and_ends_nobody(claim, kernels, driver_store, clock, listener, caplog) -> None:
-    """A defect of ours, or a store that is full, is no fault of the session's."""
+def fails(kernels: Kernels, claim: Claim, error: Exception) -> None:
+    async def inside() -> None:
+        async with kernels.open(claim):
+            raise error
+
+    with pytest.raises(type(error)):
+        asyncio.run(inside())
+
+
+@pytest.fixture
+def reachable(claim: Claim, listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     break_it(claim, connection(shell_port=port, control_port=port))
 
-    async def fails() -> None:
-        async with kernels.open(claim):
-            raise KeyError("output")
 
-    for _ in range(100):
+def test_a_kernel_of_no_use_is_told_once_and_given_up_after_a_minute(
+    claim, kernels, driver_store, clock, reachable, caplog
+) -> None:
+    """Its answers are no answers, say; else what runs there would run for good, cancelled or not."""
+    for second in range(64):
+        assert driver_store.moving() == [], f"not yet after {second} s"
         if kernels.may_open(claim.driver):
-            with pytest.raises(KeyError):
-                asyncio.run(fails())
+            fails(kernels, claim, KeyError("output"))
         clock.advance(seconds=1)
-    assert driver_store.moving() == []
+    (driver,) = driver_store.moving()
+    assert driver.reason == "the driver's kernel could not be used for 60 s: KeyError('output')"
     (record,) = told(caplog)
     assert record.exc_info is not None
+
+
+def test_a_store_that_is_away_slows_down_and_ends_nobody(
+    claim, kernels, driver_store, clock, reachable, caplog
+) -> None:
+    for _ in range(100):
+        if kernels.may_open(claim.driver):
+            fails(kernels, claim, Unavailable("the store is full"))
+        clock.advance(seconds=1)
+    assert driver_store.moving() == []
+    assert len(told(caplog)) == 1
+
+
+def test_failures_with_work_between_them_end_nobody(claim, kernels, driver_store, clock, reachable) -> None:
+    for _ in range(9):
+        fails(kernels, claim, KeyError("output"))
+        clock.advance(seconds=40)
+        opens(kernels, claim)
+    for _ in range(9):
+        fails(kernels, claim, KeyError("output"))
+        clock.advance(seconds=61)  # long enough for something else that runs on
+    assert driver_store.moving() == []
+
+
+def test_trouble_of_long_ago_is_forgotten(claim, kernels, clock) -> None:
+    other = Claim(dataclasses.replace(claim.driver, id="other"), 0)
+    for one in (claim, other):
+        with pytest.raises(Unreachable):
+            opens(kernels, one)
+        clock.advance(minutes=2)
+    assert list(kernels._troubles) == ["other"]
 
 
 def test_a_clock_that_is_set_back_stops_no_trying(claim, kernels, clock) -> None:

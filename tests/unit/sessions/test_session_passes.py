@@ -19,10 +19,11 @@ from gateway.core import logs, processes
 from gateway.core.errors import Misconfigured, Unavailable
 from gateway.core.identity import ANONYMOUS
 from gateway.core.places.local import LocalPlace
-from gateway.core.places.place import Place
+from gateway.core.places.place import End, Place
 from gateway.core.settings import Settings
 from gateway.core.store.database import Database
 from gateway.stores import Stores
+from sessions.drivers import launch
 from sessions.drivers.models import Driver
 from sessions.drivers.reconcile import DriverPass
 from sessions.models import Session
@@ -45,6 +46,7 @@ IGNORES_TERM = "trap '' TERM; " + SAY_READY + "while :; do sleep 1000; done"
 TAKES_ITS_LEAVE = "trap 'echo bye; sleep 0.1; echo gone; exit 143' TERM; " + SAY_READY + "while :; do sleep 0.01; done"
 LEAVES_CHILDREN = SAY_READY + "setsid sleep 1000 & setsid sleep 1000 & exec sleep 1000"
 DIES_WHEN_READY = SAY_READY + "exit 9"
+NONSENSE = ["{}", "[]", "null", "7", '"text"', '{"reason": null}', "[" * 100_000]
 
 
 class FakeLauncher:
@@ -196,6 +198,51 @@ def test_the_log_says_why_a_driver_ended(script: str, reason: str, supervisor: S
     session = add_session()
     supervisor.until(lambda: supervisor.state(session) == "dead")
     assert notes(session) == [f"spark-gateway: {reason}"]
+
+
+@pytest.mark.parametrize("said", NONSENSE, ids=lambda said: said[:20])
+def test_what_else_is_in_a_driver_s_files_says_nothing(said: str, supervisor: Supervisor, add_session) -> None:
+    """A session's own code can write there."""
+    supervisor.launcher.script = "cp said left.json; mv said ready.json; exit 9"
+    session = add_session()
+    session.folder.mkdir(parents=True)
+    (session.folder / "said").write_text(said)
+    supervisor.until(lambda: supervisor.state(session) == "dead")
+    assert notes(session) == ["spark-gateway: the driver ended by itself with exit code 9; its log says more"]
+
+
+def test_a_reason_of_any_kind_is_a_text_that_can_be_kept(supervisor: Supervisor, add_session) -> None:
+    supervisor.launcher.script = """echo '{"reason": ["\\ud800"]}' > left.json; exit 9"""
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "dead")
+    assert notes(session) == ["spark-gateway: ['\\ud800']"]
+    supervisor.launcher.script = """echo '{"reason": "a\\ud800"}' > left.json; exit 9"""
+    session = add_session()
+    supervisor.until(lambda: supervisor.state(session) == "dead")
+    assert notes(session) == ["spark-gateway: a?"]
+
+
+def test_trouble_with_one_driver_is_said_once_and_holds_up_no_other(
+    supervisor: Supervisor, running: Session, add_session, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    def fails_for_the_first(driver: Driver, end: End) -> str:
+        if driver.id == running.driver:
+            raise KeyError("a defect")
+        return "killed"
+
+    later = add_session()
+    supervisor.until(lambda: supervisor.state(later) == "idle")
+    monkeypatch.setattr(launch, "reason_of_end", fails_for_the_first)
+    for session in (running, later):
+        kill(session.folder)
+    newest = add_session()
+    supervisor.until(lambda: supervisor.state(later) == "dead" and supervisor.state(newest) == "idle")
+    kill(newest.folder)
+    supervisor.again()
+    supervisor.until(lambda: supervisor.state(newest) == "dead")
+    said = [record for record in caplog.records if record.exc_info]
+    assert len(said) == 2, "by each supervisor once"
+    assert supervisor.state(running) == "idle"
 
 
 @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), Misconfigured("no Spark")])
@@ -473,6 +520,17 @@ def test_an_expired_session_is_forgotten_and_the_outbox_says_why(
     data = db.value("SELECT data FROM events WHERE subject = 'session' AND name = 'deleted'")
     assert json.loads(data) == {"reason": "no work for more than 3600 s (idleTimeout)"}
     supervisor.until(lambda: supervisor.driver_state(running) == "forgotten")
+
+
+def test_a_statement_that_comes_while_a_session_expires_keeps_it(supervisor: Supervisor, running: Session) -> None:
+    def submit(lifetime: Lifetime) -> bool:
+        supervisor.statements.submit(running.id, "1", "sql", supervisor.clock(), most_unfinished=9, retained=9)
+        return True
+
+    supervisor.clock.advance(days=3)
+    SessionPass(supervisor.sessions, supervisor.settings, supervisor.clock, submit).expire()
+    assert supervisor.state(running) == "busy"
+    assert supervisor.statements.find(running.id, 0) is not None
 
 
 def test_a_running_statement_keeps_its_session(supervisor: Supervisor, running: Session) -> None:

@@ -195,6 +195,17 @@ def test_ending_a_session_gives_up_its_driver(
     assert not session_store.end(idle_session.id, "", clock())
 
 
+def test_a_session_in_use_again_is_not_removed_for_its_idleness(
+    session_store: SessionStore, idle_session: Session, clock
+) -> None:
+    (seen,) = session_store.live()
+    clock.advance(seconds=1)
+    session_store.touch(idle_session.id, clock(), activity=True)
+    assert session_store.remove(idle_session.id, "", clock(), idle_since=seen.activity) is None
+    (seen,) = session_store.live()
+    assert session_store.remove(idle_session.id, "", clock(), idle_since=seen.activity) == idle_session.driver
+
+
 def test_removing_a_session_removes_its_statements_and_gives_up_its_driver(
     idle_session: Session,
     session_store: SessionStore,

@@ -11,6 +11,7 @@ import pytest
 from gateway import stores
 from gateway.core.errors import LimitReached
 from gateway.core.settings import Settings
+from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
@@ -74,6 +75,19 @@ def test_a_claim_takes_the_first_of_each_idle_session(
         submit(session.id), submit(session.id)
     assert sorted(keys(statement_store.claim(clock()))) == [(idle_session.id, 0), (other.id, 0)]
     assert statement_store.claim(clock()) == []
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_driver_that_is_to_go_is_given_no_statement(
+    gone: bool, idle_session: Session, submit, statement_store, driver_store: DriverStore, clock
+) -> None:
+    """What waits stays for the driver that comes after it."""
+    submit(idle_session.id)
+    assert driver_store.give_up(idle_session.driver, "why", replace=True)
+    if gone:
+        driver_store.gone(idle_session.driver, None, clock())
+    assert statement_store.claim(clock()) == []
+    assert statement_store.find(idle_session.id, 0).state is StatementState.WAITING
 
 
 def test_the_next_is_claimed_when_the_first_has_ended(idle_session: Session, submit, statement_store, clock) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from gateway.core.errors import Unavailable
 from gateway.core.identity import ANONYMOUS
 from gateway.core.settings import Settings
+from gateway.core.store.database import Database
+from gateway.stores import Stores
 from sessions import streams
 from sessions.drivers.claims import Claim
 from sessions.drivers.store import DriverStore
@@ -21,9 +24,9 @@ from sessions.streams import MOST_UNANSWERED, StreamWatch
 
 
 class Kernel:
-    """Says what it is told to; None: nothing in time."""
+    """Says what it is told to, or raises it; None: nothing in time."""
 
-    says: bool | None = False
+    says: bool | Exception | None = False
     asked = 0
 
     def __init__(self, claim: Claim) -> None:
@@ -38,6 +41,8 @@ class Kernel:
         Kernel.asked += 1
         if Kernel.says is None:
             raise asyncio.TimeoutError
+        if isinstance(Kernel.says, Exception):
+            raise Kernel.says
         return Kernel.says
 
 
@@ -52,8 +57,8 @@ class Rounds:
     """The supervisor's rounds of expiry; the driver's answers come between two of them."""
 
     def __init__(self, store: SessionStore, drivers: DriverStore, settings: Settings, clock: Any) -> None:
-        self.store = store
-        self._pass = SessionPass(store, settings, clock, StreamWatch(store, drivers, clock).may_expire)
+        self.store, self.watch = store, StreamWatch(store, drivers, clock)
+        self._pass = SessionPass(store, settings, clock, self.watch.may_expire)
 
     async def run(self, times: int = 1) -> None:
         for _ in range(times):
@@ -121,6 +126,70 @@ def test_a_driver_that_never_answers_is_given_up(rounds: Scenario, idle_session:
         await supervisor.run()
         assert supervisor.store.find(ANONYMOUS, idle_session.id) is None
         assert Kernel.asked == MOST_UNANSWERED
+
+    rounds(scenario)
+
+
+def test_a_question_that_fails_whatever_it_was_is_unanswered(
+    rounds: Scenario, idle_session: Session, add_session: Any, make_ready: Any, clock: Any
+) -> None:
+    later = add_session()
+    make_ready(later)
+
+    async def scenario(supervisor: Rounds) -> None:
+        Kernel.says = KeyError("streams")
+        clock.advance(minutes=61)
+        await supervisor.run(MOST_UNANSWERED + 1)
+        assert supervisor.store.find(ANONYMOUS, idle_session.id) is None
+        assert supervisor.store.find(ANONYMOUS, later.id) is None
+
+    rounds(scenario)
+
+
+def test_a_store_that_is_away_when_a_question_is_asked_ends_no_round(
+    rounds: Scenario, idle_session: Session, driver_store: DriverStore, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(supervisor: Rounds) -> None:
+        clock.advance(minutes=61)
+        with monkeypatch.context() as away:
+            away.setattr(driver_store, "find", failing)
+            await supervisor.run()
+        await supervisor.run(3)
+        assert Kernel.asked == 1 and supervisor.store.find(ANONYMOUS, idle_session.id) is None
+
+    def failing(driver: str) -> None:
+        raise Unavailable("the store is away")
+
+    rounds(scenario)
+
+
+def test_what_runs_on_another_host_is_asked_and_expires_there(
+    rounds: Scenario, idle_session: Session, db: Database, settings: Settings, clock: Any
+) -> None:
+    there = Stores(db, "there")
+
+    async def scenario(supervisor: Rounds) -> None:
+        clock.advance(minutes=61)
+        far = Rounds(there.sessions, there.drivers, settings, clock)
+        await far.run(MOST_UNANSWERED + 1)
+        assert Kernel.asked == 0 and supervisor.store.find(ANONYMOUS, idle_session.id) is not None
+        await supervisor.run(2)
+        assert supervisor.store.find(ANONYMOUS, idle_session.id) is None
+
+    rounds(scenario)
+
+
+def test_a_question_about_a_session_that_has_gone_is_forgotten(
+    rounds: Scenario, idle_session: Session, add_session: Any, make_ready: Any, clock: Any
+) -> None:
+    async def scenario(supervisor: Rounds) -> None:
+        clock.advance(minutes=61)
+        await supervisor.run()
+        supervisor.store.remove(idle_session.id, "deleted by its user", clock())
+        make_ready(add_session())
+        clock.advance(minutes=61)
+        await supervisor.run()
+        assert len(supervisor.watch._questions) == 1
 
     rounds(scenario)
 

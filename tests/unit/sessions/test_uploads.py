@@ -87,6 +87,29 @@ def test_a_session_that_is_deleted_meanwhile_has_ended(folder: Path, settings: S
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("name", ["#part", "a.txt"])
+def test_what_another_request_takes_away_meanwhile_is_no_end_of_the_session(
+    name: str, folder: Path, settings: Settings
+) -> None:
+    other = folder / "other"
+    other.mkdir(parents=True)
+    (other / name).symlink_to("gone")  # listed, and not there when it is looked at
+    kept = uploads.keep(io.BytesIO(b"text"), "a.txt", folder, settings)
+    assert kept.is_new and kept.path.read_bytes() == b"text"
+
+
+def test_what_is_taken_away_while_it_comes_leaves_nothing(folder: Path, settings: Settings) -> None:
+    class Cut(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            for part in folder.glob("*/*"):
+                part.unlink()
+            return super().read(size)
+
+    with pytest.raises(SessionEnded):
+        uploads.keep(Cut(b"text"), "a.txt", folder, settings)
+    assert list(folder.iterdir()) == []
+
+
 class RemovingPlace:
     """Removes at once, as far as it is asked to."""
 
@@ -102,6 +125,8 @@ def test_what_was_sent_goes_with_its_session_and_no_sooner(
         uploads.keep(io.BytesIO(b"text"), "a.txt", uploads.folder_of(settings, session.id), settings)
     session_store.end(ended.id, "why", clock())
     session_store.remove(forgotten.id, "why", clock())
+    stranger = settings.data_dir / uploads.FOLDER / "lost+found"
+    stranger.mkdir()
     UploadPass(session_store, settings, cast(Place, RemovingPlace()))()
     left = (settings.data_dir / uploads.FOLDER).iterdir()
-    assert [folder.name for folder in left] == [str(idle_session.id)]
+    assert {folder.name for folder in left} == {str(idle_session.id), stranger.name}
