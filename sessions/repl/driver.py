@@ -123,11 +123,13 @@ class Driver:
 
     def _statements(self, spark: Application, python: PythonInterpreter, restarts: Restarts) -> Statements:
         interrupts = Interrupts()
-        sql = SqlInterpreter(
-            spark.session, lambda: interrupts.wanted, self._options.sql_rows, self._options.output_limit
-        )
+
+        def cancelled() -> bool:
+            return interrupts.wanted
+
+        sql = SqlInterpreter(spark.session, cancelled, self._options.sql_rows, self._options.output_limit)
         cache = Path(self._options.scala_cache) if self._options.scala_cache else None
-        scala = ScalaInterpreter(spark.session, self._options.output_limit, cache)
+        scala = ScalaInterpreter(spark.session, cancelled, self._options.output_limit, cache)
         r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
         languages = {"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}
         return Statements(FIRST, languages, interrupts, spark, restarts)

@@ -42,11 +42,14 @@ class Failed(Exception):
 class ScalaInterpreter(Interpreter):
     """The Scala REPL of the driver's JVM; `session` gives the live pyspark session or raises.
 
+    `cancelled` says whether the running statement is to stop, which its Spark jobs may hear before this does.
     `cache` is a folder for compiled classes of its own, shared by all drivers; None: none.
     """
 
-    def __init__(self, session: Callable[[], Any], output_limit: int, cache: Path | None = None) -> None:
-        self._session = session
+    def __init__(
+        self, session: Callable[[], Any], cancelled: Callable[[], bool], output_limit: int, cache: Path | None = None
+    ) -> None:
+        self._session, self._cancelled = session, cancelled
         self._cache = cache
         self._limit = output_limit
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scala")
@@ -92,7 +95,7 @@ class ScalaInterpreter(Interpreter):
             bridge = self._started()
         except Exception as exc:  # noqa: BLE001 - told to the user, and tried again by the next statement
             return error(statement, "InterpreterError", f"Fail to start interpreter: {exc}", [])
-        run = _Run(bridge, self._limit)
+        run = _Run(bridge, self._cancelled, self._limit)
         bridge.begin(group, first_line(code), self._limit + 1)
         try:
             if self._asked_to_stop is not None:
@@ -114,8 +117,8 @@ def _breakdown(exc: Exception) -> tuple[str, str]:
 class _Run:
     """One statement: its pieces and magics in order, and all that they print."""
 
-    def __init__(self, bridge: Any, limit: int) -> None:
-        self._bridge = bridge
+    def __init__(self, bridge: Any, cancelled: Callable[[], bool], limit: int) -> None:
+        self._bridge, self._cancelled = bridge, cancelled
         self._limit = limit
         self._capture = Capture(limit)
         self._output = Path(bridge.outputFile())
@@ -167,7 +170,7 @@ class _Run:
         status, text = outcome.status(), outcome.text()
         if status == "incomplete":
             raise Failed("incomplete statement")
-        if status == "cancelled":
+        if status == "cancelled" or (status == "failed" and self._cancelled()):
             raise Failed(f"{CANCELLED}\n{text}")
         if status == "refused":
             raise Failed(scala_text.complaint(text))
