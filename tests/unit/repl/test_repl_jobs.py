@@ -322,8 +322,9 @@ def test_functions_that_sleep_still_go_to_the_executors(jobs: Jobs) -> None:
 
 
 def test_what_a_job_prints_is_no_statements_output(jobs: Jobs) -> None:
+    others = set(Stream.kept_out)
     assert value(run_python(jobs, lambda context: threading.get_ident() in Stream.kept_out)) is True
-    assert not Stream.kept_out, "its thread's number may be another one's later"
+    assert others >= Stream.kept_out, "its thread's number may be another one's later"
 
 
 def test_shared_objects_are_bounded_and_the_oldest_goes() -> None:
