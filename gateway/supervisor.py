@@ -110,7 +110,8 @@ class Supervisor:
             self._awake.set()
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
-        self._guard(self._batches)
+        if self._guard(self._batches):
+            self._awake.set()
 
     def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""

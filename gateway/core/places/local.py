@@ -58,7 +58,7 @@ class LocalPlace:
         return True
 
     def ended_in(self, parent: Path) -> list[str]:
-        return [folder.name for folder in self._ended if folder.parent == parent]
+        return [folder.name for folder in self._ended if folder.parent.name == parent.name]
 
     def end_of(self, folder: Path) -> End:
         said = any(_OUT_OF_MEMORY in line for line in logs.own_tail(folder / _LOG, _LAST_LINES))

@@ -176,6 +176,13 @@ def test_an_end_wakes_and_tells_its_code(code: int, world: World) -> None:
     assert world.place.end_of(folder) == End(code)
 
 
+def test_an_end_below_an_earlier_data_folder_is_told_too(world: World) -> None:
+    folder = world.started()
+    world.let_end(folder, 0)
+    world.until_ended("one")
+    assert world.run(lambda: world.place.ended_in(folder.parents[1] / "moved" / "drivers")) == ["one"]
+
+
 def test_what_was_killed_from_outside_has_no_code(world: World) -> None:
     folder = world.started()
     world.kill(folder)
