@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 import signal
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
@@ -58,7 +59,7 @@ class BatchPass:
         for batch in self._store.running():
             if batch.target is not Target.FINISHED or self._place.find(batch.folder):
                 continue
-            if batch.folder.exists():  # it is there before the row says that it runs
+            if os.path.isdir(batch.folder):  # it is there before the row says that it runs
                 self._start(batch, now)
             else:
                 self._is_lost(batch, now)

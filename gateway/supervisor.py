@@ -172,6 +172,7 @@ class Supervisor:
 
 def run(settings: Settings) -> None:
     """Be the supervisor of this host, once it has no other. Returns after SIGTERM or SIGINT."""
+    processes.allow_descriptors()
     db = stores.open_and_migrate(settings)
     with db.lease(stores.supervisor_lease(settings)):
         asyncio.run(_supervise(settings, db))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import threading
@@ -379,6 +380,27 @@ def test_the_end_of_a_second_start_is_not_the_end_of_the_first(here: LocalWorld)
     here.until(lambda: len(processes.family(folder)) == 2)
     assert here.ended() == [] and processes.find(folder) == first
     processes.signal_all({folder: signal.SIGKILL})
+    here.until_ended("one")
+
+
+@pytest.mark.parametrize("verb", ["watch", "find"])
+def test_that_no_descriptor_is_free_is_no_end(verb: str, here: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of what is being started, nor of what goes on after a second start has ended."""
+    folder, failures, real = here.folder(), [], getattr(processes, verb)
+
+    def none_is_free(asked: object) -> object:
+        failures.append(asked)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(processes, verb, none_is_free)
+    here.start(folder)
+    here.until((folder / "begun").exists)
+    here.start(folder)
+    here.until(lambda: here.place.ended_in(here.parent) or len(failures) > 3)
+    assert here.ended() == []
+    monkeypatch.setattr(processes, verb, real)
+    assert here.ended() == [] and here.run(lambda: here.place.find(folder))
+    here.let_end(folder, 0)
     here.until_ended("one")
 
 
