@@ -29,16 +29,14 @@ _ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 _DESCRIPTORS, _MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 # $0 is the folder. noclobber makes `>` an exclusive create. The code is renamed into place: never half there.
-_SHELL = (
-    f"ulimit -S -n {_DESCRIPTORS}"
-    + """
-set -C; { echo $$ > "$0/pid"; } 2>/dev/null || exit 0; set +C
+_SHELL = f"""
+ulimit -S -n {_DESCRIPTORS}
+set -C; {{ echo $$ > "$0/pid"; }} 2>/dev/null || exit 0; set +C
 "$@"
 code=$?
 echo $code > "$0/exit.part" && mv "$0/exit.part" "$0/exit"
 exit $code
 """
-)
 
 
 @dataclass(frozen=True)

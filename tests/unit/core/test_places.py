@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import signal
 import threading
 import time
@@ -445,6 +446,26 @@ def test_the_event_loop_s_thread_removes_nothing(here: LocalWorld, monkeypatch: 
     here.run(lambda: here.place.clear(cleared))
     here.until(lambda: len(removers) == 2)
     assert threading.main_thread() not in removers
+
+
+def test_folders_that_may_not_be_written_to_are_removed_too(here: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caches of Go's modules and of conda's packages have such."""
+    remove, kept = shutil.rmtree, here.folder("kept")
+    folder, inner = here.folder("cache"), here.parent / "cache" / "pkg" / "mod"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    (inner / "link").symlink_to(kept)
+    for path in (inner, inner.parent, folder, kept):
+        path.chmod(0o500)
+
+    def as_if_not_root(path: Path, ignore_errors: bool) -> None:
+        if all(Path(parent).stat().st_mode & 0o200 for parent, _, _ in os.walk(path)):
+            remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", as_if_not_root)
+    here.run(lambda: here.place.remove(folder))
+    here.until(lambda: list((here.parent.parent / "removed").iterdir()) == [])
+    assert kept.stat().st_mode & 0o777 == 0o500
 
 
 def test_what_a_killed_supervisor_has_left_half_removed_is_removed_by_the_next(
