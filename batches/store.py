@@ -33,6 +33,8 @@ _UNWANTED = "target = 'deleted'"
 _COUNTED = Counted("batch", "batches", _LIVE, "state", _LISTED)
 SOUGHT = 1000  # newest batches in which a text is sought that no index serves; and found ones that are counted
 _AT_ONCE = 1000  # batches whose texts a migration reads
+_REMOVED_AT_ONCE = 50  # ended batches: what is done with them holds up everything else
+_EXPIRED_AT_ONCE = 200
 
 
 @migrations()
@@ -79,10 +81,11 @@ def history(db: Database) -> None:
 def texts(db: Database) -> None:
     db.create_texts("batch_texts")
     last = -1
-    while some := db.rows("SELECT * FROM batches WHERE id > :last ORDER BY id LIMIT :n", {"last": last, "n": _AT_ONCE}):
-        for batch in [Batch.of(row, "") for row in some]:
-            BatchTexts(db).add(batch.id, batch.uuid, batch.request)
-            last = batch.id
+    columns = "SELECT id, uuid, request FROM batches"
+    while some := db.rows(f"{columns} WHERE id > :last ORDER BY id LIMIT :n", {"last": last, "n": _AT_ONCE}):
+        for row in some:
+            BatchTexts(db).add(row["id"], row["uuid"], records.from_json(BatchRequest, row["request"]))
+            last = row["id"]
 
 
 # What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
@@ -230,8 +233,12 @@ class BatchStore:
         return self._select(f"{_LIVE} AND state = 'running' AND app_id IS NULL AND {_HERE}")
 
     def unwanted(self) -> list[Batch]:
-        """Deleted batches of this host, or of none, to be killed and forgotten."""
-        return self._select(f"{_UNWANTED} AND {_HERE}")
+        """Deleted batches of this host, or of none, to be killed and forgotten; of ended ones some at a time, last."""
+        unwanted = f"{_UNWANTED} AND {_HERE}"
+        return [
+            *self._select(f"{unwanted} AND {_LIVE} ORDER BY id"),
+            *self._select(f"{unwanted} AND NOT {_LIVE} ORDER BY id LIMIT {_REMOVED_AT_ONCE}"),
+        ]
 
     def start(self, batch: int, folder: Path, now: datetime) -> bool:
         """Take it to this host, to run in `folder`. False: it was taken, or is not wanted any more."""
@@ -278,8 +285,9 @@ class BatchStore:
                 events.record(self._db, now, Belonging.of(row), "batch", batch, "deleted")
 
     def expire(self, moment: datetime) -> int:
-        """Mark for deletion what ended before `moment`; how many."""
-        return self._unlist("ended < :moment", {"moment": to_text(moment)})
+        """Mark for deletion what ended before `moment`, the earliest first and some at a time; how many."""
+        some = f"SELECT id FROM batches WHERE ended < :moment AND {_LISTED} ORDER BY ended LIMIT {_EXPIRED_AT_ONCE}"
+        return self._unlist(f"id IN ({some})", {"moment": to_text(moment)})
 
     def _unlist(self, where: str, values: Mapping[str, object]) -> int:
         """Let nobody see these any more; how many were seen."""

@@ -17,8 +17,7 @@ from gateway.core.clusters import Clusters
 from gateway.core.places.place import Place
 from gateway.core.settings import Settings
 
-_LOG_LINES = 5000  # of the beginning of a log, in which the application's id is looked for
-_LONGEST_LINE = 1000  # bytes of each of them
+_LOG_HEAD = 1 << 20  # bytes of the beginning of a log, in which the application's id is looked for
 _APPLICATION = re.compile(r"(?:app ID|Submitted application) (app-\d+-\d+|application_\d+_\d+)")
 _UI_ADDRESS = "ui_address"  # file in a batch's folder: the host of its Spark UI, and the port that tries first
 _UI_PORT_TRIES = 16  # how many ports further Spark goes when that one is taken (spark.port.maxRetries)
@@ -106,7 +105,8 @@ def find_application(batch: Batch, place: Place) -> Application | None:
 def _ask(url: str) -> Application | None:
     try:
         with urllib.request.urlopen(f"{url}/api/v1/applications", timeout=_PROBE_PATIENCE) as answer:  # noqa: S310
-            return Application(json.load(answer)[0]["id"], url)
+            found = json.load(answer)[0]["id"]
+            return Application(found, url) if isinstance(found, str) else None
     except (OSError, HTTPException, ValueError, LookupError, TypeError):
         return None  # not up yet; it is asked again
 
@@ -119,7 +119,7 @@ def _free_port() -> int:
 
 def application_in_log(batch: Batch) -> Application | None:
     """The application that a cluster manager named in the log; for one that ended before its UI was asked."""
-    for line in logs.read(batch.log, 0, _LOG_LINES, _LONGEST_LINE):
-        if found := _APPLICATION.search(line):
+    for line in logs.head(batch.log, _LOG_HEAD):
+        if "app" in line and (found := _APPLICATION.search(line)):  # the former takes no time
             return Application(found[1], None)
     return None

@@ -110,7 +110,8 @@ class Supervisor:
             self._awake.set()
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
-        self._guard(self._batches)
+        if self._guard(self._batches):
+            self._awake.set()
 
     def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
@@ -171,6 +172,7 @@ class Supervisor:
 
 def run(settings: Settings) -> None:
     """Be the supervisor of this host, once it has no other. Returns after SIGTERM or SIGINT."""
+    processes.allow_descriptors()
     db = stores.open_and_migrate(settings)
     with db.lease(stores.supervisor_lease(settings)):
         asyncio.run(_supervise(settings, db))

@@ -109,7 +109,7 @@ class TookTooLong(QueryFailed):
 
 
 class Unavailable(GatewayError):
-    """Nothing was done; the same request may succeed later."""
+    """The same request may succeed later. Nothing was done, unless only the answer of a remote store was lost."""
 
     status = 503
 

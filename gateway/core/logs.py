@@ -49,7 +49,7 @@ class _Index:
             self.offsets, self.lines, self.seen, self.cut = [0], 0, 0, last_cut
         if size == self.seen:
             return
-        with open(path, "rb") as file:
+        with suppress(OSError), open(path, "rb") as file:  # it may be removed in this moment
             file.seek(self.seen)
             while block := file.read(_BLOCK):
                 self._add(block)
@@ -98,11 +98,23 @@ def read(path: Path, start: int, stop: int, longest: int | None = None) -> list[
     if start >= stop:
         return []
     longest = longest or max(_SHORT, _STRETCH // (stop - start))
-    with open(path, "rb") as file:
-        file.seek(offset)
-        for _ in range(start % _EVERY):
-            _line(file, 0)
-        return [_line(file, longest) for _ in range(stop - start)]
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            for _ in range(start % _EVERY):
+                _line(file, 0)
+            return [_line(file, longest) for _ in range(stop - start)]
+    except OSError:
+        return []
+
+
+def head(path: Path, size: int) -> list[str]:
+    """The whole lines in the first `size` bytes: cheap on a file of any length, of which nothing is kept in mind."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(size).decode("utf-8", "replace").split("\n")[:-1]
+    except OSError:
+        return []
 
 
 def tail(path: Path, size: int) -> list[str]:

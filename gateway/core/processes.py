@@ -8,7 +8,9 @@ Linux only: it waits on pidfds.
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -20,11 +22,16 @@ import psutil
 
 OWNER_VARIABLE = "SPARK_GATEWAY_OWNER"
 _SWEEPS = 10  # of all processes at most, to tell a family that forks while it is told
+_NONE_FREE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # descriptors, which says nothing of a process
 _ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
+# How many descriptors this process may have as it begins, and at most. What is started here gets the former.
+_DESCRIPTORS, _MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
+
 # $0 is the folder. noclobber makes `>` an exclusive create. The code is renamed into place: never half there.
-_SHELL = """
-set -C; { echo $$ > "$0/pid"; } 2>/dev/null || exit 0; set +C
+_SHELL = f"""
+ulimit -S -n {_DESCRIPTORS}
+set -C; {{ echo $$ > "$0/pid"; }} 2>/dev/null || exit 0; set +C
 "$@"
 code=$?
 echo $code > "$0/exit.part" && mv "$0/exit.part" "$0/exit"
@@ -38,6 +45,12 @@ class Process:
 
     folder: Path
     pid: int
+
+
+def allow_descriptors() -> None:
+    """Let this process have as many descriptors as it may: each process that is watched takes one."""
+    with suppress(OSError, ValueError):  # more than the system lets anybody have
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_DESCRIPTORS, _MOST_DESCRIPTORS))
 
 
 def start(folder: Path, command: Sequence[str], environ: Mapping[str, str]) -> Process:
@@ -66,15 +79,18 @@ def _wait_for_command_line(pid: int) -> None:
         process = psutil.Process(pid)
         while not process.cmdline() and process.status() not in _ENDED:
             os.sched_yield()
-    except psutil.Error:
-        pass  # it has ended already
+    except (psutil.Error, OSError):
+        pass  # it has ended already, or no descriptor is free to look with
 
 
 def find(folder: Path) -> Process | None:
-    """The process started in this folder, alive or not; None when none has got as far as writing its pid."""
+    """The process started in this folder, alive or not; None when none has got as far as writing its pid.
+
+    Raises OSError when that cannot be told, with no descriptor free for instance.
+    """
     try:
         return Process(folder, int((folder / "pid").read_text()))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
         return None
 
 
@@ -99,15 +115,32 @@ def is_alive(process: Process) -> bool:
 
 
 def watch(process: Process) -> int | None:
-    """A descriptor that becomes readable when the process ends (the caller closes it); None if it has ended."""
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except OSError:
+    """A descriptor that becomes readable when the process ends (the caller closes it); None if it has ended.
+
+    Raises OSError when that cannot be told, with no descriptor free for instance.
+    """
+    descriptor = descriptor_of(process.pid)
+    if descriptor is None:
         return None
-    if is_alive(process):
+    try:
+        alive = is_alive(process)
+    except OSError:
+        os.close(descriptor)
+        raise
+    if alive:
         return descriptor
     os.close(descriptor)
     return None
+
+
+def descriptor_of(pid: int) -> int | None:
+    """As `watch`, of any process."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in _NONE_FREE:
+            raise
+        return None  # it has ended, or the pid is a thread's by now
 
 
 def signal_all(wanted: Mapping[Path, signal.Signals | None]) -> dict[Path, list[int]]:
@@ -157,7 +190,7 @@ def _owner(pid: int) -> Path | None:
     try:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
             environ = file.read()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     _, mark, rest = (b"\0" + environ).partition(b"\0" + OWNER_VARIABLE.encode() + b"=")
     return Path(os.fsdecode(rest.partition(b"\0")[0])) if mark else None

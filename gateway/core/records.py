@@ -37,6 +37,11 @@ def read(cls: type[T], row: Mapping[str, Any]) -> T:
     return _converter.structure(row, cls)
 
 
+def from_json(cls: type[T], text: str) -> T:
+    """The record that a column holds as JSON."""
+    return _converter.structure(text, cls)
+
+
 def to_json(record: object) -> str:
     """What the column of a record that is kept as JSON holds."""
     return json.dumps(_converter.unstructure(record))

@@ -7,6 +7,7 @@ one step, however much is in it. So what a killed process has left half-removed,
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import uuid
 from collections import deque
@@ -72,8 +73,22 @@ def _empty(link: Path, keep: str) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
+    with suppress(OSError):
+        if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            _make_writable(path)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _make_writable(folder: Path) -> None:
+    """Folders that may not be written to keep what is in them; caches of downloaded packages have such."""
+    folder.chmod(0o700)
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if not path.is_symlink():
+                with suppress(OSError):
+                    path.chmod(0o700)

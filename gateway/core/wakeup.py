@@ -6,6 +6,7 @@ FIFO is no error. A FIFO rather than a socket: its path may be as long as any pa
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -29,11 +30,11 @@ def drain(descriptor: int) -> None:
 
 
 def nudge(path: Path) -> bool:
-    """Wake who listens here; whether somebody does. Returns at once in any case."""
+    """Wake who listens here; False: nobody does. Returns at once in any case."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in (errno.ENXIO, errno.ENOENT)
     try:
         os.write(descriptor, b"!")
     except OSError:

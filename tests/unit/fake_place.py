@@ -56,7 +56,7 @@ class FakePlace:
         self._wake()
 
     def ended_in(self, parent: Path) -> list[str]:
-        return [folder.name for folder in self._unsettled if folder.parent == parent]
+        return [folder.name for folder in self._unsettled if folder.parent.name == parent.name]
 
     def end_of(self, folder: Path) -> End:
         return self.ends.get(folder, End(None))

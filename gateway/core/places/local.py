@@ -7,12 +7,14 @@ loop, in which a place lives, hears of the outcome. One look serves all that is 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from gateway.core import logs, processes
@@ -20,6 +22,8 @@ from gateway.core.places.place import End, Ladder, Socket
 from gateway.core.processes import Process
 from gateway.core.settings import Settings
 from gateway.core.trash import Trash
+
+log = logging.getLogger(__name__)
 
 _LONGEST_SOCKET_PATH = 100  # of the 107 bytes that a Unix socket's path may have
 _OUT_OF_MEMORY = "java.lang.OutOfMemoryError"
@@ -34,6 +38,7 @@ class LocalPlace:
         self.name, self._wake, self._trash = name, wake, Trash(trash, _LOG)
         self._watched: dict[Path, int] = {}  # what runs: a descriptor that becomes readable when it ends
         self._ended: set[Path] = set()
+        self._undone: dict[Path, Callable[[], None]] = {}  # what there was no descriptor for: the next pass does it
         self._standing: dict[Path, tuple[int, datetime]] = {}  # what is being stopped: the step last taken, and when
         self._asked: dict[Path, signal.Signals | None] = {}  # what the next look at all processes is to tell them
         self._looking: asyncio.Task[None] | None = None
@@ -47,22 +52,34 @@ class LocalPlace:
     # ------------------------------------------------------------ starting, and the end
 
     def start(self, folder: Path, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        self._follow(processes.start(folder, command, environ))
+        process = processes.start(folder, command, environ)
+        self._try(folder, partial(self._follow, process))
 
     def find(self, folder: Path) -> bool:
         process = processes.find(folder)
         if process is None:
             return False
         if folder not in self._watched and folder not in self._ended:
-            self._follow(process)
+            self._try(folder, partial(self._follow, process))
         return True
 
     def ended_in(self, parent: Path) -> list[str]:
-        return [folder.name for folder in self._ended if folder.parent == parent]
+        undone, self._undone = self._undone, {}
+        for folder, work in undone.items():
+            self._try(folder, work)
+        return [folder.name for folder in self._ended if folder.parent.name == parent.name]
 
     def end_of(self, folder: Path) -> End:
         said = any(_OUT_OF_MEMORY in line for line in logs.own_tail(folder / _LOG, _LAST_LINES))
         return End(processes.exit_code(folder), out_of_memory=said)
+
+    def _try(self, folder: Path, work: Callable[[], None]) -> None:
+        """Do what takes a descriptor: that none is free says nothing of what runs in the folder."""
+        try:
+            work()
+        except OSError as error:
+            log.warning("cannot watch %s now: %s", folder, error, extra={"action": "watch"})
+            self._undone[folder] = work
 
     def _follow(self, process: Process) -> None:
         if not self._watch(process.folder, processes.watch(process)):
@@ -73,7 +90,7 @@ class LocalPlace:
             return False
         self._close(folder)
         self._watched[folder] = descriptor
-        asyncio.get_running_loop().add_reader(descriptor, self._on_end, folder)
+        asyncio.get_running_loop().add_reader(descriptor, self._try, folder, partial(self._on_end, folder))
         return True
 
     def _on_end(self, folder: Path) -> None:
@@ -119,18 +136,18 @@ class LocalPlace:
             for folder, pids in found.items():
                 if not pids:
                     self._quiet.add(folder)
-                elif folder not in self._watched and not self._watch(folder, _descriptor(pids[0])):
+                elif folder not in self._watched and not self._watch(folder, processes.descriptor_of(pids[0])):
                     self._look(folder, None)
             self._wake()
 
     # ------------------------------------------------------------ what is left
 
     def settle(self, folder: Path, note: str | None) -> None:
-        log = folder / _LOG
-        logs.finish(log)
+        logs.finish(folder / _LOG)
         if note:
-            logs.note(log, note)
+            logs.note(folder / _LOG, note)
         self._close(folder)
+        self._undone.pop(folder, None)
         self._standing.pop(folder, None)
         self._ended.discard(folder)
         self._quiet.discard(folder)
@@ -178,11 +195,3 @@ def host_name(settings: Settings) -> str:
 def _cut(folders: set[Path], limit: int) -> None:
     for folder in folders:
         logs.cut(folder / _LOG, limit)
-
-
-def _descriptor(pid: int) -> int | None:
-    """Becomes readable when the process ends; None when it has."""
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        return None

@@ -54,10 +54,16 @@ class Place(Protocol):
         """
 
     def find(self, folder: Path) -> bool:
-        """Whether something was started in `folder`, by whichever supervisor; if so, its end will be told."""
+        """Whether something was started in `folder`, by whichever supervisor; if so, its end will be told.
+
+        Raises OSError when that cannot be told now.
+        """
 
     def ended_in(self, parent: Path) -> list[str]:
-        """The names of the folders below `parent` in which what was started has ended, until they are settled."""
+        """The names of the folders below `parent` in which what was started has ended, until they are settled.
+
+        Of `parent` only its name counts: what was begun before `data_dir` became another stays where it is.
+        """
 
     def end_of(self, folder: Path) -> End:
         """How what has ended there did end."""

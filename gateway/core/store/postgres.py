@@ -165,7 +165,9 @@ class PostgresDatabase(Database):
         connections = self._connections()
         connection = connections.take()
         try:
-            connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_WRITE})", prepare=False)
+            connection.execute(
+                f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_WRITE})", prepare=False
+            )
         except BaseException:
             connections.give(connection)
             raise

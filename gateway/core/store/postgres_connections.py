@@ -32,7 +32,10 @@ _DEFAULTS = {
     "tcp_user_timeout": "10000",
     "target_session_attrs": "read-write",
 }
-_OPTIONS = "-c lock_timeout=15s -c idle_in_transaction_session_timeout=15s"
+_OPTIONS = (
+    "-c lock_timeout=15s -c idle_in_transaction_session_timeout=15s"
+    r" -c default_transaction_isolation=read\ committed"  # what one has waited for is seen by whoever waited
+)
 
 # Who is not let in is told why in words alone, not by a code.
 _AWAY = (

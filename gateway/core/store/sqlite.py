@@ -88,7 +88,7 @@ class SqliteDatabase(Database):
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # two who ask do not see one another
         except OSError:
             return True
         finally:
@@ -188,7 +188,10 @@ class _Fifo:
     """A listener of the bell: a FIFO of its own, gone with it."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._descriptor = path, wakeup.create(path)
+        made = path.parent.with_name(f"bell-{path.name}")  # whoever rings removes one that nobody has open yet
+        self._path, self._descriptor = path, wakeup.create(made)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        made.rename(path)
 
     def fileno(self) -> int:
         return self._descriptor

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from batches.models import Batch
+from batches import reconcile
+from batches import store as store_module
+from batches.models import Batch, BatchKind
 from batches.reconcile import BatchPass
+from batches.states import BatchState
 from batches.store import BatchStore
 from gateway.core import logs, processes
 from gateway.core.errors import Misconfigured, Unavailable
@@ -250,6 +257,54 @@ def test_an_expired_batch_is_forgotten(supervisor: Supervisor, add_batch) -> Non
     assert not batch.folder.exists()
 
 
+def test_of_many_ended_batches_some_are_removed_in_a_pass_and_it_says_that_there_are_more(
+    supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_REMOVED_AT_ONCE", 2)
+    ended, running, waiting = [add_batch() for _ in range(5)], add_batch(RUNS_ON), add_batch()
+    for batch in ended:
+        supervisor.store.end(batch.id, BatchState.DEAD, 1, "why", supervisor.clock())
+    supervisor.step()
+    for batch in (*ended, running, waiting):
+        supervisor.store.delete(batch.id)
+    assert [batch.id for batch in supervisor.store.unwanted()] == [running.id, waiting.id, ended[0].id, ended[1].id]
+    supervisor.until(lambda: supervisor.state(ended[0]) == "forgotten", advance=0.1)
+    assert [supervisor.state(batch) for batch in ended[2:]] == ["dead"] * 3
+    more = True
+    while more:
+        supervisor.until(lambda: not supervisor.place._looking or supervisor.place._looking.done())
+        more = bool(supervisor.run(supervisor.batch_pass))
+    supervisor.until(lambda: not supervisor.store.unwanted(), advance=0.1)
+
+
+def test_a_place_is_not_asked_to_stop_what_never_ran(supervisor: Supervisor, add_batch) -> None:
+    """It would remember that of a batch that another host removes."""
+    batch = add_batch()
+    supervisor.store.delete(batch.id)
+    supervisor.step()
+    assert supervisor.state(batch) == "forgotten" and supervisor.place._standing == {}
+
+
+# ---------------------------------------------------------------- applications
+
+
+def test_applications_are_looked_for_while_their_batches_run(
+    supervisor: Supervisor, add_batch, loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought: list[int] = []
+    monkeypatch.setattr(reconcile, "find_application", lambda batch, place: sought.append(batch.id))
+    batch = add_batch(RUNS_ON)
+    python = add_batch(RUNS_ON, kind=BatchKind.PYTHON)
+    supervisor.step()
+    for _ in range(2):
+        loop.run_until_complete(supervisor.batch_pass.find_applications())
+    assert sought == [batch.id]
+    supervisor.store.end(batch.id, BatchState.DEAD, None, "why", supervisor.clock())
+    supervisor.store.end(python.id, BatchState.DEAD, None, "why", supervisor.clock())
+    loop.run_until_complete(supervisor.batch_pass.find_applications())
+    assert supervisor.batch_pass._asked == {}
+
+
 # ---------------------------------------------------------------- restarts
 
 
@@ -274,6 +329,7 @@ def test_a_batch_that_ended_while_nobody_watched_tells_its_code(supervisor: Supe
 def test_a_row_whose_process_was_never_started_is_started(supervisor: Supervisor, add_batch) -> None:
     """The supervisor was killed between the two."""
     batch = add_batch(SUCCEEDS)
+    batch.folder.mkdir(parents=True)
     assert supervisor.store.start(batch.id, batch.folder, supervisor.clock())
     supervisor.again()
     supervisor.until_state(batch, "success")
@@ -301,16 +357,113 @@ def test_a_deletion_that_was_begun_is_finished_by_the_next_supervisor(supervisor
     assert processes.family(batch.folder) == []
 
 
+def test_a_running_batch_whose_folder_is_gone_is_lost_and_never_run_again(
+    supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its host was lost and another took the name, or the store was copied to where its folders are not."""
+    batch, end = add_batch(SUCCEEDS), supervisor.store.end
+    assert supervisor.store.start(batch.id, batch.folder, supervisor.clock())
+    monkeypatch.setattr(supervisor.store, "end", failing(supervisor.store.end, monkeypatch, supervisor.store))
+    with pytest.raises(Unavailable):
+        supervisor.again()
+    assert supervisor.store.end == end
+    supervisor.again()
+    supervisor.step()
+    assert supervisor.state(batch) == "dead" and supervisor.submitter.started == []
+    assert lines(batch) == ["spark-gateway: its host or its folder is lost"]
+
+
+def test_the_folder_of_a_batch_is_there_before_its_row_says_that_it_runs(
+    supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, start, seen = add_batch(SUCCEEDS), supervisor.store.start, []
+
+    def look(number: int, folder: Path, now: datetime) -> bool:
+        seen.append(folder.is_dir())
+        return start(number, folder, now)
+
+    monkeypatch.setattr(supervisor.store, "start", look)
+    supervisor.until_state(batch, "success")
+    assert seen == [True]
+
+
+def test_a_folder_made_for_a_batch_that_another_took_does_not_stay(
+    supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = add_batch(SUCCEEDS)
+    monkeypatch.setattr(supervisor.store, "start", lambda *told: False)
+    supervisor.step()
+    assert not batch.folder.exists()
+    batch.folder.mkdir()
+    kept = add_batch(SUCCEEDS).folder
+    kept.mkdir()
+    (kept / "log").touch()
+    supervisor.again()
+    assert not batch.folder.exists() and kept.exists()
+
+
+@pytest.mark.parametrize("script", [SUCCEEDS, RUNS_ON])
+def test_a_start_whose_answer_is_lost_is_gone_on_with(
+    script: str, supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row says that it runs, and nobody was told: so it is when the answer to a COMMIT is lost."""
+    batch, start = add_batch(script), supervisor.store.start
+
+    def lost(*told: Any) -> bool:
+        monkeypatch.setattr(supervisor.store, "start", start)
+        start(*told)
+        raise Unavailable("the store is away")
+
+    monkeypatch.setattr(supervisor.store, "start", lost)
+    with pytest.raises(Unavailable):
+        supervisor.step()
+    supervisor.step()
+    assert supervisor.submitter.started == [batch.id]
+    if script == SUCCEEDS:
+        supervisor.until_state(batch, "success")
+    assert supervisor.submitter.started == [batch.id]
+
+
+def test_a_batch_that_could_not_be_started_nor_be_ended_is_tried_again(
+    supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = add_batch(SUCCEEDS)
+    supervisor.submitter.fault = OSError(28, "No space left on device")
+    monkeypatch.setattr(supervisor.store, "end", failing(supervisor.store.end, monkeypatch, supervisor.store))
+    with pytest.raises(Unavailable):
+        supervisor.step()
+    assert supervisor.state(batch) == "running"
+    supervisor.submitter.fault = None
+    supervisor.until_state(batch, "success")
+
+
+def failing(end: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, store: BatchStore) -> Callable[..., bool]:
+    """As `end` of a store that is away once."""
+
+    def once(*told: object) -> bool:
+        monkeypatch.setattr(store, "end", end)
+        raise Unavailable("the store is away")
+
+    return once
+
+
+def test_batches_of_an_earlier_data_folder_end_too(supervisor: Supervisor, add_batch, tmp_path: Path) -> None:
+    batch = add_batch("while [ ! -e end ]; do sleep 0.01; done")
+    supervisor.step()
+    supervisor.until((batch.folder / "pid").exists)
+    supervisor.settings = dataclasses.replace(supervisor.settings, data_dir=tmp_path / "other")
+    supervisor.again()
+    supervisor.step()
+    assert supervisor.state(batch) == "running"
+    (batch.folder / "end").touch()
+    supervisor.until_state(batch, "success")
+
+
 def test_the_end_of_a_batch_that_the_store_could_not_take_is_told_again(
     supervisor: Supervisor, add_batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch, end = add_batch("exit 3"), supervisor.store.end
-
-    def once(*told: object) -> bool:
-        monkeypatch.setattr(supervisor.store, "end", end)
-        raise Unavailable("the store is away")
-
-    monkeypatch.setattr(supervisor.store, "end", once)
+    batch = add_batch("exit 3")
+    monkeypatch.setattr(supervisor.store, "end", failing(supervisor.store.end, monkeypatch, supervisor.store))
     with pytest.raises(Unavailable):
         supervisor.until_state(batch, "dead")
     supervisor.until_state(batch, "dead")

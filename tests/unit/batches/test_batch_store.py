@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from batches import store as store_module
 from batches.models import Batch
 from batches.states import BATCH_MOVES, BatchState, Target
 from batches.store import BatchStore
@@ -189,3 +190,15 @@ def test_a_batch_without_an_application_is_asked_for_it_until_there_is_one(add_b
     assert batch_store.without_app() == []
     found = batch_store.find(ANONYMOUS, 0)
     assert (found.app_id, found.ui_url) == ("local-1", "http://h:1")
+
+
+def test_of_many_that_ended_long_ago_some_expire_at_a_time(
+    add_batch, batch_store: BatchStore, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_EXPIRED_AT_ONCE", 2)
+    for number in reversed([add_batch().id for _ in range(5)]):
+        batch_store.end(number, BatchState.DEAD, 1, "why", clock())
+        clock.advance(seconds=1)
+    assert [batch_store.expire(clock()) for _ in range(2)] == [2, 2]
+    assert [batch.id for batch in batch_store.page(ANONYMOUS, 0, 9)[1]] == [0]
+    assert [batch_store.expire(clock()) for _ in range(2)] == [1, 0]

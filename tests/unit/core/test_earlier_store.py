@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batches.models import BatchKind, BatchRequest
+from batches.models import Batch, BatchKind, BatchRequest
 from batches.states import BatchState
 from gateway import stores
 from gateway.core import events
@@ -21,6 +21,10 @@ EARLIER = Path(__file__).with_name("earlier_store.sql")
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> SqliteDatabase:
+    return earlier_store(tmp_path)
+
+
+def earlier_store(tmp_path: Path) -> SqliteDatabase:
     path = tmp_path / "gateway.db"
     with sqlite3.connect(path) as db:
         db.executescript(EARLIER.read_text("utf-8"))
@@ -76,6 +80,12 @@ def test_its_batches_go_on_and_are_found(earlier: SqliteDatabase, clock) -> None
     assert [(batch.name, batch.request.kind) for batch in store.next(2)] == [("waits", BatchKind.SPARK)]
     assert store.add(ANONYMOUS, BatchRequest("/a.py"), Path("/x"), "new", clock(), 9).id == 4
     assert store.page(ANONYMOUS, 0, 9)[0] == 4
+
+
+def test_texts_are_made_of_no_more_than_their_step_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch may have columns that only later steps make."""
+    monkeypatch.delattr(Batch, "of")
+    assert earlier_store(tmp_path).value("SELECT count(*) FROM batch_texts") == 4
 
 
 def test_its_events_are_followed_by_new_ones(earlier: SqliteDatabase, clock) -> None:

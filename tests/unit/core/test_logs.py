@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -44,6 +45,27 @@ def test_every_tail_is_the_end_of_the_whole(log: Path) -> None:
         for size in (1, 2, 9, 10, 11, 12, 3000):
             assert logs.tail(log, size) == whole[-size:]
     assert logs.tail(log, 0) == [] and logs.tail(log, -1) == []
+
+
+def test_the_head_of_a_log_is_its_first_whole_lines(five: Path) -> None:
+    assert logs.head(five, 100) == ["a", "b", "c", "d", "e"]
+    assert logs.head(five, 5) == ["a", "b"] and logs.head(five, 1) == []
+    assert logs.head(five.with_name("none"), 100) == []
+
+
+@pytest.mark.parametrize("opened", [0, 1])
+def test_a_log_that_is_removed_while_it_is_read_is_empty(
+    opened: int, five: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_some(path: Path, mode: str) -> IO[bytes]:
+        nonlocal opened
+        opened -= 1
+        if opened < 0:
+            five.unlink()
+        return open(path, "rb")
+
+    monkeypatch.setattr(logs, "open", open_some, raising=False)
+    assert logs.read(five, 0, 5) == []
 
 
 def test_a_growing_log_is_followed_by_offset(log: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shutil
 import signal
 import threading
 import time
@@ -174,6 +176,13 @@ def test_an_end_wakes_and_tells_its_code(code: int, world: World) -> None:
     assert world.ended() == ["one"]
     assert world.run(lambda: world.place.ended_in(folder)) == []
     assert world.place.end_of(folder) == End(code)
+
+
+def test_an_end_below_an_earlier_data_folder_is_told_too(world: World) -> None:
+    folder = world.started()
+    world.let_end(folder, 0)
+    world.until_ended("one")
+    assert world.run(lambda: world.place.ended_in(folder.parents[1] / "moved" / "drivers")) == ["one"]
 
 
 def test_what_was_killed_from_outside_has_no_code(world: World) -> None:
@@ -375,6 +384,27 @@ def test_the_end_of_a_second_start_is_not_the_end_of_the_first(here: LocalWorld)
     here.until_ended("one")
 
 
+@pytest.mark.parametrize("verb", ["watch", "find"])
+def test_that_no_descriptor_is_free_is_no_end(verb: str, here: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of what is being started, nor of what goes on after a second start has ended."""
+    folder, failures, real = here.folder(), [], getattr(processes, verb)
+
+    def none_is_free(asked: object) -> object:
+        failures.append(asked)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(processes, verb, none_is_free)
+    here.start(folder)
+    here.until((folder / "begun").exists)
+    here.start(folder)
+    here.until(lambda: here.place.ended_in(here.parent) or len(failures) > 3)
+    assert here.ended() == []
+    monkeypatch.setattr(processes, verb, real)
+    assert here.ended() == [] and here.run(lambda: here.place.find(folder))
+    here.let_end(folder, 0)
+    here.until_ended("one")
+
+
 def test_watching_many_costs_no_wakeups_and_each_end_is_seen(here: LocalWorld) -> None:
     folders = [here.started(str(number), FOREVER) for number in range(20)]
     here.run(lambda: None)
@@ -416,6 +446,26 @@ def test_the_event_loop_s_thread_removes_nothing(here: LocalWorld, monkeypatch: 
     here.run(lambda: here.place.clear(cleared))
     here.until(lambda: len(removers) == 2)
     assert threading.main_thread() not in removers
+
+
+def test_folders_that_may_not_be_written_to_are_removed_too(here: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caches of Go's modules and of conda's packages have such."""
+    remove, kept = shutil.rmtree, here.folder("kept")
+    folder, inner = here.folder("cache"), here.parent / "cache" / "pkg" / "mod"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    (inner / "link").symlink_to(kept)
+    for path in (inner, inner.parent, folder, kept):
+        path.chmod(0o500)
+
+    def as_if_not_root(path: Path, ignore_errors: bool) -> None:
+        if all(Path(parent).stat().st_mode & 0o200 for parent, _, _ in os.walk(path)):
+            remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", as_if_not_root)
+    here.run(lambda: here.place.remove(folder))
+    here.until(lambda: list((here.parent.parent / "removed").iterdir()) == [])
+    assert kept.stat().st_mode & 0o777 == 0o500
 
 
 def test_what_a_killed_supervisor_has_left_half_removed_is_removed_by_the_next(

@@ -176,6 +176,18 @@ def test_another_process_that_writes_for_long(postgres: PostgresServer, database
         second.run("UPDATE tally SET n = 1")
 
 
+def test_what_others_wrote_is_seen_whatever_the_database_s_default_is(
+    postgres: PostgresServer, database: str, db: PostgresDatabase, open_store: Open
+) -> None:
+    """Or else limits that are counted in a transaction do not hold, and it fails when it waited."""
+    postgres.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = 'serializable'")
+    asked = open_store(postgres.url(database) + "&options=-c%20default_transaction_isolation%3Dserializable")
+    assert db.value("SHOW transaction_isolation") == "read committed"
+    for one in (db, asked):
+        with one.transaction():
+            assert one.value("SHOW transaction_isolation") == "read committed"
+
+
 def test_a_server_that_takes_no_writes(postgres: PostgresServer, database: str, db: PostgresDatabase) -> None:
     postgres.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
     with pytest.raises(Unavailable, match="session is read-only"):

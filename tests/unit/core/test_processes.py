@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import select
 import signal
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -258,3 +266,67 @@ def test_a_look_tells_nobody_anything_and_names_who_is_there(folder: Path, tmp_p
     assert found[folder][0] == process.pid and len(found[folder]) == 2 and found[tmp_path] == []
     until(lambda: processes.family(neighbour) == [])
     assert processes.is_alive(process)
+
+
+# ---------------------------------------------------------------- without descriptors
+
+
+@contextmanager
+def no_descriptor_free() -> Iterator[None]:
+    kept = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, kept[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, kept)
+
+
+def test_that_no_descriptor_is_free_is_no_end(folder: Path) -> None:
+    process = start(folder, *FOREVER)
+    until(lambda: processes.find(folder))
+    for look in (partial(processes.find, folder), partial(processes.watch, process), processes.sweep):
+        with pytest.raises(OSError, match="Too many open files"), no_descriptor_free():
+            look()
+
+
+def test_a_watch_that_fails_keeps_no_descriptor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = start(folder, *FOREVER)
+
+    def fail(process: Process) -> bool:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(processes, "is_alive", fail)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="Too many open files"):
+        processes.watch(process)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_pid_that_is_a_thread_s_by_now_has_ended(folder: Path) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        thread = threads.submit(threading.get_native_id).result()
+        assert processes.watch(Process(folder, thread)) is None
+
+
+def test_a_folder_that_may_not_be_looked_into_holds_no_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert processes.find(folder) is None
+
+
+def test_a_process_that_is_given_more_descriptors_keeps_them_to_itself(folder: Path) -> None:
+    """Programs are slow, or fail, when they may have a billion."""
+    code = (
+        "import os, resource, sys; from pathlib import Path\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))\n"
+        "from gateway.core import processes; processes.allow_descriptors()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard)\n"
+        "processes.start(Path(sys.argv[1]), ['sh', '-c', 'ulimit -S -n'], dict(os.environ)); os.wait()\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, folder], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
+    )
+    assert (told.stdout, (folder / "log").read_text()) == ("True\n", "200\n")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
+import os
+import select
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -81,6 +86,51 @@ def test_a_full_disk_is_told_and_nothing_of_the_transaction_stays(counts: Sqlite
     with counts.transaction():
         counts.run("UPDATE counts SET n = 8")
     assert SqliteDatabase(counts.path).value("SELECT n FROM counts") == 8
+
+
+def test_a_bell_that_is_just_being_made_is_not_taken_for_a_dead_one_s(
+    counts: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = os.mkfifo
+
+    def ring_then(path: Path, mode: int) -> None:
+        make(path, mode)
+        counts.ring()
+
+    monkeypatch.setattr(os, "mkfifo", ring_then)
+    with closing(counts.listen()) as bell:
+        counts.ring()
+        assert select.select([bell], [], [], 0)[0]
+
+
+def test_a_bell_that_cannot_be_rung_now_stays(counts: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(counts.listen()) as bell:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", lambda *asked: raise_(OSError(errno.EMFILE, "Too many open files")))
+            counts.ring()
+        assert not select.select([bell], [], [], 0)[0]
+        counts.ring()
+        assert select.select([bell], [], [], 0)[0]
+
+
+def test_the_bell_of_a_dead_listener_is_removed(counts: SqliteDatabase) -> None:
+    with closing(counts.listen()) as bell:
+        left = bell._path.with_name("left")
+        os.mkfifo(left)
+        counts.ring()
+        assert list(left.parent.iterdir()) == [bell._path]
+
+
+def raise_(error: Exception) -> None:
+    raise error
+
+
+def test_two_who_ask_for_the_lease_do_not_see_one_another(counts: SqliteDatabase) -> None:
+    with counts.lease("watch"):
+        assert counts.is_leased("watch")
+    with open(counts._lock("watch")) as another:
+        fcntl.flock(another, fcntl.LOCK_SH)
+        assert not counts.is_leased("watch")
 
 
 def test_the_store_brings_no_pandas_into_the_gateway_s_processes() -> None:

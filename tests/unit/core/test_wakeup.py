@@ -47,9 +47,9 @@ def test_draining_nothing_returns_at_once(listening: int) -> None:
 
 def test_a_nudge_that_nobody_hears_is_no_error(path: Path, listening: int, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "unread")
-    wakeup.nudge(tmp_path / "unread")
-    wakeup.nudge(tmp_path / "missing")
-    wakeup.nudge(tmp_path / "no" / "folder")
+    for name in ("unread", "missing", "no/folder"):
+        assert not wakeup.nudge(tmp_path / name)
+    assert wakeup.nudge(path)
 
 
 def test_a_nudge_into_a_full_fifo_returns_at_once(path: Path, listening: int) -> None:

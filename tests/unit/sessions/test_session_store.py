@@ -12,6 +12,7 @@ from gateway.core.errors import DuplicateName, LimitReached
 from gateway.core.identity import ANONYMOUS
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Database
+from sessions import store as store_module
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session
 from sessions.statements.store import StatementStore
@@ -253,6 +254,18 @@ def test_ended_sessions_are_named_when_they_are_old(add_session, session_store: 
     assert session_store.ended_before(clock()) == [old.id]
     assert session_store.ended_before(clock() - timedelta(hours=1)) == []
     assert [lease.session.id for lease in session_store.live()] == [live.id]
+
+
+def test_of_many_old_ended_sessions_some_are_named_at_a_time(
+    add_session, session_store: SessionStore, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_REMOVED_AT_ONCE", 2)
+    for session in reversed([add_session().id for _ in range(3)]):
+        session_store.end(session, "", clock())
+        clock.advance(hours=1)
+    assert session_store.ended_before(clock()) == [2, 1]
+    session_store.remove(2, "", clock()), session_store.remove(1, "", clock())
+    assert session_store.ended_before(clock()) == [0]
 
 
 def test_every_change_of_a_session_leaves_an_event(
