@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import re
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +135,9 @@ def _near_end(path: Path, at: Position) -> Position:
 def _lines(path: Path, at: Position, limit: int) -> tuple[list[bytes], Position]:
     """The whole lines from a place on, of `limit` bytes at most, and the place after them."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return [], at
             file.seek(at.offset)
             block = file.read(limit)
     except OSError:
@@ -148,9 +151,14 @@ def _lines(path: Path, at: Position, limit: int) -> tuple[list[bytes], Position]
     return lines[at.within :], Position(at.file, at.offset + end)
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """The batch may have put anything in a file's place: a FIFO is not waited for, and no link is followed."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except OSError:
         return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,10 @@ from gateway.platform.runs.states import RunState
 from gateway.stores import Stores
 
 STORY = Path(__file__).with_name("story_4.3.jsonl").read_bytes().splitlines(keepends=True)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of ours catches it."""
 
 
 class World:
@@ -149,8 +154,8 @@ def test_a_kill_between_any_two_steps_loses_and_tells_nothing_twice(world: World
     batch = start()
     for at in range(0, len(STORY), 10):
         world.writes(batch, STORY[at : at + 10])
-        with monkeypatch.context() as patched, pytest.raises(OSError, match="killed"):
-            patched.setattr(type(world.stores.runs), "advance", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(type(world.stores.runs), "advance", lambda *_: (_ for _ in ()).throw(Killed()))
             world.again()
             world.step()
         world.again()
@@ -213,6 +218,35 @@ def test_a_run_that_cannot_be_read_holds_up_no_other(world: World, start) -> Non
     world.ends(odd, BatchState.DEAD)
     world.step()
     assert world.run_of(odd).state is RunState.FAILED
+
+
+def test_whatever_is_wrong_with_a_run_is_logged_once_and_holds_up_no_other(
+    world: World, start, monkeypatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd, good = start(), start()
+    look = reading.look
+
+    def no_such(before, events, report, log):
+        if report == odd.report:
+            raise ZeroDivisionError
+        return look(before, events, report, log)
+
+    monkeypatch.setattr(reading, "look", no_such)
+    for at in range(0, len(STORY), 60):
+        world.writes(good, STORY[at : at + 60])
+        world.step(20)
+    assert world.run_of(good).reading.tally.jobs.failed == 5
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("file", ["log", "report.jsonl", "spark-events/eventlog_v2_app-1/events_1_app-1"])
+def test_a_fifo_where_a_file_should_be_is_not_waited_for(world: World, start, file: str) -> None:
+    odd, good = start(), start()
+    (odd.folder / file).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(odd.folder / file)
+    world.writes(good, STORY)
+    world.step()
+    assert world.run_of(good).reading.tally.jobs.failed == 5
 
 
 def test_a_run_whose_batch_is_being_deleted_is_left_alone_until_it_is_gone(world: World, start) -> None:
