@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from gateway.core import json_numbers
+from gateway.core.json_numbers import Number
+
 LONGEST_TEXT = 20_000  # characters
 MOST_ROWS = 100
 MOST_COLUMNS = 50
@@ -131,7 +134,7 @@ def _first_of(output: str) -> Piece:
 
 def _read(output: str) -> dict[str, Any] | None:
     try:
-        envelope = json.loads(output)
+        envelope = json_numbers.read(output)
     except (ValueError, RecursionError):
         return None
     return envelope if isinstance(envelope, dict) else None
@@ -141,7 +144,7 @@ def _pieces(data: dict[str, Any]) -> Iterator[Piece]:
     """Text first, as it was printed before the result."""
     text = data.get(TEXT)
     if text not in (None, ""):
-        yield shortened(text if isinstance(text, str) else _json(text))
+        yield shortened(str(text) if isinstance(text, str) else _json(text))
     for mime, value in data.items():
         if mime == TEXT:
             continue
@@ -168,7 +171,7 @@ def _json(value: Any) -> str:
         length += len(part)
         if length > 2 * LONGEST_TEXT:
             break
-    return "".join(parts)
+    return json_numbers.unmarked("".join(parts))
 
 
 def table_of(value: Any) -> Table | None:
@@ -212,12 +215,11 @@ def _type(value: Any) -> str:
 
 def _is_numeric(cells: Iterable[Any]) -> bool:
     """A column is set to the right when it holds numbers and nothing else."""
-    kinds = {type(cell) for cell in cells if cell is not None}
-    return bool(kinds) and kinds <= {int, float}
+    return {type(cell) for cell in cells if cell is not None} == {Number}
 
 
 def _cell(value: Any) -> str | None:
     if value is None:
         return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = str(value) if isinstance(value, str) else json_numbers.unmarked(json.dumps(value, ensure_ascii=False))
     return _encodable(text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…")
