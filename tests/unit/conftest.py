@@ -16,7 +16,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from batches.models import Batch, BatchRequest
+from batches.models import Batch, BatchKind, BatchRequest
 from batches.store import BatchStore
 from gateway import stores
 from gateway.core.identity import ANONYMOUS
@@ -239,9 +239,13 @@ def add_batch(batch_store: BatchStore, settings: Settings, clock: FixedClock) ->
     """Adds a batch as the service does."""
 
     def add(
-        file: str = "/bin/true", name: str | None = None, most_waiting: int = 1000, args: list[str] | None = None
+        file: str = "/bin/true",
+        name: str | None = None,
+        most_waiting: int = 1000,
+        args: list[str] | None = None,
+        kind: BatchKind = BatchKind.SPARK,
     ) -> Batch:
-        request = BatchRequest(file, args=args or [], options=SparkOptions(name=name))
+        request = BatchRequest(file, args=args or [], options=SparkOptions(name=name), kind=kind)
         number = uuid4()
         folder = settings.data_dir / "batches" / number.hex
         return batch_store.add(ANONYMOUS, request, folder, str(number), clock(), most_waiting)

@@ -59,13 +59,13 @@ class Reading:
         return self.tally.percent if self.reported is None else self.reported
 
 
-def look(before: Reading, events: Path, report: Path, log: Path) -> Reading:
-    """What is known after one more look; equal to `before` when there was nothing new."""
+def look(before: Reading, events: Path, report: Path | None, log: Path) -> Reading:
+    """What is known after one more look; equal to `before` when there was nothing new. `report`: None: it has none."""
     tally = copy.deepcopy(before.tally)
     lines, at = _events_after(events, before.events)
     for line in lines:
         tally.take(line)
-    told, at_report = _lines(report, before.report, _A_LOOK)
+    told, at_report = _lines(report, before.report, _A_LOOK) if report else ([], before.report)
     said, at_log = _lines(log, _near_end(log, before.log), _A_LOOK_AT_LOG)
     return Reading(
         events=at,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from batches.models import NOT_STARTED, Batch
+from batches.models import NOT_STARTED, Batch, BatchKind
 from batches.service import BatchService
 from batches.states import BatchState
 from gateway.core.clock import Clock
@@ -69,7 +69,9 @@ class RunPass:
             batch = self._batches.find(ANONYMOUS, str(run.batch))
         except NotFound:
             return False  # it is being deleted
-        found = await asyncio.to_thread(reading.look, run.reading, batch.spark_events, batch.report, batch.log)
+        # a program of somebody else's may write a file of this name for itself
+        report = batch.report if batch.request.kind is BatchKind.PYTHON else None
+        found = await asyncio.to_thread(reading.look, run.reading, batch.spark_events, report, batch.log)
         if found == run.reading:
             return self._end(run, batch)
         if self._store.advance(run, found, max(run.progress, found.percent)):

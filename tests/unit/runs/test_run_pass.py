@@ -6,10 +6,11 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from batches.models import NOT_STARTED, Batch
+from batches.models import NOT_STARTED, Batch, BatchKind
 from batches.service import BatchService
 from batches.states import BatchState
 from gateway.core import events
@@ -76,9 +77,9 @@ def world(all_stores: Stores, settings: Settings, clock, loop: asyncio.AbstractE
 
 
 @pytest.fixture
-def start(add_batch: Callable[..., Batch], world: World, clock) -> Callable[[], Batch]:
-    def one() -> Batch:
-        batch = add_batch()
+def start(add_batch: Callable[..., Batch], world: World, clock) -> Callable[..., Batch]:
+    def one(**asked: Any) -> Batch:
+        batch = add_batch(**asked)
         batch.folder.mkdir(parents=True)
         assert world.stores.batches.start(batch.id, batch.folder, clock())
         return batch
@@ -227,7 +228,7 @@ def test_whatever_is_wrong_with_a_run_is_logged_once_and_holds_up_no_other(
     look = reading.look
 
     def no_such(before, events, report, log):
-        if report == odd.report:
+        if log == odd.log:
             raise ZeroDivisionError
         return look(before, events, report, log)
 
@@ -239,7 +240,7 @@ def test_whatever_is_wrong_with_a_run_is_logged_once_and_holds_up_no_other(
     assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
 
 
-@pytest.mark.parametrize("file", ["log", "report.jsonl", "spark-events/eventlog_v2_app-1/events_1_app-1"])
+@pytest.mark.parametrize("file", ["log", "spark-events/eventlog_v2_app-1/events_1_app-1"])
 def test_a_fifo_where_a_file_should_be_is_not_waited_for(world: World, start, file: str) -> None:
     odd, good = start(), start()
     (odd.folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -247,6 +248,14 @@ def test_a_fifo_where_a_file_should_be_is_not_waited_for(world: World, start, fi
     world.writes(good, STORY)
     world.step()
     assert world.run_of(good).reading.tally.jobs.failed == 5
+
+
+def test_only_a_program_of_the_gateways_own_reports(world: World, start) -> None:
+    sparks, own = start(), start(kind=BatchKind.PYTHON)
+    for batch in (sparks, own):
+        batch.report.write_text('{"progress": 40}\n')
+    world.step()
+    assert (world.run_of(sparks).progress, world.run_of(own).progress) == (0, 40)
 
 
 def test_a_run_whose_batch_is_being_deleted_is_left_alone_until_it_is_gone(world: World, start) -> None:
