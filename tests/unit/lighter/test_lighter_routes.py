@@ -196,7 +196,7 @@ def test_lighter_put_takes_the_callers_id_once(lighter, gateway) -> None:
     assert gateway.get("/sessions")["total"] == 1, "a refused one leaves nothing"
 
 
-@pytest.mark.parametrize("chosen", ["a" * 201, "a%0Ab", "%00", ".", ".."])
+@pytest.mark.parametrize("chosen", ["a" * 201, "a%0Ab", "%00", ".", "..", "0", "000", "1" * 20])
 def test_lighter_an_id_that_nobody_could_use_is_400(chosen: str, lighter) -> None:
     response = lighter.send("PUT", f"/sessions/{chosen}", {})
     assert response.status_code == 400
