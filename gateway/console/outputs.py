@@ -28,6 +28,7 @@ TABLE = "application/vnd.livy.table.v1+json"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # how an output begins (contract livy §3.1), up to the type of its first result; and the inside of a JSON string
 _BEGINNING = re.compile(r'\{"status": ?"ok", ?"execution_count": ?\d+, ?"data": ?\{"([^"\\]+)": ?(")?')
+_FAILED = re.compile(r'\{"status": ?"error"')
 _IN_QUOTES = re.compile(r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*')
 _TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
@@ -82,6 +83,11 @@ class Unshown:
 
 
 Piece = Text | Failure | Picture | Table | Unshown
+
+
+def has_failed(output: str) -> bool:
+    """Whether it is the output of a failure, however long."""
+    return _FAILED.match(output) is not None
 
 
 def pieces_of(output: str) -> list[Piece]:

@@ -29,6 +29,14 @@ def contents(tables: list[str], *, cut: bool = False, in_memory: bool = False) -
 
 
 @pytest.mark.parametrize("path", PAGES)
+def test_a_page_of_another_site_starts_nothing(path: str, console: FlaskClient, catalog: Catalog) -> None:
+    assert console.get(path, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert catalog.asked == []
+    for site in ("same-origin", "same-site", "none"):
+        assert console.get(path, headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_a_page_says_that_spark_starts_and_waits_for_it(path: str, console: FlaskClient) -> None:
     page = console.get(path).text
     assert is_live(page) and "Spark starts to look into the catalog" in page
