@@ -96,6 +96,5 @@ class BatchService:
 
 
 def _word_faults(request: BatchRequest) -> Iterator[Fault]:
-    for arg in request.args:
-        yield from checks.word_faults("args", arg)
+    yield from checks.words_faults("args", request.args)
     yield from checks.word_faults("className", request.class_name or "")

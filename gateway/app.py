@@ -99,9 +99,9 @@ def _config(settings: Settings) -> dict[str, Any]:
         "OPENAPI_VERSION": "3.0.3",
         "OPENAPI_URL_PREFIX": "/",
         "OPENAPI_SWAGGER_UI_PATH": "/docs",
-        "OPENAPI_SWAGGER_UI_URL": "/docs/assets/",
+        "OPENAPI_SWAGGER_UI_URL": f"{settings.url_prefix}/docs/assets/",
         "OPENAPI_REDOC_PATH": "/redoc",
-        "OPENAPI_REDOC_URL": "/docs/assets/redoc.js",
+        "OPENAPI_REDOC_URL": f"{settings.url_prefix}/docs/assets/redoc.js",
     }
 
 

@@ -63,10 +63,9 @@ def require_startable(settings: Settings) -> None:
 
 def where(settings: Settings) -> str:
     """The line that a start greets with."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     more = f"; further clusters: {', '.join(settings.clusters)}" if settings.clusters else ""
     return (
-        f"Spark Gateway on http://{host}:{settings.port} ({_spark(settings)},"
+        f"Spark Gateway on http://{settings.authority} ({_spark(settings)},"
         f" {_java(settings)}, master {settings.master}{more})"
     )
 

@@ -30,9 +30,8 @@ _PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>: the signal that a process gets when i
 
 def web_command(settings: Settings) -> list[str]:
     """The gunicorn call that serves the web application."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     options = {
-        "bind": f"{host}:{settings.port}",
+        "bind": settings.authority,
         "worker-class": "gateway.web.worker.Worker",
         "workers": settings.web_workers,
         "threads": settings.web_threads,

@@ -37,9 +37,9 @@ def lighter_blueprints(
 ) -> list[Blueprint]:
     """The blueprints of Lighter's API over these services; `declared` are the settings' permanent sessions."""
     return [
-        _session_routes(sessions, settings.spark_conf),
+        _session_routes(sessions, settings),
         _statement_routes(sessions, statements),
-        _batch_routes(batches, settings.spark_conf),
+        _batch_routes(batches, settings),
         _configuration_routes(settings, declared),
         _health_routes(sessions),
     ]
@@ -67,11 +67,11 @@ def lighter_pages(sessions: SessionService, batches: BatchService) -> flask.Blue
     return bp
 
 
-def _session_routes(service: SessionService, default_conf: Mapping[str, str]) -> Blueprint:
+def _session_routes(service: SessionService, settings: Settings) -> Blueprint:
     bp = Blueprint("sessions", __name__, url_prefix=_API, description="Sessions, as Lighter serves them")
 
     def open_session(asked: Document, chosen: str) -> Document:
-        session = service.open(principal(), lighter.to_session_request(asked, chosen, default_conf), chosen)
+        session = service.open(principal(), lighter.to_session_request(asked, chosen, settings), chosen)
         return lighter.session_document(session, sparkmagic=_for_sparkmagic())
 
     def one_session(ref: str) -> Document:
@@ -178,7 +178,7 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
     return bp
 
 
-def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blueprint:
+def _batch_routes(service: BatchService, settings: Settings) -> Blueprint:
     bp = Blueprint("batches", __name__, url_prefix=_API, description="Batches, as Lighter serves them")
 
     def one_batch(ref: str) -> Document:
@@ -198,7 +198,7 @@ def _batch_routes(service: BatchService, default_conf: Mapping[str, str]) -> Blu
     @bp.response(200, schemas.Application)
     def create_batch(asked: Document) -> Document:
         """Submit a Spark application"""
-        return lighter.batch_document(service.submit(principal(), lighter.to_batch_request(asked, default_conf)))
+        return lighter.batch_document(service.submit(principal(), lighter.to_batch_request(asked, settings)))
 
     @bp.get("/batches/<ref>", scope=JOBS_READ)
     @bp.response(200, schemas.Application)

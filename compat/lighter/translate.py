@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from batches.models import Batch, BatchRequest
 from batches.states import BATCH_MOVES, BatchState
-from gateway.core import logs
+from gateway.core import clusters, json_numbers, logs
 from gateway.core.clock import utc_now
 from gateway.core.errors import NotFound
 from gateway.core.options import SparkOptions, redact, redact_args
@@ -48,25 +48,26 @@ _STATES = ("not_started", "starting", "idle", "busy", "shutting_down", "error", 
 # ---------------------------------------------------------------- requests
 
 
-def to_session_request(asked: Document, chosen: str, default_conf: Mapping[str, str]) -> SessionRequest:
-    """`chosen` is the session's id. Under the request's members lie `default_conf` and Lighter's defaults."""
+def to_session_request(asked: Document, chosen: str, settings: Settings) -> SessionRequest:
+    """`chosen` is the session's id. Under the request's members lie the settings' conf and Lighter's defaults."""
     named = {**asked, "name": asked["name"] or f"session_{chosen}"}
     kind = _LANGUAGES.get(asked["kind"], Kind.PYSPARK) if isinstance(asked["kind"], str) else Kind.PYSPARK
-    return SessionRequest(kind=kind, options=_to_options(named, default_conf), permanent=asked["permanent"])
+    return SessionRequest(kind=kind, options=_to_options(named, settings), permanent=asked["permanent"])
 
 
-def to_batch_request(asked: Document, default_conf: Mapping[str, str]) -> BatchRequest:
+def to_batch_request(asked: Document, settings: Settings) -> BatchRequest:
     return BatchRequest(
         file=asked["file"],
         class_name=asked["mainClass"],
         args=asked["args"],
-        options=_to_options(asked, default_conf),
+        options=_to_options(asked, settings),
     )
 
 
-def _to_options(asked: Document, default_conf: Mapping[str, str]) -> SparkOptions:
+def _to_options(asked: Document, settings: Settings) -> SparkOptions:
     """Conf of the request wins over its sizes (contract §8); a size that nobody names is Lighter's default."""
     conf = {**({_NAME: asked["name"]} if asked["name"] else {}), **asked["conf"]}
+    default_conf = _default_conf(conf.get(clusters.KEY, settings.default_cluster), settings)
     sizes = {}
     for field, member, key, default in _SIZES:
         unasked = None if key in default_conf else default
@@ -79,6 +80,11 @@ def _to_options(asked: Document, default_conf: Mapping[str, str]) -> SparkOption
         archives=list(filter(None, asked["archives"])),
         conf=conf,
     )
+
+
+def _default_conf(cluster: str, settings: Settings) -> Mapping[str, str]:
+    """What the settings say on this cluster; nothing of one that there is not, which the service refuses."""
+    return settings.on(cluster).spark_conf if cluster in settings.cluster_names else {}
 
 
 def to_batch_states(word: str) -> list[BatchState] | None:
@@ -192,7 +198,7 @@ def _last_lines(record: Session | Batch, size: int) -> list[str]:
 
 def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) -> str:
     """The statement as JSON text. For sparkmagic it is as in Livy's protocol."""
-    output = None if statement.output is None or sparkmagic else json.loads(statement.output)
+    output = None if statement.output is None or sparkmagic else json_numbers.read(statement.output)
     document = {
         "id": statement.id if sparkmagic else statement_id(session, statement.id),
         "code": statement.code,
@@ -200,7 +206,7 @@ def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) 
         "progress": statement.progress,
         "createdAt": _time(statement.created),
     }
-    text = (statement.told or "null") if sparkmagic else _compact(output and _output(output))
+    text = (statement.told or "null") if sparkmagic else json_numbers.unmarked(_compact(output and _output(output)))
     return f'{_compact(document)[:-1]},"output":{text}}}'
 
 
@@ -235,7 +241,7 @@ def _output(output: Document) -> Document:
 def configuration_document(settings: Settings, declared: Mapping[str, SessionRequest]) -> Document:
     """Intervals in seconds; those of Lighter's own ticks are 0, since nothing here waits for one."""
     timeout = settings.session_idle_timeout.total_seconds() or None
-    conf = _redacted(settings.spark_conf)
+    conf = _redacted(_default_conf(settings.default_cluster, settings))
     return {
         "sparkHistoryServerUrl": settings.spark_history_url,
         "externalLogsUrlTemplate": None,

@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from gateway.core import json_numbers
+from gateway.core.json_numbers import Number
+
 LONGEST_TEXT = 20_000  # characters
 MOST_ROWS = 100
 MOST_COLUMNS = 50
@@ -25,6 +28,7 @@ TABLE = "application/vnd.livy.table.v1+json"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # how an output begins (contract livy §3.1), up to the type of its first result; and the inside of a JSON string
 _BEGINNING = re.compile(r'\{"status": ?"ok", ?"execution_count": ?\d+, ?"data": ?\{"([^"\\]+)": ?(")?')
+_FAILED = re.compile(r'\{"status": ?"error"')
 _IN_QUOTES = re.compile(r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*')
 _TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 
@@ -81,6 +85,11 @@ class Unshown:
 Piece = Text | Failure | Picture | Table | Unshown
 
 
+def has_failed(output: str) -> bool:
+    """Whether it is the output of a failure, however long."""
+    return _FAILED.match(output) is not None
+
+
 def pieces_of(output: str) -> list[Piece]:
     """What to show of an output envelope (contract livy §3.1), in order; text of another form is shown as it is."""
     if len(output) > LONGEST_PARSED:
@@ -131,7 +140,7 @@ def _first_of(output: str) -> Piece:
 
 def _read(output: str) -> dict[str, Any] | None:
     try:
-        envelope = json.loads(output)
+        envelope = json_numbers.read(output)
     except (ValueError, RecursionError):
         return None
     return envelope if isinstance(envelope, dict) else None
@@ -141,7 +150,7 @@ def _pieces(data: dict[str, Any]) -> Iterator[Piece]:
     """Text first, as it was printed before the result."""
     text = data.get(TEXT)
     if text not in (None, ""):
-        yield shortened(text if isinstance(text, str) else _json(text))
+        yield shortened(str(text) if isinstance(text, str) else _json(text))
     for mime, value in data.items():
         if mime == TEXT:
             continue
@@ -168,7 +177,7 @@ def _json(value: Any) -> str:
         length += len(part)
         if length > 2 * LONGEST_TEXT:
             break
-    return "".join(parts)
+    return json_numbers.unmarked("".join(parts))
 
 
 def table_of(value: Any) -> Table | None:
@@ -212,12 +221,11 @@ def _type(value: Any) -> str:
 
 def _is_numeric(cells: Iterable[Any]) -> bool:
     """A column is set to the right when it holds numbers and nothing else."""
-    kinds = {type(cell) for cell in cells if cell is not None}
-    return bool(kinds) and kinds <= {int, float}
+    return {type(cell) for cell in cells if cell is not None} == {Number}
 
 
 def _cell(value: Any) -> str | None:
     if value is None:
         return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = str(value) if isinstance(value, str) else json_numbers.unmarked(json.dumps(value, ensure_ascii=False))
     return _encodable(text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…")

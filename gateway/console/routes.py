@@ -1,4 +1,5 @@
-"""The console's pages. Each is rendered on the server and refreshes itself while it may change; none changes anything.
+"""The console's pages. Each is rendered on the server and refreshes itself while it may change; none changes anything
+of anybody's. The pages of tables start the session of the gateway's own that they ask.
 
 Looking at a page counts as nothing: a session is looked up without the heartbeat that a client's question is.
 """
@@ -19,7 +20,7 @@ from gateway.platform.runs.models import Run
 from gateway.platform.runs.service import RunService
 from gateway.web.bodies import Unreadable
 from gateway.web.dialects import Dialect
-from gateway.web.headers import site
+from gateway.web.headers import refuse_links_of_other_sites, site
 from gateway.web.identity import principal
 from gateway.web.scopes import DATASETS_READ, JOBS_READ, PUBLIC
 from sessions.models import Session
@@ -149,12 +150,14 @@ def _table_routes(bp: Blueprint, catalog: CatalogService) -> None:
     @bp.get("/ui/tables", scope=DATASETS_READ)
     def tables() -> str:
         """The databases of the default cluster, and the tables of one of them"""
+        refuse_links_of_other_sites(request)
         contents = catalog.contents(principal(), request.args.get("database"))
         return _page("tables", live=contents is None, contents=contents)
 
     @bp.get("/ui/tables/<database>/<name>", scope=DATASETS_READ)
     def table(database: str, name: str) -> str:
         """The first rows of a table"""
+        refuse_links_of_other_sites(request)
         answer = catalog.preview(principal(), database, name)
         shown = answer and outputs.table_of({"schema": answer.schema, "data": answer.rows})
         return _page("table", live=answer is None, database=database, title=name, answer=answer, table=shown)

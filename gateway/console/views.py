@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from batches.models import Batch
 from batches.states import ENDED, BatchState
-from gateway.console.outputs import Failure, Piece, Text, pieces_of, shortened
+from gateway.console.outputs import Piece, Text, has_failed, pieces_of, shortened
 from gateway.core import logs
 from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.platform.runs.models import Run
@@ -267,7 +267,7 @@ def statement_view(statement: Statement, now: datetime) -> StatementView:
         id=statement.id,
         language=statement.kind.value,
         state=statement.state.value,
-        failed=statement.state is StatementState.AVAILABLE and any(isinstance(piece, Failure) for piece in pieces),
+        failed=statement.state is StatementState.AVAILABLE and has_failed(statement.output or ""),
         code=shortened(statement.code),
         pieces=pieces,
         percent=round(100 * statement.progress) if unfinished else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gateway.core import conf_values, paths
 from gateway.core.faults import Code, Fault
@@ -22,6 +22,8 @@ _FILE_LIST_KEYS = (
     "spark.yarn.jars",
 )
 _LONGEST_WORD = 128 * 1024  # bytes, with the one that ends it: Linux's limit of one argument
+_ALL_WORDS = 1 << 20  # bytes of all arguments: Linux has room for 2 MiB, with the environment and the words of others
+_POINTER = 8  # bytes that each takes besides its own
 
 
 def _wire(name: str) -> str:
@@ -70,4 +72,13 @@ def word_faults(field: str, word: str) -> Iterator[Fault]:
         yield Fault(field, Code.MISFIT, f"{field}: one has a carriage return, which Spark's start script leaves out")
     if len(word.encode("utf-8")) >= _LONGEST_WORD:
         reason = f"{field}: one has {_LONGEST_WORD} bytes or more, too many for a command"
+        yield Fault(field, Code.MISFIT, reason, "pass a file")
+
+
+def words_faults(field: str, words: Sequence[str]) -> Iterator[Fault]:
+    """As `word_faults`, of each of these, and of all together."""
+    for word in words:
+        yield from word_faults(field, word)
+    if sum(len(word.encode("utf-8")) + 1 + _POINTER for word in words) > _ALL_WORDS:
+        reason = f"{field}: all together take more than {_ALL_WORDS} bytes, too many for a command"
         yield Fault(field, Code.MISFIT, reason, "pass a file")

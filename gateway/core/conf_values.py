@@ -84,7 +84,7 @@ _JAVA_OPTIONS = {
 _SIZE = re.compile(r"[\0-\x20]*([0-9]{1,18})(?:([kmgtp])i?b?|(b))?[\0-\x20]*", re.IGNORECASE)
 _PLAIN = re.compile(r"[0-9]+[kmgt]", re.IGNORECASE)  # what Java reads as well
 _TIME = re.compile(r"[\0-\x20]*-?[0-9]{1,18}(us|ms|s|m|min|h|d)?[\0-\x20]*", re.IGNORECASE)
-_NUMBER = re.compile(r"[\0-\x20]*[+-]?[0-9]{1,10}[\0-\x20]*")
+_NUMBER = re.compile(r"[\0-\x20]*([+-]?[0-9]{1,10})[\0-\x20]*")
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _LARGEST = 2**63 - 1  # bytes, as Spark counts them
 _LARGEST_HEAP = 64 * _UNITS["t"]  # a JVM finds no room in its address space for one that is much larger
@@ -104,7 +104,7 @@ def _fault(key: str, text: str) -> str | None:
         return _size_fault(key, text)
     if key in _TIMES and not _TIME.fullmatch(text):
         return f"'{text}' is not a time: give a whole number and a unit, such as 90s or 10min"
-    if key in _NUMBERS and not (_NUMBER.fullmatch(text) and _NUMBERS[key] <= int(text) < 2**31):
+    if key in _NUMBERS and not ((found := _NUMBER.fullmatch(text)) and _NUMBERS[key] <= int(found[1]) < 2**31):
         return f"is {text or 'empty'}: give a whole number from {_NUMBERS[key]} up"
     if key in _SWITCHES and text.strip().lower() not in ("true", "false"):
         return f"is '{text}': give true or false"

@@ -1,7 +1,8 @@
 """Log files served by line: stretches by offset, tails, and a last line written by the gateway itself.
 
 A process writes its own file; nothing is held in memory but a sparse index of where lines begin. Whatever a process
-writes, an answer is bounded: a line that is too long for it is cut, and says so. Only lines that have an end count.
+writes, so many lines have so many bytes at most: one that is too long is cut, and says so. Who asks for all lines, as
+Livy's clients may, gets all. Only lines that have an end count.
 """
 
 from __future__ import annotations

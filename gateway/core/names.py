@@ -28,7 +28,8 @@ def faults(subject: str, name: str | None) -> Iterator[Fault]:
 
 
 def check_chosen(chosen: str) -> None:
-    """Raises InvalidRequest for an id of a client's choice that no path or page could hold."""
-    if not 0 < len(chosen) <= _LONGEST or not chosen.isprintable() or "/" in chosen or chosen in (".", ".."):
-        fix = f"give 1 to {_LONGEST} printable characters without a slash, other than . and .."
+    """Raises InvalidRequest for an id of a client's choice that no path could hold, or tell from a number."""
+    odd = not 0 < len(chosen) <= _LONGEST or not chosen.isprintable() or "/" in chosen or chosen in (".", "..")
+    if odd or (chosen.isascii() and chosen.isdigit()):
+        fix = f"give 1 to {_LONGEST} printable characters without a slash, not digits alone, and not . or .."
         raise InvalidRequest(Fault("id", Code.MISFIT, f"id {chosen!r:.80}", fix, chosen))

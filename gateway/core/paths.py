@@ -44,6 +44,9 @@ def faults(field: str, path: str, settings: Settings, here: ClusterSettings) -> 
     plain = _on_this_host(path)
     if plain is None:
         return
+    if "\0" in plain:
+        yield Fault(field, Code.MISFIT, f"{field}: '{path}' has a NUL, which no path can hold", value=path)
+        return
     if not plain.startswith("/"):
         yield Fault(field, Code.RELATIVE, f"{field}: '{path}' is not absolute", "give the whole path", path)
         return

@@ -10,28 +10,31 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from gateway.core import installation
+from gateway.core import installation, submit
 from gateway.core.options import SparkOptions
 from gateway.core.settings import ClusterSettings
 
+_PROGRAM = "spark.r.shell.command"
 _PATIENCE = 20.0  # seconds for R to say what is in its library
 _ASK = 'cat(nzchar(system.file(package = "SparkR")))'
+_knowing: set[str] = set()  # programs that have found it, and are not asked again
 
 
 def missing(options: SparkOptions, here: ClusterSettings) -> str | None:
     """What an R session with `options` lacks on this host and what to do, in a sentence; None when nothing."""
     home = installation.spark_home(here)
-    conf = {**installation.default_conf(home), **here.spark_conf, **options.conf}
-    program = conf.get("spark.r.shell.command") or os.environ.get("SPARKR_DRIVER_R") or "R"
+    conf = {**installation.default_conf(home), **here.spark_conf}
+    own = conf.get(_PROGRAM) or os.environ.get("SPARKR_DRIVER_R") or "R"
+    program = options.conf.get(_PROGRAM) or own
     if shutil.which(program) is None:
         return (
             f"sparkr needs R, and there is no program {program} on the gateway's host: install R (Debian's package is"
-            " r-base-core), or name it in spark.r.shell.command"
+            f" r-base-core), or name it in {_PROGRAM}"
         )
     if here.sparkr_library:
         return None if _holds(Path(here.sparkr_library)) else _not_in_setting(here)
     library = home / "R" / "lib"
-    if _holds(library) or _knows(program):
+    if _holds(library) or program != own or _knows(own):  # what a client names is run by its driver alone
         return None
     return (
         f"sparkr needs Spark's R package SparkR, which is neither in {library} nor in R's own library: copy it there"
@@ -50,6 +53,8 @@ def _holds(library: Path) -> bool:
 
 def _knows(program: str) -> bool:
     """Whether R finds SparkR by itself."""
+    if program in _knowing:
+        return True
     command = [program, "--no-echo", "--no-save", "--no-restore", "-e", _ASK]
     try:
         ran = subprocess.run(
@@ -60,7 +65,10 @@ def _knows(program: str) -> bool:
             text=True,
             errors="replace",
             timeout=_PATIENCE,
+            env=submit.plain_environ(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return ran.returncode == 0 and ran.stdout.endswith("TRUE")
+    if ran.returncode == 0 and ran.stdout.endswith("TRUE"):
+        _knowing.add(program)
+    return program in _knowing

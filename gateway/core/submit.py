@@ -104,7 +104,7 @@ def environ(
 
 def plain_environ() -> dict[str, str]:
     """The environment of whatever the gateway starts: its own, without its settings, in UTF-8."""
-    own = (PREFIX, "PYSPARK_", "SPARK_", "PYTHONIOENCODING", "PGPASSWORD")  # the last is the store's
+    own = (PREFIX, "PYSPARK_", "SPARK_", "PYTHONIOENCODING", "PGPASSWORD", "PROMETHEUS_MULTIPROC_DIR")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return {**kept, **({} if _speaks_utf8() else {"LC_ALL": "C.UTF-8"}), "PYTHONUNBUFFERED": "1"}
 

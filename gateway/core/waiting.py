@@ -34,7 +34,7 @@ class Waiting:
         seen = look()
         if done(seen):
             return seen
-        with self._place(purpose) as is_given:
+        with self.place(purpose) as is_given:
             pause, end = _FIRST_PAUSE, time.monotonic() + patience
             while is_given and not done(seen) and time.monotonic() < end:
                 time.sleep(pause)
@@ -43,8 +43,8 @@ class Waiting:
         return seen
 
     @contextmanager
-    def _place(self, purpose: str) -> Iterator[bool]:
-        """Whether there is a place; it is given back at the end."""
+    def place(self, purpose: str) -> Iterator[bool]:
+        """For who waits otherwise: whether there is a place. It is given back at the end."""
         with self._lock:
             is_given = sum(self._taken.values()) < self._places and self._taken[purpose] < self._for_one
             self._taken[purpose] += is_given

@@ -23,6 +23,9 @@ _UNKNOWN: dict[str, str | None] = {
     "files": marshmallow.EXCLUDE,
 }
 
+_NO_SUCH = "Unknown field."
+_NO_MEMBERS = ("_schema", "key", "value")  # what marshmallow's tree has between members
+
 
 class Unreadable(InvalidRequest):
     """The request is none that can be looked into: no JSON, a member that is unknown, a header that is missing."""
@@ -95,7 +98,7 @@ def _faults(messages: Any, path: list[str]) -> Iterator[Fault]:
     """All faults of marshmallow's tree of messages, each with the member it is about."""
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            yield from _faults(inner, path if key in ("_schema", "key", "value") else [*path, str(key)])
+            yield from _faults(inner, path if key in _NO_MEMBERS and inner != [_NO_SUCH] else [*path, str(key)])
     else:
         for message in messages if isinstance(messages, list) else [messages]:
             yield _fault(message, ".".join(path) or None)
@@ -104,7 +107,7 @@ def _faults(messages: Any, path: list[str]) -> Iterator[Fault]:
 def _fault(message: Any, field: str | None) -> Fault:
     if isinstance(message, Fault):
         return dataclasses.replace(message, field=field)
-    if message == "Unknown field.":
+    if message == _NO_SUCH:
         return Fault(field, Code.UNKNOWN, f"there is no member {field}", "leave it out")
     code = Code.MISSING if message == "Missing data for required field." else Code.MISFIT
     return Fault(field, code, f"{field}: {message}" if field else str(message))

@@ -58,7 +58,7 @@ def site(req: Request) -> str:
 def refuse_other_names(req: Request, trusted: list[str]) -> None:
     """A web page may point a name of its own at this machine. Werkzeug's own check cannot take an IPv6 address."""
     name = re.sub(r":[0-9]*$", "", req.host).lower()
-    if trusted and name not in trusted:
+    if trusted and name not in map(str.lower, trusted):
         fix = "to use this name, add it to the setting trusted_hosts"
         raise Unreadable.because(f"Host '{name}' is not trusted", fix)
 
@@ -72,6 +72,12 @@ def refuse_other_sites(req: Request) -> None:
         raise Forbidden(
             f"a page of {origin} may not do this here: requests that write must come from this host's pages"
         )
+
+
+def refuse_links_of_other_sites(req: Request) -> None:
+    """For what a look already starts. A browser says of which site the page is that has it asked."""
+    if req.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise Forbidden("a page of another site may not start anything here: come from this host's pages")
 
 
 def _compress(response: Response) -> Response:

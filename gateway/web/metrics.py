@@ -38,7 +38,10 @@ def is_asked_for(accept: str) -> bool:
 
 def exposition(accept: str, counts: Counts) -> Response:
     """In OpenMetrics or in the text format of Prometheus, as is asked for."""
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # it names a version that is none
+        encode, content_type = choose_encoder("")
     return Response(encode(_Everything(counts)), content_type=content_type)
 
 

@@ -101,12 +101,18 @@ class StatementService:
         self._store.cancel(session.id, number, self._clock())
 
     def complete(self, principal: Principal, ref: str, code: str, kind: Kind, cursor: int) -> list[str]:
-        """What could stand at `cursor` of `code`; empty while the driver starts. Raises SessionEnded."""
+        """What could stand at `cursor` of `code`. Raises SessionEnded.
+
+        Empty while the driver starts, and while too many others ask.
+        """
         self._sessions.live(principal, ref)
         session = self._sessions.connect(principal, ref)
         ready = [driver for driver in self._drivers.find_all([session.driver]) if driver.state is DriverState.READY]
         language = _language(kind, session.kind).value
-        return kernel_client.candidates(Claim(ready[0], session.seat), code, language, cursor) if ready else []
+        with self._waiting.place("completion") as is_given:
+            if not ready or not is_given:
+                return []
+            return kernel_client.candidates(Claim(ready[0], session.seat), code, language, cursor)
 
     def _find(self, session: Session, number: int) -> Statement:
         statement = self._store.find(session.id, number) if number <= names.LARGEST_ID else None

@@ -187,6 +187,12 @@ class Settings(_OfCluster):
         return ClusterSettings(**{**shared, **own, "spark_conf": conf})
 
     @property
+    def authority(self) -> str:
+        """Host and port as an address has them: an IPv6 one in brackets, with which it may have been given."""
+        host = self.host.strip("[]")
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
     def cluster_names(self) -> list[str]:
         return [DEFAULT_CLUSTER, *self.clusters]
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from gateway.core.options import redact
 from gateway.core.settings.fields import Settings, without_password
 
 _PAGE_HEAD = """# Settings
@@ -27,12 +28,20 @@ here, and text in TOML there; see [operations.md](operations.md). The settings f
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
-    """(name, value as text, meaning) of every setting, for the command line and the docs."""
+    """(name, value as text, meaning) of every setting, for the command line and the docs; no secret is in it."""
     shown = dataclasses.replace(settings, store=without_password(settings.store))
     return [
-        (field.name, as_text(getattr(shown, field.name)), field.metadata["meaning"])
+        (field.name, as_text(_without_secrets(getattr(shown, field.name))), field.metadata["meaning"])
         for field in dataclasses.fields(shown)
     ]
+
+
+def _without_secrets(value: Any) -> Any:
+    """Of tables of whatever depth: their values whose key or own text names a secret are hidden, as in answers."""
+    if not isinstance(value, dict):
+        return value
+    texts = redact({key: item for key, item in value.items() if isinstance(item, str)})
+    return {key: texts.get(key, _without_secrets(item)) for key, item in value.items()}
 
 
 def page() -> str:
@@ -51,7 +60,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return ",".join(value)
+        return ",".join(map(as_text, value))
     if isinstance(value, dict):
         if any(isinstance(item, dict) for item in value.values()):
             return "\n".join(f"{key} = {_inline(item)}" for key, item in value.items())

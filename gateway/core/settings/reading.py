@@ -27,6 +27,7 @@ else:
 PREFIX = "SPARK_GATEWAY_"
 FILE_VARIABLE = PREFIX + "CONFIG"
 
+_TABLES = (dict[str, str], dict[str, dict[str, Any]])
 _OF_CLUSTERS = [field.name for field in dataclasses.fields(ClusterSettings)]
 
 
@@ -96,12 +97,12 @@ def _from_toml(name: str, value: Any) -> Any:
             return value
     if wanted in (str, int, bool) and type(value) is wanted:
         return value
-    raise Misconfigured(f"setting {name} is {value!r} in the settings file: give {_example(wanted)}")
+    raise _misfit(name, repr(value), " in the settings file")
 
 
 def _cluster(cluster: str, table: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise Misconfigured(f"setting clusters.{cluster} is {table!r}: give a table of settings")
+        raise Misconfigured(f"setting clusters.{cluster} is no table: give a table of settings")
     for name in table:
         if name not in _OF_CLUSTERS:
             raise Misconfigured(
@@ -140,8 +141,15 @@ def _from_text(name: str, text: str) -> Any:
         if wanted == dict[str, str]:
             return dict(item.strip().split("=", 1) for item in text.split(",") if item.strip())
     except (KeyError, ValueError):
-        raise Misconfigured(f"setting {name} is '{text}': give {_example(wanted)}") from None
+        raise _misfit(name, f"'{text}'") from None
     return text
+
+
+def _misfit(name: str, value: str, where: str = "") -> Misconfigured:
+    """Of pairs and tables, which may hold secrets, the value is not told."""
+    wanted = _type_of(name)
+    told = "not readable" if wanted in _TABLES else value
+    return Misconfigured(f"setting {name} is {told}{where}: give {_example(wanted)}")
 
 
 def _example(wanted: Any) -> str:

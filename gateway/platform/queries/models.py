@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass
 from typing import Any
+
+from gateway.core import json_numbers
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ STANDARD = Limits()
 
 @dataclass(frozen=True)
 class Answer:
-    """`schema` is Spark's own, as JSON; each row a list of values in its order. `cut`: there are more rows."""
+    """`schema` is Spark's own, as JSON; each row a list of values in its order, with numbers as `json_numbers` reads
+    them. `cut`: there are more rows."""
 
     schema: dict[str, Any]
     rows: list[list[Any]]
@@ -31,5 +33,5 @@ class Answer:
     @classmethod
     def of(cls, result: str) -> Answer:
         """From the result of a job that is a query."""
-        said = json.loads(base64.b64decode(result))
+        said = json_numbers.read(base64.b64decode(result).decode())
         return cls(said["schema"], said["data"], said.get("truncated", False))

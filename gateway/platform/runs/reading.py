@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import re
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,13 +59,13 @@ class Reading:
         return self.tally.percent if self.reported is None else self.reported
 
 
-def look(before: Reading, events: Path, report: Path, log: Path) -> Reading:
-    """What is known after one more look; equal to `before` when there was nothing new."""
+def look(before: Reading, events: Path, report: Path | None, log: Path) -> Reading:
+    """What is known after one more look; equal to `before` when there was nothing new. `report`: None: it has none."""
     tally = copy.deepcopy(before.tally)
     lines, at = _events_after(events, before.events)
     for line in lines:
         tally.take(line)
-    told, at_report = _lines(report, before.report, _A_LOOK)
+    told, at_report = _lines(report, before.report, _A_LOOK) if report else ([], before.report)
     said, at_log = _lines(log, _near_end(log, before.log), _A_LOOK_AT_LOG)
     return Reading(
         events=at,
@@ -134,7 +135,9 @@ def _near_end(path: Path, at: Position) -> Position:
 def _lines(path: Path, at: Position, limit: int) -> tuple[list[bytes], Position]:
     """The whole lines from a place on, of `limit` bytes at most, and the place after them."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return [], at
             file.seek(at.offset)
             block = file.read(limit)
     except OSError:
@@ -148,9 +151,14 @@ def _lines(path: Path, at: Position, limit: int) -> tuple[list[bytes], Position]
     return lines[at.within :], Position(at.file, at.offset + end)
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """The batch may have put anything in a file's place: a FIFO is not waited for, and no link is followed."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except OSError:
         return 0
 

@@ -10,11 +10,11 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from batches.models import NOT_STARTED, Batch
+from batches.models import NOT_STARTED, Batch, BatchKind
 from batches.service import BatchService
 from batches.states import BatchState
 from gateway.core.clock import Clock
-from gateway.core.errors import NotFound
+from gateway.core.errors import NotFound, Unavailable
 from gateway.core.identity import ANONYMOUS
 from gateway.platform.runs import failures, reading
 from gateway.platform.runs.models import Run
@@ -35,6 +35,7 @@ class RunPass:
         self._store, self._batches, self._clock = store, batches, clock
         self._event_log_limit = event_log_limit
         self._turns: dict[int, tuple[datetime, timedelta]] = {}  # run: its next look, and the pause until then
+        self._failed: set[int] = set()  # runs of which was logged that a look at them has failed
         store.begin()
 
     async def __call__(self) -> None:
@@ -42,12 +43,25 @@ class RunPass:
             self._turns.pop(batch, None)
         running = self._store.running()
         self._turns = {run.batch: self._turns[run.batch] for run in running if run.batch in self._turns}
+        self._failed &= {run.batch for run in running}
         for run in running:
             now = self._clock()
             due, pause = self._turns.get(run.batch, (now, timedelta(0)))
             if now >= due or due - now > _LATER:  # a clock that was set back must not stay it
-                pause = _SOON if await self._look(run) else min(max(2 * pause, _SOON), _LATER)
+                pause = _SOON if await self._look_or_log(run) else min(max(2 * pause, _SOON), _LATER)
                 self._turns[run.batch] = (self._clock() + pause, pause)
+
+    async def _look_or_log(self, run: Run) -> bool:
+        """As `_look`, whatever is wrong with this run: the others go on."""
+        try:
+            return await self._look(run)
+        except Unavailable:
+            raise  # so are all
+        except Exception:
+            if run.batch not in self._failed:
+                log.exception("a run cannot be looked at", extra={"batch": run.batch, "action": "run"})
+            self._failed.add(run.batch)
+            return False
 
     async def _look(self, run: Run) -> bool:
         """Whether there was anything new."""
@@ -55,7 +69,9 @@ class RunPass:
             batch = self._batches.find(ANONYMOUS, str(run.batch))
         except NotFound:
             return False  # it is being deleted
-        found = await asyncio.to_thread(reading.look, run.reading, batch.spark_events, batch.report, batch.log)
+        # a program of somebody else's may write a file of this name for itself
+        report = batch.report if batch.request.kind is BatchKind.PYTHON else None
+        found = await asyncio.to_thread(reading.look, run.reading, batch.spark_events, report, batch.log)
         if found == run.reading:
             return self._end(run, batch)
         if self._store.advance(run, found, max(run.progress, found.percent)):

@@ -1,7 +1,8 @@
 """What Spark's event log says of a run, counted line by line. Knows no file and no store.
 
 A tally is kept as JSON between two looks, so it holds what is open now and sums of all the rest: its size does not
-grow with the run. The events and their members: org.apache.spark.util.JsonProtocol of Spark 3.5 and 4.3.
+grow with the run. The events and their members: org.apache.spark.util.JsonProtocol of Spark 3.5 and 4.3. The log lies
+in the batch's own folder, so it may hold anything: what is no count, and no text, never gets into a tally.
 """
 
 from __future__ import annotations
@@ -58,6 +59,23 @@ class Metrics:
     output: int = 0
     peak_execution_memory: int = 0
     peak_heap: int = 0
+
+    def after(self, task: Mapping[str, Any]) -> Metrics:
+        """These, and those of one more task."""
+        read, written = task.get("Shuffle Read Metrics", {}), task.get("Shuffle Write Metrics", {})
+        remote, local = _count(read.get("Remote Bytes Read", 0)), _count(read.get("Local Bytes Read", 0))
+        return Metrics(
+            executor_run_time=self.executor_run_time + _count(task.get("Executor Run Time", 0)),
+            executor_cpu_time=self.executor_cpu_time + _count(task.get("Executor CPU Time", 0)) // 1_000_000,
+            gc_time=self.gc_time + _count(task.get("JVM GC Time", 0)),
+            shuffle_read=self.shuffle_read + remote + local,
+            shuffle_write=self.shuffle_write + _count(written.get("Shuffle Bytes Written", 0)),
+            spilled_to_disk=self.spilled_to_disk + _count(task.get("Disk Bytes Spilled", 0)),
+            input=self.input + _count(task.get("Input Metrics", {}).get("Bytes Read", 0)),
+            output=self.output + _count(task.get("Output Metrics", {}).get("Bytes Written", 0)),
+            peak_execution_memory=max(self.peak_execution_memory, _count(task.get("Peak Execution Memory", 0))),
+            peak_heap=self.peak_heap,
+        )
 
 
 @dataclass
@@ -121,7 +139,7 @@ class Tally:
         self.jobs.active = self.stages.active = self.tasks.active = 0
 
     def _job_start(self, event: Event) -> None:
-        stages = {str(one["Stage ID"]): one["Number of Tasks"] for one in event["Stage Infos"]}
+        stages = {str(one["Stage ID"]): _count(one["Number of Tasks"]) for one in event["Stage Infos"]}
         job = str(event["Job ID"])
         if not self.open_jobs:
             self._forget_failures()
@@ -153,11 +171,12 @@ class Tally:
 
     def _stage_submitted(self, event: Event) -> None:
         stage = event["Stage Info"]
+        attempt, tasks = _attempt(stage), _count(stage["Number of Tasks"])
         for waiting in self.open_jobs.values():
             waiting.pop(str(stage["Stage ID"]), None)
-        self.open_stages[_attempt(stage)] = [stage["Number of Tasks"], 0]
+        self.open_stages[attempt] = [tasks, 0]
         self.stages.active += 1
-        self.total += stage["Number of Tasks"]
+        self.total += tasks
 
     def _stage_completed(self, event: Event) -> None:
         stage = event["Stage Info"]
@@ -176,7 +195,7 @@ class Tally:
             self._stage_failed(stage, reason)
 
     def _stage_failed(self, stage: Mapping[str, Any], reason: str) -> None:
-        name = f"{_attempt(stage)} ({stage['Stage Name']})"
+        name = _clipped(f"{_attempt(stage)} ({stage['Stage Name']})")
         if self.failure is None or self.failure.stage != _attempt(stage):
             self.failure = Failure(exception=_clipped(reason))
         self.failure.stage = name
@@ -186,6 +205,7 @@ class Tally:
 
     def _task_end(self, event: Event) -> None:
         reason = event["Task End Reason"]["Reason"]
+        self.metrics = self.metrics.after(event.get("Task Metrics") or {})
         self.tasks.active = max(0, self.tasks.active - 1)
         if reason == "Success":
             self.tasks.succeeded += 1
@@ -196,46 +216,31 @@ class Tally:
         elif reason != "TaskKilled":
             self.tasks.failed += 1
             self._task_failed(event)
-        self._measure(event.get("Task Metrics") or {})
 
     def _task_failed(self, event: Event) -> None:
         """Not of one that ends after its stage, which has said already why it failed."""
-        stage = f"{event['Stage ID']}.{event['Stage Attempt ID']}"
+        stage = _clipped(f"{event['Stage ID']}.{event['Stage Attempt ID']}")
         if self.failure is not None and stage not in self.open_stages:
             return
         reason, info = event["Task End Reason"], event["Task Info"]
-        executor = str(reason.get("Executor ID") or info["Executor ID"])
+        executor = _clipped(str(reason.get("Executor ID") or info["Executor ID"]))
         said = reason.get("Loss Reason") or reason.get("Full Stack Trace") or reason.get("Message") or ""
         self.failure = Failure(
             stage=stage,
-            task=f"{info['Index']}.{info['Attempt']} on executor {executor}",
+            task=_clipped(f"{info['Index']}.{info['Attempt']} on executor {executor}"),
             executor=executor,
             exception=first_cause(said),
         )
         if _OUT_OF_MEMORY.search(said):
             self.out_of_memory = executor
 
-    def _measure(self, task: Mapping[str, Any]) -> None:
-        metrics = self.metrics
-        read, written = task.get("Shuffle Read Metrics", {}), task.get("Shuffle Write Metrics", {})
-        metrics.executor_run_time += task.get("Executor Run Time", 0)
-        metrics.executor_cpu_time += task.get("Executor CPU Time", 0) // 1_000_000
-        metrics.gc_time += task.get("JVM GC Time", 0)
-        metrics.shuffle_read += read.get("Remote Bytes Read", 0) + read.get("Local Bytes Read", 0)
-        metrics.shuffle_write += written.get("Shuffle Bytes Written", 0)
-        metrics.spilled_to_disk += task.get("Disk Bytes Spilled", 0)
-        metrics.input += task.get("Input Metrics", {}).get("Bytes Read", 0)
-        metrics.output += task.get("Output Metrics", {}).get("Bytes Written", 0)
-        peak = task.get("Peak Execution Memory", 0)
-        metrics.peak_execution_memory = max(metrics.peak_execution_memory, peak)
-
     def _stage_executor_metrics(self, event: Event) -> None:
-        heap = event["Executor Metrics"].get("JVMHeapMemory", 0)
+        heap = _count(event["Executor Metrics"].get("JVMHeapMemory", 0))
         self.metrics.peak_heap = max(self.metrics.peak_heap, heap)
 
     def _executor_removed(self, event: Event) -> None:
         if _OUT_OF_MEMORY.search(str(event.get("Removed Reason", ""))):
-            self.out_of_memory = str(event["Executor ID"])
+            self.out_of_memory = _clipped(str(event["Executor ID"]))
 
 
 _HANDLERS = {
@@ -252,6 +257,13 @@ _HANDLERS = {
 
 def _attempt(stage: Mapping[str, Any]) -> str:
     return f"{stage['Stage ID']}.{stage['Stage Attempt ID']}"
+
+
+def _count(value: Any) -> int:
+    """Nought for -1, which stands for what was not measured. Raises TypeError for what is none, or no Java long."""
+    if type(value) is not int or value >= 1 << 63:
+        raise TypeError("no count")
+    return max(0, value)
 
 
 def _clipped(said: str) -> str:

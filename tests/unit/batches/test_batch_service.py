@@ -45,6 +45,8 @@ REQUEST = BatchRequest("/bin/true")
         (BatchRequest("/bin/true", options=SparkOptions(executor_cores=-1)), "executorCores is -1"),
         (BatchRequest("/bin/true", args=["", "a", "b\rc"]), "args: one has a carriage return"),
         (BatchRequest("/bin/true", args=["ä" * 65536]), "args: one has 131072 bytes or more"),
+        (BatchRequest("/bin/true", args=["x" * 130_000] * 9), "args: all together take more than 1048576 bytes"),
+        (BatchRequest("/bin/true", args=[""] * 120_000), "args: all together take more than 1048576 bytes"),
         (BatchRequest("/bin/true", class_name="a\rb"), "className: one has a carriage return"),
     ],
 )

@@ -90,12 +90,15 @@ def test_a_program_runs_with_the_gateway_s_python_in_the_batch_s_folder(
 ) -> None:
     monkeypatch.setenv("SPARK_GATEWAY_STORE", "postgresql://secret")
     monkeypatch.setenv("PGPASSWORD", "secret")
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/tmp/metrics")
     batch = world.ended(world.submit(TELLS, "two words", "", "$HOME é"))
     told = json.loads((batch.folder / "told.json").read_text("utf-8"))
     assert (batch.state, batch.exit_code, batch.reason) == (BatchState.SUCCESS, 0, None)
     assert told["args"] == ["two words", "", "$HOME é"] and told["python"] == sys.executable
     assert told["cwd"] == str(batch.folder) and told["tmp"] == str(batch.folder / "tmp")
-    assert not {"SPARK_GATEWAY_STORE", "PGPASSWORD", "SPARK_HOME", "SPARK_SUBMIT_OPTS"} & {*told["environ"]}
+    assert not {
+        "SPARK_GATEWAY_STORE", "PGPASSWORD", "PROMETHEUS_MULTIPROC_DIR", "SPARK_HOME", "SPARK_SUBMIT_OPTS"
+    } & {*told["environ"]}  # fmt: skip
     assert logs.read(batch.log, 0, 9) == ["to the log: é"]
     assert not (batch.folder / "tmp").exists() and not batch.spark_events.exists()
 

@@ -27,6 +27,7 @@ def ok(data: Any) -> str:
         ({"image/png": "x", "text/plain": "printed"}, [Text("printed"), Picture()]),
         ({"application/json": {"a": 1}}, [Text('{\n  "a": 1\n}')]),
         ({"application/json": [1]}, [Text("[\n  1\n]")]),
+        ({"text/plain": 7}, [Text("7")]),
         ({"application/json": None}, [Text("null")]),
         ({"application/json": {"schema": {"fields": []}, "data": []}}, None),
         ({"application/json": {"schema": {"fields": [1]}, "data": [[1]]}}, None),
@@ -64,6 +65,22 @@ def test_columns_of_numbers_are_told_from_others() -> None:
     assert [column.numeric for column in table.columns] == [True, False, False, False]
     assert table.rows == [["1", "1", "true", None], ["2.5", "1", "false", None], [None]]
     assert table.notes == []
+
+
+@pytest.mark.parametrize(
+    "number", ["12345678901234567890.123456789012345678", "1e400", "1.50", "1" * 400], ids=range(4)
+)
+def test_numbers_keep_their_digits(number: str) -> None:
+    def shown(value: str) -> list[Any]:
+        return pieces_of(f'{{"status": "ok", "execution_count": 0, "data": {{"application/json": {value}}}}}')
+
+    assert shown(f"[{number}]") == [Text(f"[\n  {number}\n]")]
+    [table] = shown(f'{{"schema": {{"fields": [{{"name": "a"}}]}}, "data": [[{number}], [{number}]]}}')
+    assert isinstance(table, Table)
+    assert (table.rows, table.columns[0].numeric) == ([[number], [number]], True)
+    [table] = shown(f'{{"schema": {{"fields": [{{"name": "a"}}]}}, "data": [[[{number}]]]}}')
+    assert isinstance(table, Table)
+    assert (table.rows, table.columns[0].numeric) == ([[f"[{number}]"]], False)
 
 
 def test_a_wide_table_and_a_long_cell_are_cut() -> None:

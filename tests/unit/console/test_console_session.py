@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -162,6 +163,25 @@ def test_a_long_table_is_cut_and_says_so(console: FlaskClient, idle_session: Ses
     assert page.count("<tr><td") == outputs.MOST_ROWS
     assert "The first 100 of 120 rows." in page
     assert 'href="/sessions/0/statements/0"' in page
+
+
+def test_a_long_output_of_a_failure_is_marked_as_one(
+    console: FlaskClient, idle_session, statement_store, submit
+) -> None:
+    sent = submit(idle_session)
+    statement_store.claim(sent.created)
+    output = json.dumps({"status": "error", "ename": "E", "evalue": "x" * 3_000_000}, separators=(",", ":"))
+    statement_store.finish(idle_session.id, sent.id, output, sent.created, sent.created)
+    page = body(console)
+    assert 'class="state available"' not in page and "failed" in page
+
+
+@pytest.mark.parametrize("query", ["endpoint=x", "_method=DELETE", "_anchor=a", "_external=1", "ref=6", "_scheme=x"])
+def test_other_parameters_have_no_part_in_links(query: str, console: FlaskClient, idle_session, submit) -> None:
+    for _ in range(60):
+        submit(idle_session)
+    page = console.get(f"/ui/session/{idle_session.id}?page=2&{query}")
+    assert page.status_code == 200 and f'href="/ui/session/{idle_session.id}?page=1"' in page.text
 
 
 def test_a_long_text_is_cut_and_says_so(console: FlaskClient, idle_session: Session, run: Run) -> None:

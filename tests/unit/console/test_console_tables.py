@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from gateway.core import json_numbers
 from gateway.core.errors import QueryFailed, TookTooLong, Unavailable
 from gateway.platform.queries.catalog import Contents
 from gateway.platform.queries.models import Answer
@@ -19,11 +21,19 @@ PAGES = ["/ui/tables", "/ui/tables?database=sales", "/ui/tables/sales/orders"]
 
 def answer(rows: list[list[Any]], *fields: tuple[str, str], cut: bool = False) -> Answer:
     schema = {"type": "struct", "fields": [{"name": name, "type": kind} for name, kind in fields]}
-    return Answer(schema, rows, cut)
+    return Answer(schema, json_numbers.read(json.dumps(rows)), cut)
 
 
 def contents(tables: list[str], *, cut: bool = False, in_memory: bool = False) -> Contents:
     return Contents(["default", "sales & co"], "sales & co", tables, cut, in_memory)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_of_another_site_starts_nothing(path: str, console: FlaskClient, catalog: Catalog) -> None:
+    assert console.get(path, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert catalog.asked == []
+    for site in ("same-origin", "same-site", "none"):
+        assert console.get(path, headers={"Sec-Fetch-Site": site}).status_code == 200
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -111,6 +111,7 @@ def test_what_is_no_value_of_these_is_sparks_business(settings: Settings) -> Non
         "spark.driver.maxResultSize": "0",
         "spark.executor.memoryOverhead": "384",
         "spark.ui.port": "0",
+        "spark.driver.port": " +5\u0001",
         "spark.ui.enabled": " TRUE ",
         "spark.network.timeout": "120s",
         "spark.driver.extraJavaOptions": "-Xms1g -Dx=y",

@@ -63,8 +63,8 @@ def test_what_settings_prints_can_be_set_in_the_environment(named: Settings, tmp
         ("[clusters.old]\nspark_conf.spark.driver.cores = 0", "cluster old: setting spark_conf: spark.driver.cores is"),
         ("[clusters.old]\nmaster = 3", "cluster old: setting master is 3"),
         ('[clusters.old]\ndeploy_mode = "far"', "cluster old: setting deploy_mode is 'far': give client or cluster"),
-        ("[clusters]\nold = 3", "clusters.old is 3: give a table"),
-        ("clusters = 3", "clusters is 3 .*tables in TOML"),
+        ("[clusters]\nold = 3", "clusters.old is no table: give a table"),
+        ("clusters = 3", "clusters is not readable .*tables in TOML"),
         ('default_cluster = "new"', "default_cluster is 'new': give one of default"),
     ],
 )

@@ -51,6 +51,13 @@ def test_a_url_that_is_none_is_refused(path: str, settings: Settings) -> None:
     assert path in refusal(SparkOptions(jars=[path]), settings)
 
 
+@pytest.mark.parametrize("path", ["file:///tmp/%00x", "/tmp/\0x"])
+def test_a_path_with_a_nul_is_refused(path: str, settings: Settings) -> None:
+    assert "has a NUL" in refusal(SparkOptions(), settings, path)
+    assert "has a NUL" in refusal(SparkOptions(jars=[path]), settings)
+    assert "has a NUL" in refusal(SparkOptions(), dataclasses.replace(settings, any_local_path=False), path)
+
+
 def test_a_local_file_that_is_not_there_is_refused_at_once(settings: Settings, tmp_path: Path) -> None:
     said = refusal(SparkOptions(py_files=[f"{tmp_path}/none.py"]), settings)
     assert said == f"pyFiles: there is no file {tmp_path}/none.py on the gateway's host"

@@ -13,6 +13,7 @@ from gateway.core.errors import Misconfigured
 from gateway.core.settings import Settings
 from gateway.core.settings.printing import as_text, describe
 from gateway.core.settings.reading import load
+from gateway.server import web_command
 
 
 @pytest.fixture
@@ -132,7 +133,6 @@ def test_an_unknown_name_in_the_file_names_the_nearest(file: Path) -> None:
         ("HIVE", "maybe"),
         ("RETENTION", "soon"),
         ("RETENTION", "-1h"),
-        ("SPARK_CONF", "spark.a"),
     ],
 )
 def test_an_unfit_variable_stops_the_start_with_the_name_and_an_example(name: str, text: str, file: Path) -> None:
@@ -144,7 +144,7 @@ def test_an_unfit_variable_stops_the_start_with_the_name_and_an_example(name: st
 @pytest.mark.parametrize(
     "line",
     ['port = "9000"', "port = true", "port = 1.5", "hive = 1", 'hive = "true"', "retention = 3600", "master = 5",
-     "conf_blacklist = [1]", 'conf_blacklist = "a"', "spark_conf = 3", "data_dir = 1"],
+     "conf_blacklist = [1]", 'conf_blacklist = "a"', "spark_conf = 3", 'clusters = "a"', "data_dir = 1"],
 )  # fmt: skip
 def test_a_wrong_type_in_the_file_stops_the_start_with_the_name(line: str, file: Path) -> None:
     file.write_text(line)
@@ -220,6 +220,52 @@ def test_defaults_of_lists_are_not_shared() -> None:
 )
 def test_a_value_is_shown_as_text(value: object, text: str) -> None:
     assert as_text(value) == text
+
+
+SECRETS = """
+spark_conf = { "spark.my.password" = "hunter2", "spark.b" = "shown" }
+[clusters.old.spark_conf]
+"fs.s3a.secret.key" = "hunter2"
+[permanent_sessions.daily]
+conf = { "db.token" = "hunter2", "spark.c" = "shown" }
+"""
+
+
+def test_secrets_in_tables_are_never_shown(file: Path) -> None:
+    file.write_text(SECRETS)
+    settings = load({}, file)
+    shown = {name: value for name, value, _ in describe(settings)}
+    assert "hunter2" not in str(shown) and settings.spark_conf["spark.my.password"] == "hunter2"
+    assert "spark.b=shown" in shown["spark_conf"] and '"spark.c" = "shown"' in shown["permanent_sessions"]
+
+
+@pytest.mark.parametrize("name", ["SPARK_CONF", "CLUSTERS", "PERMANENT_SESSIONS"])
+def test_a_malformed_text_with_secrets_is_not_repeated(name: str, file: Path) -> None:
+    text = "spark.my.password hunter2"
+    with pytest.raises(Misconfigured, match=f"^setting {name.lower()} is not readable: give ") as refused:
+        load({f"SPARK_GATEWAY_{name}": text}, file)
+    assert "hunter2" not in str(refused.value)
+    file.write_text(f'{name.lower()} = "{text}"')
+    with pytest.raises(Misconfigured, match=f"^setting {name.lower()} is not readable in the settings file: give "):
+        load({}, file)
+    file.write_text("spark_conf = { password = 'hunter2' }\nclusters = { old = 'hunter2' }")
+    with pytest.raises(Misconfigured, match="clusters.old is no table") as refused:
+        load({}, file)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_list_in_spark_conf_is_its_items_with_commas(file: Path) -> None:
+    file.write_text('spark_conf = { "spark.a" = [1, 2.5, "x"], "spark.b" = [] }')
+    assert load({}, file).spark_conf == {"spark.a": "1,2.5,x", "spark.b": ""}
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("::1", "[::1]:9"), ("[::1]", "[::1]:9"), ("localhost", "localhost:9")],
+)
+def test_an_address_has_brackets_where_it_needs_some(host: str, shown: str) -> None:
+    settings = Settings(host=host, port=9)
+    assert settings.authority == shown and shown in web_command(settings)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,10 @@ def fake(tmp_path: Path) -> Fake:
 
 
 def lack(program: Path, **settings: Any) -> str | None:
-    return sparkr.missing(SparkOptions(conf={"spark.r.shell.command": str(program)}), ClusterSettings(**settings))
+    """What the operator's own R lacks."""
+    return sparkr.missing(
+        SparkOptions(), ClusterSettings(spark_conf={"spark.r.shell.command": str(program)}, **settings)
+    )
 
 
 def library(folder: Path) -> Path:
@@ -58,6 +61,27 @@ def test_sparkr_in_rs_own_library_will_do(fake: Fake) -> None:
 def test_without_sparkr_it_names_the_places_and_the_setting(answer: str, fake: Fake) -> None:
     said = lack(fake(answer))
     assert said is not None and "/R/lib" in said and "setting sparkr_library" in said
+
+
+def test_a_program_that_a_client_names_is_looked_for_and_not_run(fake: Fake, tmp_path: Path) -> None:
+    program = fake("FALSE; touch $0.ran")
+    assert sparkr.missing(SparkOptions(conf={"spark.r.shell.command": str(program)}), ClusterSettings()) is None
+    assert not program.with_name("R.ran").exists()
+    said = sparkr.missing(SparkOptions(conf={"spark.r.shell.command": f"{tmp_path}/gone"}), ClusterSettings())
+    assert said is not None and f"no program {tmp_path}/gone" in said
+
+
+def test_r_is_asked_without_the_gateways_secrets_until_it_has_found_sparkr(fake: Fake, monkeypatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "kept back")
+    monkeypatch.setenv("SPARK_GATEWAY_STORE", "kept back")
+    program = fake("TRUE; env > $0.env; echo asked >> $0.asked; printf TRUE")
+    assert [lack(program) for _ in range(2)] == [None, None]
+    assert "kept back" not in program.with_name("R.env").read_text()
+    assert program.with_name("R.asked").read_text() == "asked\n"
+    fake("FALSE").rename(other := program.with_name("other"))
+    assert lack(other) is not None
+    fake("TRUE").rename(other)
+    assert lack(other) is None
 
 
 def test_the_setting_says_where_sparkr_is(fake: Fake, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_lighter_put_takes_the_callers_id_once(lighter, gateway) -> None:
     assert gateway.get("/sessions")["total"] == 1, "a refused one leaves nothing"
 
 
-@pytest.mark.parametrize("chosen", ["a" * 201, "a%0Ab", "%00", ".", ".."])
+@pytest.mark.parametrize("chosen", ["a" * 201, "a%0Ab", "%00", ".", "..", "0", "000", "1" * 20])
 def test_lighter_an_id_that_nobody_could_use_is_400(chosen: str, lighter) -> None:
     response = lighter.send("PUT", f"/sessions/{chosen}", {})
     assert response.status_code == 400
@@ -257,6 +257,19 @@ def test_lighter_a_statement_runs_from_waiting_to_available(lighter, gateway) ->
     assert found["output"] == {
         "status": "ok", "executionCount": 0, "data": {"text/plain": "2"}, "evalue": None, "traceback": None,
     }  # fmt: skip
+
+
+NUMBERS = "12345678901234567890.123456789012345678", "1e400", "-0", "1" * 5000
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=["decimal", "exponent", "minus", "long"])
+def test_lighter_a_number_keeps_all_its_digits(number: str, lighter, gateway) -> None:
+    opened = lighter.open_idle()
+    path = f"/sessions/{opened}/statements/{lighter.run(opened)['id']}"
+    output = f'{{"status":"ok","execution_count":0,"data":{{"application/json":{{"a":[{number},"1.50",null]}}}}}}'
+    gateway.statements.claim(utc_now())
+    gateway.statements.finish(0, 0, output, utc_now(), utc_now())
+    assert f'"data":{{"application/json":{{"a":[{number},"1.50",null]}}}}' in lighter.send("GET", path).text
 
 
 def test_lighter_a_running_statement_is_waiting_with_progress(lighter, gateway) -> None:
@@ -396,6 +409,28 @@ def test_lighter_conf_wins_over_sizes_and_the_settings_conf_over_defaults(make_g
     assert whole["spark.executor.instances"] == "9" and whole["spark.executor.memory"] == "3g"
     assert whole["spark.executor.cores"] == "2", "what a request asks for wins over the settings"
     assert whole["spark.driver.memory"] == "4g", "the settings win over Lighter's default"
+
+
+@pytest.mark.parametrize(
+    ("conf", "default", "memory"),
+    [({"spark.gateway.cluster": "big"}, "default", "8g"), ({}, "big", "8g"), ({}, "default", "1000M")],
+)
+def test_lighter_a_clusters_conf_wins_over_defaults(conf, default: str, memory: str, make_gateway) -> None:
+    big = {"spark_conf": {"spark.executor.memory": "8g"}}
+    gateway = make_gateway(clusters={"big": big}, default_cluster=default)
+    for path in ("sessions", "batches"):
+        assert gateway.send("POST", f"/lighter/api/{path}", {"file": "/bin/true", "conf": conf}).status_code < 300
+    asked = gateway.sessions.find(ANONYMOUS, 0).options, gateway.batches.find(ANONYMOUS, 0).request.options
+    for options in asked:
+        here = gateway.settings.on(options.conf["spark.gateway.cluster"])
+        assert conf_of(options, here, gateway.settings.data_dir, {})["spark.executor.memory"] == memory
+    shown = gateway.get("/lighter/api/configuration")["sessionDefaultConf"]
+    assert shown == (big["spark_conf"] if default == "big" else {})
+
+
+def test_lighter_an_unknown_cluster_is_refused(lighter) -> None:
+    refused = lighter.send("POST", "/sessions", {"conf": {"spark.gateway.cluster": "x"}})
+    assert refused.status_code == 400 and "spark.gateway.cluster" in refused.text
 
 
 def test_lighter_names_need_not_be_unique(lighter, gateway) -> None:

@@ -37,6 +37,12 @@ def scraped(gateway) -> list[Metric]:
     return list(parse_text(answer.text))
 
 
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_metrics_of_a_version_that_is_none_are_the_plain_ones(kind: str, gateway) -> None:
+    answer = gateway.send("GET", "/metrics", headers={"Accept": f"{kind}; version=abc"})
+    assert answer.status_code == 200 and answer.content_type.startswith("text/plain; version=0.0.4")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "mimetype", "body"),
     [

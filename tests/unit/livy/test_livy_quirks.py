@@ -377,6 +377,21 @@ def test_quirk_48_completion_gives_nothing_where_no_driver_answers(gateway) -> N
     assert gateway.send("POST", "/sessions/1/completion", asked).json == {"candidates": []}
 
 
+def test_quirk_48_completion_gives_nothing_while_too_many_ask(make_gateway, monkeypatch) -> None:
+    gateway = make_gateway(web_threads=2)
+    gateway.open_idle()
+    asked, answers = {"code": "sc.par", "kind": "pyspark", "cursor": 6}, []
+
+    def candidates(*_: Any) -> list[str]:
+        answers.append(gateway.send("POST", "/sessions/0/completion", asked).json)
+        return ["parallelize"]
+
+    monkeypatch.setattr(kernel_client, "candidates", candidates)
+    for _ in range(2):
+        assert gateway.send("POST", "/sessions/0/completion", asked).json == {"candidates": ["parallelize"]}
+    assert answers == [{"candidates": []}] * 2
+
+
 def test_quirk_50_the_master_is_the_gateways(gateway) -> None:
     gateway.open(conf={"spark.master": "spark://elsewhere:7077"})
     (driver,) = gateway.drivers.moving()

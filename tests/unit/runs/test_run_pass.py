@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from batches.models import NOT_STARTED, Batch
+from batches.models import NOT_STARTED, Batch, BatchKind
 from batches.service import BatchService
 from batches.states import BatchState
 from gateway.core import events
@@ -22,6 +24,10 @@ from gateway.platform.runs.states import RunState
 from gateway.stores import Stores
 
 STORY = Path(__file__).with_name("story_4.3.jsonl").read_bytes().splitlines(keepends=True)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of ours catches it."""
 
 
 class World:
@@ -71,9 +77,9 @@ def world(all_stores: Stores, settings: Settings, clock, loop: asyncio.AbstractE
 
 
 @pytest.fixture
-def start(add_batch: Callable[..., Batch], world: World, clock) -> Callable[[], Batch]:
-    def one() -> Batch:
-        batch = add_batch()
+def start(add_batch: Callable[..., Batch], world: World, clock) -> Callable[..., Batch]:
+    def one(**asked: Any) -> Batch:
+        batch = add_batch(**asked)
         batch.folder.mkdir(parents=True)
         assert world.stores.batches.start(batch.id, batch.folder, clock())
         return batch
@@ -149,8 +155,8 @@ def test_a_kill_between_any_two_steps_loses_and_tells_nothing_twice(world: World
     batch = start()
     for at in range(0, len(STORY), 10):
         world.writes(batch, STORY[at : at + 10])
-        with monkeypatch.context() as patched, pytest.raises(OSError, match="killed"):
-            patched.setattr(type(world.stores.runs), "advance", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(type(world.stores.runs), "advance", lambda *_: (_ for _ in ()).throw(Killed()))
             world.again()
             world.step()
         world.again()
@@ -213,6 +219,43 @@ def test_a_run_that_cannot_be_read_holds_up_no_other(world: World, start) -> Non
     world.ends(odd, BatchState.DEAD)
     world.step()
     assert world.run_of(odd).state is RunState.FAILED
+
+
+def test_whatever_is_wrong_with_a_run_is_logged_once_and_holds_up_no_other(
+    world: World, start, monkeypatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd, good = start(), start()
+    look = reading.look
+
+    def no_such(before, events, report, log):
+        if log == odd.log:
+            raise ZeroDivisionError
+        return look(before, events, report, log)
+
+    monkeypatch.setattr(reading, "look", no_such)
+    for at in range(0, len(STORY), 60):
+        world.writes(good, STORY[at : at + 60])
+        world.step(20)
+    assert world.run_of(good).reading.tally.jobs.failed == 5
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("file", ["log", "spark-events/eventlog_v2_app-1/events_1_app-1"])
+def test_a_fifo_where_a_file_should_be_is_not_waited_for(world: World, start, file: str) -> None:
+    odd, good = start(), start()
+    (odd.folder / file).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(odd.folder / file)
+    world.writes(good, STORY)
+    world.step()
+    assert world.run_of(good).reading.tally.jobs.failed == 5
+
+
+def test_only_a_program_of_the_gateways_own_reports(world: World, start) -> None:
+    sparks, own = start(), start(kind=BatchKind.PYTHON)
+    for batch in (sparks, own):
+        batch.report.write_text('{"progress": 40}\n')
+    world.step()
+    assert (world.run_of(sparks).progress, world.run_of(own).progress) == (0, 40)
 
 
 def test_a_run_whose_batch_is_being_deleted_is_left_alone_until_it_is_gone(world: World, start) -> None:

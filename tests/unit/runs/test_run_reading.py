@@ -134,6 +134,15 @@ def test_compressed_and_foreign_files_are_let_be(folder: Folder) -> None:
     assert folder.look_all() == Reading()
 
 
+def test_no_link_is_followed(folder: Folder, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(STORY)
+    for link in (folder.event_file(), folder.path / "report.jsonl", folder.path / "log"):
+        link.symlink_to(elsewhere)
+    known = folder.look_all()
+    assert (known.tally, known.evidence, known.reported) == (Reading().tally, Reading().evidence, None)
+
+
 # ---------------------------------------------------------------- what is read is removed in time
 
 

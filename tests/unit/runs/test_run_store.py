@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -113,6 +114,19 @@ def test_a_transaction_that_fails_is_done_again(
     runs.follow()
     assert [run.batch for run in runs.running()] == [batch.id for batch in batches]
     assert told(db) == [(str(batch.id), "running") for batch in batches]
+
+
+@pytest.mark.parametrize("tally", [{"open_stages": {"1.0": ["x", 0]}}, {"total": float("nan")}, 7])
+def test_a_run_whose_reading_is_none_is_read_from_its_beginning_and_hides_no_other(
+    runs: RunStore, start, db: Database, tally: object
+) -> None:
+    odd, good = start(), start()
+    while runs.follow():
+        pass
+    kept = json.dumps({"log": {"offset": 7}, "tally": tally})
+    db.run("UPDATE runs SET reading = :kept, looks = 3 WHERE batch = :batch", {"kept": kept, "batch": odd.id})
+    assert [run.batch for run in runs.running()] == [odd.id, good.id]
+    assert (run_of(runs, odd).reading, run_of(runs, odd).looks) == (Reading(), 3)
 
 
 def test_a_look_at_the_outbox_is_bounded(runs: RunStore, start, monkeypatch: pytest.MonkeyPatch) -> None:

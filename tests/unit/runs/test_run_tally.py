@@ -174,6 +174,52 @@ def test_a_line_that_is_no_event_is_counted_and_skipped(story: Path, line: bytes
     assert records.to_json(made) == before
 
 
+ODD: list[object] = ["x", None, [1], {}, True, 1.5, float("nan"), float("inf"), 1 << 63, 10**4000]
+
+
+@pytest.mark.parametrize("count", ODD, ids=[str(at) for at in range(len(ODD))])
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"Event": "SparkListenerJobStart", "Job ID": 90, "Stage Infos": [{"Stage ID": 90, "Number of Tasks": ...}]},
+        {
+            "Event": "SparkListenerStageSubmitted",
+            "Stage Info": {"Stage ID": 90, "Stage Attempt ID": 0, "Number of Tasks": ...},
+        },
+        {
+            "Event": "SparkListenerTaskEnd",
+            "Task End Reason": {"Reason": "Success"},
+            "Task Metrics": {"Executor Run Time": 5, "Shuffle Read Metrics": {"Local Bytes Read": ...}},
+        },
+        {"Event": "SparkListenerStageExecutorMetrics", "Executor Metrics": {"JVMHeapMemory": ...}},
+    ],
+    ids=["job", "stage", "task", "heap"],
+)
+def test_what_is_no_count_changes_nothing(story: Path, event: dict[str, object], count: object) -> None:
+    made = after(story, COUNTS)
+    before = records.to_json(made)
+    made.take(json.dumps(event, default=lambda _: count).encode())
+    assert made.unreadable == 1 and 0 <= made.percent <= 99
+    made.unreadable = 0
+    assert records.to_json(made) == before
+
+
+def test_words_in_the_place_of_numbers_stay_short_and_whole_characters(story: Path) -> None:
+    made, odd = Tally(), "\ud800" * 10_000
+    ids = {"Stage ID": odd, "Stage Attempt ID": odd}
+    made.take(json.dumps({"Event": "SparkListenerStageSubmitted", "Stage Info": ids | {"Number of Tasks": 1}}).encode())
+    reason, info = {"Reason": "ExceptionFailure", "Message": odd}, {"Index": odd, "Attempt": odd, "Executor ID": odd}
+    ended = {"Event": "SparkListenerTaskEnd", **ids, "Task End Reason": reason, "Task Info": info}
+    made.take(json.dumps(ended).encode())
+    failed = ids | {"Stage Name": odd, "Failure Reason": "Task 1 in stage 1 failed 4 times"}
+    for _ in range(2):
+        assert made.failure is not None
+        said = vars(made.failure).values()
+        assert all(len(one) <= tally.LONGEST_EXCEPTION and one.encode() for one in said if one)
+        made.take(json.dumps({"Event": "SparkListenerStageCompleted", "Stage Info": failed}).encode())
+    assert made.stages.failed == 1
+
+
 def test_an_exception_begins_with_the_last_line_of_its_python_worker_and_is_bounded(story: Path) -> None:
     said = 'PythonException: Traceback (most recent call last):\n  File "a.py", line 1\nValueError: é\ud800\n\n\tat x'
     assert first_cause(said).startswith("ValueError: é?\nPythonException: Traceback")

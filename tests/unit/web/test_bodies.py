@@ -40,6 +40,12 @@ def test_nothing_but_a_mark_is_an_empty_body(encoding: str, gateway) -> None:
     assert answer.status_code == 400 and answer.json["msg"].startswith("No content to map due to end-of-input")
 
 
+@pytest.mark.parametrize("member", ["value", "key", "_schema", "other"])
+def test_an_unknown_member_is_told_by_its_name(member: str, gateway) -> None:
+    answer = gateway.send("POST", "/sessions", {member: 1})
+    assert answer.status_code == 400 and f'Unrecognized field "{member}"' in answer.text.replace("\\", "")
+
+
 @pytest.mark.parametrize(
     ("body", "named"),
     [(b'{"name": "\xff"}', "UTF-8"), (b"\xff\xfe{\x00\x00\xd8", "UTF-16"), (b"\xff\xfe\x00\x00{", "UTF-32")],
