@@ -30,7 +30,7 @@ _DESCRIPTORS, _MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 # $0 is the folder. noclobber makes `>` an exclusive create. The code is renamed into place: never half there.
 _SHELL = f"""
-ulimit -S -n {_DESCRIPTORS}
+ulimit -S -n {"unlimited" if _DESCRIPTORS == resource.RLIM_INFINITY else _DESCRIPTORS}
 set -C; {{ echo $$ > "$0/pid"; }} 2>/dev/null || exit 0; set +C
 "$@"
 code=$?
