@@ -21,10 +21,6 @@ def from_text(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def from_text_or_none(text: str | None) -> datetime | None:
-    return None if text is None else from_text(text)
-
-
 def to_milliseconds(at: datetime | None) -> int:
     """Milliseconds since the epoch; 0 for a moment that has not come."""
     return 0 if at is None else round(at.timestamp() * 1000)
