@@ -36,9 +36,11 @@ help: ## show this list
 run: setup ## serve on http://127.0.0.1:8998
 	@exec $(RUN) -m gateway serve
 
+# Spark's tests mostly wait, so two of their files run beside one another. Those of tests/unit come first: some interrupt
+# all that their process has started, which later is the gateway of other tests.
 test: setup lint clients spark35 r postgresql ## format check, lint, types, then every test
 	@$(RUN) -m gateway.core.java --install --jdk
-	@$(RUN) -m pytest tests/unit tests/integration tests/acceptance
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/unit tests/integration tests/acceptance
 
 python_api: setup clients ## check Livy's Python client, from the source checkout LIVY_SOURCE
 	@$(RUN) -m pytest tests/acceptance/livy_python_api.py

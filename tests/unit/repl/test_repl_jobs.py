@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -64,10 +65,13 @@ def functions() -> Functions:
 
 
 @pytest.fixture
-def jobs(functions: Functions, spark: Spark, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+def jobs(functions: Functions, spark: Spark, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     monkeypatch.setattr(time, "sleep", time.sleep)  # what the runner of Python jobs puts in its place goes with it
     runners = {"functions": functions, "pyspark": PythonJobs(JobContext(spark))}  # type: ignore[arg-type]
-    return Jobs(3, runners, spark, result_limit=1000)  # type: ignore[arg-type]
+    # As in a driver: below tests that run in the background it is ignored, by what a job starts too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield Jobs(3, runners, spark, result_limit=1000)  # type: ignore[arg-type]
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
