@@ -26,6 +26,7 @@ from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
 from gateway.web.middleware import Front
 from sessions import permanent
+from sessions.drivers.service import PoolService
 from sessions.jobs.service import JobService
 from sessions.service import SessionService
 from sessions.statements.service import StatementService
@@ -54,16 +55,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now, waiting)
     jobs = JobService(store.jobs, sessions, settings, utc_now, waiting)
     batches = BatchService(store.batches, settings, utc_now, waiting)
+    pool = PoolService(store.pool)
     queries = QueryService(sessions, jobs, settings, utc_now)
 
     dialects = [
-        livy(sessions, statements, jobs, batches, settings),
+        livy(sessions, statements, jobs, batches, pool, settings),
         lighter(sessions, statements, batches, settings, permanent.declared(settings)),
         console(
             sessions,
             statements,
             batches,
             RunService(store.runs),
+            pool,
             CatalogService(queries, settings.default_cluster),
         ),
     ]

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import psutil
-
-from gateway.core import clusters, installation, java, pythons, sparkr
+from gateway.core import clusters, installation, java, memory, pythons, sparkr
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.core.options import SparkOptions
 from gateway.core.settings import DEFAULT_CLUSTER, ClusterSettings, Settings
@@ -44,6 +42,7 @@ def examine(settings: Settings) -> list[Finding]:
         "store": _store,
         "supervisor": _supervisor,
         "memory": _memory,
+        "warm drivers": _warm_drivers,
     }
     findings = []
     for what, check in checks.items():
@@ -168,8 +167,32 @@ def _is_supervised(settings: Settings) -> bool:
     return stores.is_supervised(settings)
 
 
+def _warm_drivers(settings: Settings) -> str:
+    if not settings.max_warm_drivers:
+        return "none (setting max_warm_drivers)"
+    from gateway import stores
+    from gateway.core.identity import ANONYMOUS
+    from gateway.core.places.local import host_name
+    from sessions.drivers.service import PoolService
+
+    most = f"{min(settings.warm_drivers, settings.max_warm_drivers)} always, {settings.max_warm_drivers} at most"
+    if free := _too_little_memory():
+        most += f"; none is started now, since {free >> 20} MiB are free and {memory.reserve() >> 20} stay with users"
+    db = stores.open_store(settings)
+    if db.pending(stores.MIGRATIONS):
+        return most
+    pool = PoolService(stores.Stores(db, host_name(settings)).pool).look(ANONYMOUS)
+    given = ", ".join(f"{number} {got.value}" for got, number in pool.given.items() if number)
+    return f"{most}; {pool.warm} warm, {pool.starting} starting; sessions so far: {given or 'none'}"
+
+
+def _too_little_memory() -> int | None:
+    free = memory.available()
+    return free if free < memory.reserve() + _DRIVER_MEMORY else None
+
+
 def _memory(settings: Settings) -> str:
-    free = psutil.virtual_memory().available
+    free = memory.available()
     if free < _DRIVER_MEMORY:
         raise Misconfigured(
             f"{free >> 20} MiB are free, a session needs about {_DRIVER_MEMORY >> 20}: free some memory"

@@ -18,6 +18,7 @@ from gateway.core import processes, wakeup
 from gateway.core.places.local import host_name
 from gateway.core.settings import Settings
 from gateway.stores import Stores
+from sessions.drivers.models import Driver
 from sessions.drivers.states import DriverState
 
 REASON = "ended by `python -m gateway stop`"
@@ -28,7 +29,10 @@ _PAUSE = 0.1
 
 @dataclass(frozen=True)
 class Work:
-    """A session or batch that has not ended; `runs`: it has a process, or is about to have one."""
+    """A session or batch that has not ended; `runs`: it has a process, or is about to have one.
+
+    `nobodys`: a driver that no session has claimed, which ends by itself soon after its gateway.
+    """
 
     name: str
     folder: Path
@@ -36,6 +40,7 @@ class Work:
     runs: bool
     end: Callable[[], None]
     has_ended: Callable[[], bool]
+    nobodys: bool = False
 
 
 def going_on(settings: Settings) -> list[Work]:
@@ -51,17 +56,18 @@ def going_on(settings: Settings) -> list[Work]:
 
 def words(left: list[Work]) -> str | None:
     """What to say of work whose gateway ends; None when nothing runs."""
-    names = ", ".join(work.name for work in left if work.runs)
+    names = ", ".join(work.name for work in left if work.runs and not work.nobodys)
     return f"{names} go on; the next start takes them up, `python -m gateway stop` ends them" if names else None
 
 
 def stop(settings: Settings, say: Callable[[str], None]) -> bool:
     """End them all and say so, one by one; whether nothing runs any more.
 
-    Permanent sessions too, whose drivers the next start replaces; but not below a running supervisor, which would
-    replace them at once.
+    Permanent sessions too, whose drivers the next start replaces, and warm drivers; but not below a running supervisor,
+    which would replace them at once.
     """
-    supervised, found = stores.is_supervised(settings), going_on(settings)
+    supervised = stores.is_supervised(settings)
+    found = [work for work in going_on(settings) if not (work.nobodys and supervised)]
     staying = [work for work in found if work.permanent and supervised]
     waited_for = [work for work in found if work not in staying]
     for work in waited_for:
@@ -96,18 +102,19 @@ def _wait(waited_for: list[Work], settings: Settings, say: Callable[[str], None]
 def _sessions(store: Stores) -> list[Work]:
     drivers = store.drivers
 
-    def work(session: int | None, permanent: bool, driver: str, folder: Path) -> Work:
-        name = "a deleted session" if session is None else f"session {session}"
+    def work(session: int | None, permanent: bool, driver: Driver) -> Work:
+        warm = driver.target is DriverState.WARM
+        name = f"session {session}" if session is not None else "a warm driver" if warm else "a deleted session"
 
         def end() -> None:
-            drivers.give_up(driver, REASON)
+            drivers.give_up(driver.id, REASON)
 
-        return Work(name, folder, permanent, True, end, lambda: drivers.is_gone(driver))
+        return Work(name, driver.folder, permanent, True, end, lambda: drivers.is_gone(driver.id), warm)
 
     return [
-        work(session, permanent, driver.id, driver.folder)
+        work(session, permanent, driver)
         for session, permanent, driver in drivers.not_gone()
-        if driver.target is DriverState.READY or processes.family(driver.folder)
+        if driver.target is not DriverState.GONE or processes.family(driver.folder)
     ]
 
 

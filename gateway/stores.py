@@ -13,6 +13,8 @@ from gateway.core.store.database import migrations as core
 from gateway.core.store.sqlite import SqliteDatabase
 from gateway.platform.runs.store import RunStore
 from gateway.platform.runs.store import migrations as runs
+from sessions.drivers.pool_store import PoolStore
+from sessions.drivers.pool_store import migrations as pool
 from sessions.drivers.store import DriverStore
 from sessions.drivers.store import migrations as drivers
 from sessions.jobs.store import JobStore
@@ -22,7 +24,7 @@ from sessions.statements.store import migrations as statements
 from sessions.store import SessionStore
 from sessions.store import migrations as sessions
 
-MIGRATIONS = (core, events, counts, drivers, sessions, statements, jobs, batches, runs)
+MIGRATIONS = (core, events, counts, drivers, sessions, statements, jobs, batches, runs, pool)
 
 
 def open_store(settings: Settings) -> Database:
@@ -56,6 +58,7 @@ class Stores:
 
     def __init__(self, db: Database, host: str) -> None:
         self.drivers, self.statements, self.jobs = DriverStore(db, host), StatementStore(db, host), JobStore(db, host)
-        self.sessions = SessionStore(db, self.drivers, (self.statements, self.jobs))
+        self.pool = PoolStore(db, host)
+        self.sessions = SessionStore(db, self.drivers, self.pool, (self.statements, self.jobs))
         self.batches = BatchStore(db, host)
         self.runs = RunStore(db, host)

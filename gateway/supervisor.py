@@ -27,7 +27,9 @@ from gateway.core.waiting import Waiting
 from gateway.platform.runs.reconcile import RunPass
 from sessions.drivers.kernels import Kernels
 from sessions.drivers.launch import Launcher
+from sessions.drivers.pool import PoolPass
 from sessions.drivers.reconcile import DriverPass
+from sessions.drivers.settling import Settling
 from sessions.drivers.stuck import StuckDrivers
 from sessions.jobs.reconcile import UploadPass
 from sessions.jobs.runner import JobRunner
@@ -67,6 +69,9 @@ class Supervisor:
         service = SessionService(store.sessions, store.drivers, settings, utc_now, waiting)
         self._declared = DeclaredPass(store.sessions, service, settings)
         self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
+        self._settling = Settling(store.pool, store.drivers, utc_now, kernels, self._awake.set)
+        self._pool = PoolPass(store.pool, store.drivers, settings, utc_now)
+        self._forget_demands = store.pool.forget_demands
         self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
         batches = BatchService(store.batches, settings, utc_now, waiting)
@@ -102,6 +107,7 @@ class Supervisor:
 
     async def _run_passes(self) -> None:
         """Statements and jobs first, and on their way before the rest: somebody waits for them."""
+        self._guard(self._settling.run_pass)
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
         await asyncio.sleep(0)
@@ -110,8 +116,9 @@ class Supervisor:
             self._awake.set()
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
-        if self._guard(self._batches):
-            self._awake.set()
+        for one_pass in (self._batches, self._pool):
+            if self._guard(one_pass):
+                self._awake.set()
 
     def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
@@ -153,6 +160,7 @@ class Supervisor:
 
     def _forget_events(self) -> None:
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
+        self._forget_demands(utc_now())
 
     def _cut_logs(self) -> None:
         self._place.cut_logs(self._settings.log_limit)

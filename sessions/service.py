@@ -13,11 +13,13 @@ from datetime import timedelta
 from gateway.core import checks, clusters, durations, names, packages, pythons, sparkr
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, NotFound, SessionEnded, refuse
+from gateway.core.events import Belonging
 from gateway.core.faults import Code, Fault
 from gateway.core.identity import GATEWAY, Principal
 from gateway.core.settings import ClusterSettings, Settings
 from gateway.core.waiting import Waiting
 from sessions.drivers.models import Driver
+from sessions.drivers.profiles import profile_of
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session, SessionRequest
 from sessions.states import SessionState
@@ -46,7 +48,9 @@ class SessionService:
         options = clusters.record(request.options, self._settings)
         if not self._settings.impersonation:
             options = dataclasses.replace(options, proxy_user=None)
-        now = self._clock()
+        now, profile = self._clock(), None
+        if principal != GATEWAY and self._settings.max_warm_drivers:
+            profile = profile_of(options, Belonging(principal.user, principal.project), self._settings)
         return self._store.add(
             principal,
             dataclasses.replace(request, options=options),
@@ -54,6 +58,7 @@ class SessionService:
             chosen or str(uuid.uuid4()),
             now,
             self._settings.max_sessions,
+            profile,
         )
 
     def look(self, principal: Principal, ref: str) -> Session:

@@ -19,6 +19,9 @@ from gateway.core.identity import Principal, visible_parts, visible_to
 from gateway.core.store import pages
 from gateway.core.store.database import Conflict, Database, Migrations, Row, next_id
 from sessions.drivers.models import Driver
+from sessions.drivers.pool_store import PoolStore
+from sessions.drivers.profiles import Profile
+from sessions.drivers.states import DriverState
 from sessions.drivers.store import HERE, READY, DriverStore
 from sessions.models import Session, SessionRequest
 from sessions.parts import Part
@@ -107,13 +110,20 @@ class Lifetime:
 class SessionStore:
     """`parts` are the stores of what hangs on a session."""
 
-    def __init__(self, db: Database, drivers: DriverStore, parts: Sequence[Part]) -> None:
-        self._db, self._drivers, self._parts = db, drivers, parts
+    def __init__(self, db: Database, drivers: DriverStore, pool: PoolStore, parts: Sequence[Part]) -> None:
+        self._db, self._drivers, self._pool, self._parts = db, drivers, pool, parts
 
     def add(
-        self, principal: Principal, request: SessionRequest, driver: Driver, uuid: str, now: datetime, limit: int
+        self,
+        principal: Principal,
+        request: SessionRequest,
+        driver: Driver,
+        uuid: str,
+        now: datetime,
+        limit: int,
+        profile: Profile | None = None,
     ) -> Session:
-        """Store a session with the claim on its driver.
+        """Store a session with the claim on its driver: a warm one of this profile, and then it is idle, or `driver`.
 
         Raises AlreadyExists (`uuid`), DuplicateName, or LimitReached at `limit` live ones.
         """
@@ -123,14 +133,16 @@ class SessionStore:
                 raise AlreadyExists("session", uuid)
             if db.value(f"SELECT count(*) FROM sessions WHERE {_LIVE}") >= limit:
                 raise LimitReached("there are as many sessions as there may be; end one, or try again later", limit)
-            self._drivers.add(driver, whose)
-            number = next_id(db, "session")
+            claimed = self._pool.claim(profile, request.options, whose, now) if profile else None
+            if claimed is None:
+                self._drivers.add(driver, whose)
+            number, claim = next_id(db, "session"), claimed or driver
             try:
-                self._insert(number, uuid, request, driver, whose, now)
+                self._insert(number, uuid, request, claim, whose, now)
             except Conflict as error:
                 raise DuplicateName("session", request.options.name or "") from error
-            kind = request.kind.value
-            events.record(db, now, whose, "session", number, "starting", driver=driver.id, kind=kind)
+            first, kind = _first_state(claim), request.kind.value
+            events.record(db, now, whose, "session", number, first, driver=claim.id, kind=kind)
             if request.permanent:
                 db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", {"uuid": uuid})
             added = self.find(principal, number)
@@ -143,7 +155,7 @@ class SessionStore:
         self._db.run(
             "INSERT INTO sessions (id, uuid, name, owner, project, proxy_user, kind, state, options,"
             " heartbeat_seconds, ttl, idle_timeout, permanent, driver, next_statement, created, heartbeat, activity)"
-            " VALUES (:id, :uuid, :name, :owner, :project, :proxy_user, :kind, 'starting', :options,"
+            " VALUES (:id, :uuid, :name, :owner, :project, :proxy_user, :kind, :state, :options,"
             " :heartbeat_seconds, :ttl, :idle_timeout, :permanent, :driver, 0, :now, :now, :now)",
             {
                 "id": number,
@@ -153,6 +165,7 @@ class SessionStore:
                 "project": whose.project,
                 "proxy_user": request.options.proxy_user,
                 "kind": request.kind.value,
+                "state": _first_state(driver),
                 "options": records.to_json(request.options),
                 "heartbeat_seconds": request.heartbeat_timeout and request.heartbeat_timeout.total_seconds(),
                 "ttl": request.ttl,
@@ -332,6 +345,10 @@ class SessionStore:
         for row in self._db.rows("SELECT uuid FROM ended_permanent_sessions"):
             if row["uuid"] not in kept:
                 self._db.run("DELETE FROM ended_permanent_sessions WHERE uuid = :uuid", row)
+
+
+def _first_state(driver: Driver) -> str:
+    return SessionState.IDLE.value if driver.state is DriverState.WARM else SessionState.STARTING.value
 
 
 def belonging_of(db: Database, session: int) -> Belonging:

@@ -18,6 +18,7 @@ from gateway.core.settings import Settings
 from gateway.web.api import json_response
 from gateway.web.bodies import Unreadable
 from gateway.web.dialects import Dialect
+from sessions.drivers.service import PoolService
 from sessions.jobs.service import JobService
 from sessions.service import SessionService
 from sessions.statements.service import StatementService
@@ -52,6 +53,7 @@ def livy(
     statements: StatementService,
     jobs: JobService,
     batches: BatchService,
+    pool: PoolService,
     settings: Settings,
 ) -> Dialect:
     """Livy's API over these services. It has the root: what no other dialect owns is Livy's to refuse."""
@@ -67,7 +69,7 @@ def livy(
         blueprints=(
             *of_records,
             version_blueprint(),
-            metrics_blueprint(sessions, statements, batches),
+            metrics_blueprint(sessions, statements, batches, pool),
             root_blueprint(),
         ),
         answer=_answer,

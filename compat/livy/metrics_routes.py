@@ -17,12 +17,17 @@ from gateway.web import metrics
 from gateway.web.api import json_response
 from gateway.web.identity import principal
 from gateway.web.scopes import MONITORING_READ, PUBLIC
+from sessions.drivers.service import PoolService
 from sessions.service import SessionService
 from sessions.statements.service import StatementService
 from sessions.states import SessionState
 
 State = TypeVar("State", SessionState, BatchState)
 
+_GIVEN = (
+    "Sessions by the driver they were given: one started ahead, up (warm) or not yet (starting), or one of their own:"
+    " there was no other (cold), or could be none (unlike)."
+)
 _UNCACHED = "must-revalidate,no-cache,no-store"
 _MENU = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Metrics</title></head>
@@ -35,7 +40,9 @@ _MENU = """<!DOCTYPE html>
 _NONE = {"version": "3.1.3", "gauges": {}, "counters": {}, "histograms": {}, "meters": {}, "timers": {}}
 
 
-def metrics_blueprint(sessions: SessionService, statements: StatementService, batches: BatchService) -> Blueprint:
+def metrics_blueprint(
+    sessions: SessionService, statements: StatementService, batches: BatchService, pool: PoolService
+) -> Blueprint:
     bp = Blueprint("metrics", __name__)
 
     @bp.after_request
@@ -49,12 +56,21 @@ def metrics_blueprint(sessions: SessionService, statements: StatementService, ba
         if not metrics.is_asked_for(accept):
             return Response(_MENU.format(base=f"{request.script_root}/metrics"), mimetype="text/html")
         asker = principal()
+        ahead = pool.look(asker)
         counts = {
             "spark_gateway_sessions": ("Sessions by state.", _by_word(SessionState, sessions.counts(asker))),
             "spark_gateway_statements": ("Statements that have not ended, by state.", statements.counts(asker)),
             "spark_gateway_batches": (
                 "Batches by state; starting ones wait for their turn.",
                 _by_word(BatchState, batches.counts(asker)),
+            ),
+            "spark_gateway_drivers_ahead": (
+                "Drivers that are started ahead and nobody's yet.",
+                {"warm": ahead.warm, "starting": ahead.starting},
+            ),
+            "spark_gateway_driver_claims": (
+                _GIVEN,
+                {got.value: number for got, number in ahead.given.items()},
             ),
         }
         return metrics.exposition(accept, counts)

@@ -23,6 +23,7 @@ from gateway.web.dialects import Dialect
 from gateway.web.headers import refuse_links_of_other_sites, site
 from gateway.web.identity import principal
 from gateway.web.scopes import DATASETS_READ, JOBS_READ, PUBLIC
+from sessions.drivers.service import PoolService
 from sessions.models import Session
 from sessions.service import SessionService
 from sessions.statements.models import Statement
@@ -43,13 +44,14 @@ def console(
     statements: StatementService,
     batches: BatchService,
     runs: RunService,
+    pool: PoolService,
     catalog: CatalogService,
 ) -> Dialect:
     """The pages at and below `/ui`, as a dialect whose errors are pages too."""
     return Dialect(
         name="console",
         paths=("/ui",),
-        blueprints=(_blueprint(sessions, statements, batches, runs, catalog),),
+        blueprints=(_blueprint(sessions, statements, batches, runs, pool, catalog),),
         answer=_answer,
         refuse=_refuse,
         error_schema={"type": "string"},
@@ -62,12 +64,13 @@ def _blueprint(
     statements: StatementService,
     batches: BatchService,
     runs: RunService,
+    pool: PoolService,
     catalog: CatalogService,
 ) -> Blueprint:
     bp = Blueprint("console", __name__, template_folder="templates")
     bp.after_request(_finish)
     bp.add_app_template_filter(views.duration_text, "duration")
-    _overview_routes(bp, sessions, batches, runs)
+    _overview_routes(bp, sessions, batches, runs, pool)
     _session_routes(bp, sessions, statements)
     _batch_routes(bp, batches, runs)
     _table_routes(bp, catalog)
@@ -83,7 +86,9 @@ def _blueprint(
     return bp
 
 
-def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchService, runs: RunService) -> None:
+def _overview_routes(
+    bp: Blueprint, sessions: SessionService, batches: BatchService, runs: RunService, pool: PoolService
+) -> None:
     @bp.get("/ui/", scope=JOBS_READ)
     @bp.get("/ui", scope=JOBS_READ)
     def overview() -> str:
@@ -101,6 +106,7 @@ def _overview_routes(bp: Blueprint, sessions: SessionService, batches: BatchServ
             sessions=all_sessions,
             batches=all_batches,
             runs=all_runs,
+            pool=views.pool_text(pool.look(who)),
             site=site(request) + request.script_root,
         )
 

@@ -20,6 +20,8 @@ from gateway.core import logs
 from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.platform.runs.models import Run
 from gateway.platform.runs.states import RUN_MOVES
+from sessions.drivers.models import Got
+from sessions.drivers.service import Pool
 from sessions.models import Session
 from sessions.statements.models import Statement
 from sessions.statements.states import UNFINISHED, StatementState
@@ -153,6 +155,23 @@ def batch_facts(batch: Batch) -> Facts:
         *_option_facts(request.options),
         ("Exit code", None if batch.exit_code is None else str(batch.exit_code)),
     )
+
+
+# ---------------------------------------------------------------- drivers that are started ahead
+
+
+def pool_text(pool: Pool) -> str:
+    """What there is of them, and how many sessions had one; "" when there are none and never were."""
+    given = pool.given
+    opened, had = sum(given.values()), given[Got.WARM] + given[Got.STARTING]
+    ahead = _counted(("warm", pool.warm), ("starting", pool.starting))
+    if not ahead and not opened:
+        return ""
+    none = _counted(
+        ("had none ready", given[Got.COLD]), ("have options for which there can be none", given[Got.UNLIKE])
+    )
+    told = f"; {had} of {opened} sessions had one" if opened else ""
+    return f"Drivers started ahead: {ahead or 'none'}{told}{f' ({none})' if none else ''}."
 
 
 # ---------------------------------------------------------------- runs

@@ -114,10 +114,10 @@ def _fault(key: str, text: str) -> str | None:
 
 
 def _size_fault(key: str, text: str) -> str | None:
-    size = _bytes(key, text)
-    if size is None or size > _LARGEST:
+    found = size(key, text)
+    if found is None or found > _LARGEST:
         return f"'{text}' is not a size: give a whole number and a unit, such as 512m or 2g"
-    if key in (DRIVER_MEMORY, EXECUTOR_MEMORY) and not 0 < size <= _LARGEST_HEAP:
+    if key in (DRIVER_MEMORY, EXECUTOR_MEMORY) and not 0 < found <= _LARGEST_HEAP:
         return f"is '{text}', which no Java has: give a size from 450m to 64t"
     return None
 
@@ -128,7 +128,8 @@ def _parsed(key: str, text: str) -> tuple[int, str] | None:
     return (int(found[1]), (found[2] or found[3] or _SIZES[key]).lower()) if found else None
 
 
-def _bytes(key: str, text: str) -> int | None:
+def size(key: str, text: str) -> int | None:
+    """Bytes that the value of this key means; None when it is no size."""
     parsed = _parsed(key, text)
     return parsed[0] * _UNITS[parsed[1]] if parsed else None
 

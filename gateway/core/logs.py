@@ -170,6 +170,13 @@ def note(path: Path, text: str) -> None:
     _append(path, f"{_MARK}{text}\n")
 
 
+def begin_anew(path: Path, text: str) -> None:
+    """Forget what was written so far, also while its process goes on appending, and say why."""
+    with suppress(OSError):
+        os.truncate(path, 0)
+    note(path, text)
+
+
 def succeed(path: Path, lost: Path, reason: str) -> None:
     """Begin the log of a process that replaces a lost one with what that one said last, and why it went."""
     _append(path, "\n".join([*own_tail(lost, _INHERITED), f"{_MARK}{_AGAIN}{reason}\n"]))

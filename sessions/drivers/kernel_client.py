@@ -1,8 +1,8 @@
 """The gateway's end of a driver's kernel: Jupyter messages on its shell and control channels.
 
 Opened for one statement and closed after it, so that an idle session holds no socket and no thread.
-The requests beside Jupyter's own (cancel, progress, forget, candidates, streams, those of jobs, add) are those of
-`sessions/repl/kernel.py`.
+The requests beside Jupyter's own (claim, cancel, progress, forget, candidates, streams, those of jobs, add) are those
+of `sessions/repl/kernel.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gateway.core.clock import from_milliseconds
 from sessions.drivers.claims import Claim
 
 _PATIENCE = 5.0  # seconds for an answer on the control channel
+_CLAIMING = 30.0  # the same where Spark has to do something
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class KernelClient:
                 await asyncio.wait_for(opening, _PATIENCE)
             except (OSError, ValueError, OverflowError, asyncio.TimeoutError) as error:  # no address, no port
                 raise Unreachable("nobody listens at its sockets") from error
+
+    async def claim(self, name: str | None, conf: dict[str, str]) -> str | None:
+        """Tell a warm driver whose it is; why it cannot be that, None when it is. Harmless to repeat."""
+        content = {"name": name, "conf": conf}
+        said = await self._ask(self._client.control_channel, "claim_request", content, {}, _CLAIMING)
+        return None if said["refusal"] is None else str(said["refusal"])
 
     async def execute(self, statement: int, code: str, language: str) -> Reply:
         """Run it, however long that takes. Asking again for a statement that runs or has run gives its one result."""

@@ -25,11 +25,15 @@ _LAUNCH = Path(__file__).parents[1] / "repl" / "launch.py"
 
 @dataclass(frozen=True)
 class Ready:
-    """What a driver says once Spark is up; or the error that kept Spark from starting."""
+    """What a driver says once Spark is up; or the error that kept Spark from starting.
+
+    `warm`: one that was started ahead has run what is slow the first time.
+    """
 
     app_id: str | None = None
     ui_url: str | None = None
     error: str | None = None
+    warm: bool = False
 
 
 class Launcher:
@@ -76,6 +80,7 @@ def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -
         "livy_jars": settings.livy_jars,
         "sparkr_library": here.sparkr_library,
         "scala_cache": str(settings.cache_dir / "scala"),
+        "warm_up": None if driver.profile is None else settings.warm_languages,
     }
 
 
@@ -98,7 +103,7 @@ def _conf(driver: Driver, here: ClusterSettings) -> dict[str, str]:
 def readiness(driver: Driver) -> Ready | None:
     """What the driver wrote when Spark was up; None before that."""
     said = _read(driver.folder / "ready.json")
-    return None if said is None else Ready(said.get("app_id"), said.get("ui_url"), said.get("error"))
+    return None if said is None else Ready(said.get("app_id"), said.get("ui_url"), said.get("error"), "warm" in said)
 
 
 def _left_file(driver: Driver) -> Path:

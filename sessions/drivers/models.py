@@ -1,10 +1,11 @@
-"""The record of this room, frozen: a driver, a Spark application with a kernel in it."""
+"""The record of this room, frozen: a driver, a Spark application with a kernel in it; and what sessions get of them."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 
 from gateway.core import records
@@ -17,8 +18,10 @@ from sessions.drivers.states import DriverState
 class Driver:
     """A Spark driver with a kernel in it. `folder` holds its process, its log and its connection file.
 
-    `target` is READY or GONE. `reason` says why it went, in a sentence; None while it lives or when it was asked to go.
-    It is not launched before `not_before`; None: as soon as there is room. `host` is where it runs; None: not decided.
+    `target` is READY or GONE, or WARM for one that nobody has claimed yet. `reason` says why it went, in a sentence;
+    None while it lives or when it was asked to go. It is not launched before `not_before`; None: as soon as there is
+    room. `host` is where it runs; None: not decided. `profile` says for which sessions it was started ahead
+    (`sessions/drivers/profiles.py`); None: for the one that asked for it.
     """
 
     id: str
@@ -31,6 +34,7 @@ class Driver:
     launched: datetime | None
     not_before: datetime | None = None
     host: str | None = None
+    profile: str | None = None
 
     @property
     def log(self) -> Path:
@@ -48,13 +52,14 @@ class Driver:
         now: datetime,
         not_before: datetime | None = None,
         host: str | None = None,
+        profile: str | None = None,
     ) -> Driver:
-        """A new one, still to be stored and launched."""
+        """A new one, still to be stored and launched; with a `profile` it is started ahead, and nobody's."""
         name = uuid.uuid4().hex
         return cls(
             id=name,
             state=DriverState.REQUESTED,
-            target=DriverState.READY,
+            target=DriverState.READY if profile is None else DriverState.WARM,
             folder=data_dir / "drivers" / name,
             options=options,
             reason=None,
@@ -62,6 +67,7 @@ class Driver:
             launched=None,
             not_before=not_before,
             host=host,
+            profile=profile,
         )
 
     def may_be_on(self, host: str) -> bool:
@@ -70,3 +76,15 @@ class Driver:
     @classmethod
     def of(cls, row: Row) -> Driver:
         return records.read(cls, row)
+
+
+class Got(str, Enum):
+    """What sessions were given: a WARM driver, one that was STARTING ahead, or one that was started for them alone.
+
+    That is COLD when there was none of their profile, and UNLIKE when there can be none.
+    """
+
+    WARM = "warm"
+    STARTING = "starting"
+    COLD = "cold"
+    UNLIKE = "unlike"

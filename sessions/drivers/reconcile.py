@@ -12,13 +12,13 @@ import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from gateway.core import metrics
+from gateway.core import logs, metrics
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.places.place import AT_ONCE, Ladder, Place
 from gateway.core.settings import Settings
 from sessions.drivers import launch as driver_process
-from sessions.drivers.launch import Launcher
+from sessions.drivers.launch import Launcher, Ready
 from sessions.drivers.models import Driver
 from sessions.drivers.states import DriverState
 from sessions.drivers.store import DriverStore
@@ -39,8 +39,8 @@ class DriverPass:
         self._troubled: set[str] = set()
 
     def adopt(self) -> None:
-        """Take up the drivers that an earlier supervisor left ready. Once, before the first pass."""
-        for driver in self._store.ready_ones():
+        """Take up the drivers that an earlier supervisor left running. Once, before the first pass."""
+        for driver in self._store.running():
             self._guard(self._adopt, driver, self._clock())
         self._clear_strangers()
 
@@ -49,7 +49,7 @@ class DriverPass:
         now = self._clock()
         for driver in self._store.find_all(self._place.ended_in(self._drivers)):
             # One that is told to go has lost its first process before the others; below they have their time.
-            if driver.target is DriverState.READY:
+            if driver.target is not DriverState.GONE:
                 self._guard(self._notice_end, driver, now)
         moving = self._store.moving()
         starting = 0
@@ -57,10 +57,13 @@ class DriverPass:
             if driver.target is DriverState.GONE:
                 self._guard(self._stop, driver, now)
             elif driver.state is DriverState.LAUNCHING:
-                starting += self._guard(self._attend_launch, driver, now)
-        for driver in moving:
+                # One that nobody waits for keeps no place from those that somebody does.
+                starting += self._guard(self._attend_launch, driver, now) and driver.target is DriverState.READY
+        for driver in sorted(
+            moving, key=lambda one: one.target is DriverState.WARM
+        ):  # those that somebody waits for first
             due = driver.not_before is None or driver.not_before <= now
-            if driver.state is DriverState.REQUESTED and driver.target is DriverState.READY and due:
+            if driver.state is DriverState.REQUESTED and driver.target is not DriverState.GONE and due:
                 if starting >= (self._settings.max_starting_drivers or os.cpu_count() or 1):
                     break
                 starting += self._guard(self._launch, driver, now)
@@ -110,8 +113,11 @@ class DriverPass:
     def _attend_launch(self, driver: Driver, now: datetime) -> bool:
         """Whether it is still starting."""
         ready = driver_process.readiness(driver)
-        if ready is not None and ready.error is None:
-            self._store.ready(driver.id, ready.app_id, ready.ui_url, now)
+        if ready is not None and ready.error is None and (ready.warm or driver.target is DriverState.READY):
+            if driver.profile is None:
+                self._store.ready(driver.id, ready.app_id, ready.ui_url, now)
+            else:
+                self._warm(driver, ready, now)
             if driver.launched is not None:
                 metrics.STARTS.observe((now - driver.launched).total_seconds())
             log.info("ready", extra={"driver": driver.id, "action": "ready"})
@@ -123,6 +129,11 @@ class DriverPass:
             return True
         # A row that we have not started: an earlier supervisor died before it did, or left the watching to us.
         return driver.id in self._started or self._start(driver, now)
+
+    def _warm(self, driver: Driver, ready: Ready, now: datetime) -> None:
+        if driver.target is DriverState.WARM:
+            logs.begin_anew(driver.log, "this driver was started ahead of its session")
+        self._store.warm(driver.id, ready.app_id, ready.ui_url, now)
 
     def _give_up(self, driver: Driver, reason: str, now: datetime) -> None:
         self._store.give_up(driver.id, reason)

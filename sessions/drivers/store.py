@@ -11,6 +11,7 @@ from gateway.core.clock import to_text
 from gateway.core.events import Belonging
 from gateway.core.store.database import Database, Migrations, keepable
 from sessions.drivers.models import Driver
+from sessions.drivers.states import DriverState
 
 migrations = Migrations("drivers")
 
@@ -59,6 +60,11 @@ def rounds(db: Database) -> None:
     db.run(f"CREATE INDEX drivers_unclaimed ON drivers (state) WHERE {_UNCLAIMED}")
 
 
+@migrations()
+def profiles(db: Database) -> None:
+    db.run("ALTER TABLE drivers ADD COLUMN profile TEXT")
+
+
 # What is on no host yet belongs to whoever comes first. So does what runs since before hosts had names: it is on the
 # one host that such a store has.
 HERE = "(drivers.host IS NULL OR drivers.host = :host)"
@@ -73,10 +79,11 @@ class DriverStore:
         self._db, self.host = db, host
 
     def add(self, driver: Driver, whose: Belonging) -> None:
-        """Ask for a driver. Call it in the transaction of the claim on it."""
+        """Ask for a driver. Call it in the transaction of the claim on it, unless it is to be WARM."""
         self._db.run(
-            "INSERT INTO drivers (id, state, target, host, folder, options, created, not_before, owner, project)"
-            " VALUES (:id, :state, :target, :host, :folder, :options, :created, :not_before, :owner, :project)",
+            "INSERT INTO drivers (id, state, target, host, folder, options, created, not_before, profile, claimed,"
+            " owner, project) VALUES (:id, :state, :target, :host, :folder, :options, :created, :not_before, :profile,"
+            " :claimed, :owner, :project)",
             {
                 "id": driver.id,
                 "state": driver.state.value,
@@ -86,6 +93,8 @@ class DriverStore:
                 "options": records.to_json(driver.options),
                 "created": to_text(driver.created),
                 "not_before": driver.not_before and to_text(driver.not_before),
+                "profile": driver.profile,
+                "claimed": int(driver.target is not DriverState.WARM),
                 "owner": whose.owner,
                 "project": whose.project,
             },
@@ -106,9 +115,9 @@ class DriverStore:
         """Drivers of this host, or of none yet, that are not where they are wanted yet, oldest first."""
         return self._select(f"{_MOVING} AND {HERE} ORDER BY created, id")
 
-    def ready_ones(self) -> list[Driver]:
-        """Of this host."""
-        return self._select(f"{_ALIVE} AND state = 'ready' AND target = 'ready' AND {HERE}")
+    def running(self) -> list[Driver]:
+        """Those of this host in which Spark is up, and which are to stay."""
+        return self._select(f"{_ALIVE} AND state IN ('warm', 'ready') AND target <> 'gone' AND {HERE}")
 
     def find_all(self, ids: Iterable[str]) -> list[Driver]:
         """Those of these drivers that are on this host, or on none yet, and not gone."""
@@ -156,17 +165,29 @@ class DriverStore:
             return placed and self._move(driver, "requested", "launching", now, "launched")
 
     def ready(self, driver: str, app_id: str | None, ui_url: str | None, now: datetime) -> bool:
+        return self._is_up(driver, "ready", app_id, ui_url, now)
+
+    def warm(self, driver: str, app_id: str | None, ui_url: str | None, now: datetime) -> bool:
+        """As `ready`, of one that was started ahead: whoever claims it, or has, is not known to it yet."""
+        return self._is_up(driver, "warm", app_id, ui_url, now)
+
+    def _is_up(self, driver: str, state: str, app_id: str | None, ui_url: str | None, now: datetime) -> bool:
         with self._db.transaction():
-            moved = self._move(driver, "launching", "ready", now)
+            moved = self._move(driver, "launching", state, now)
             if moved:
-                self._db.run(
-                    "UPDATE drivers SET app_id = :app_id, ui_url = :ui_url WHERE id = :id",
-                    {"id": driver, "app_id": keepable(app_id), "ui_url": keepable(ui_url)},
-                )
+                self.is_application(driver, app_id, ui_url)
         return moved
 
-    def is_application(self, driver: str, app_id: str, ui_url: str | None) -> None:
-        """User code has started Spark anew in it: from now on it is this application."""
+    def settled(self, driver: str, now: datetime) -> bool:
+        """It knows whose it is: from now on it goes with that session, as one that was started for it."""
+        with self._db.transaction():
+            moved = self._move(driver, "warm", "ready", now)
+            if moved:
+                self._db.run("UPDATE drivers SET replaced = 0 WHERE id = :id", {"id": driver})
+        return moved
+
+    def is_application(self, driver: str, app_id: str | None, ui_url: str | None) -> None:
+        """From now on it is this application, which started with it, or which user code has started anew."""
         self._db.run(
             "UPDATE drivers SET app_id = :app_id, ui_url = :ui_url WHERE id = :id",
             {"id": driver, "app_id": keepable(app_id), "ui_url": keepable(ui_url)},
@@ -205,9 +226,10 @@ class DriverStore:
 
     def _move(self, driver: str, before: str, after: str, now: datetime, stamp: str | None = None) -> bool:
         also = f", {stamp} = :now" if stamp else ""
+        wanted = "target = 'ready'" if after == "ready" else "target <> 'gone'"
         with self._db.transaction():
             row = self._db.row(
-                f"UPDATE drivers SET state = :after{also} WHERE id = :id AND state = :before AND target = 'ready'"
+                f"UPDATE drivers SET state = :after{also} WHERE id = :id AND state = :before AND {wanted}"
                 " RETURNING owner, project",
                 {"id": driver, "before": before, "after": after, "now": to_text(now)},
             )

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import Any, NoReturn
 
 from . import process
 from .additions import Additions
+from .ahead import Ahead
+from .interpreter import Interpreter
 from .interrupts import Interrupts
 from .java_jobs import JavaJobs
 from .job_context import JobContext
@@ -37,13 +39,15 @@ from .ready import tell
 from .restarts import Restarts
 from .scala import ScalaInterpreter
 from .seats import FIRST, Seat
-from .service import KernelService
+from .service import Claim, KernelService
 from .spark import Application, start_failure
 from .sparkr import SparkR
 from .sql import SqlInterpreter
 from .statements import Statements
 
 STOP_PATIENCE = 5.0  # seconds Spark may take to stop
+_UNCLAIMED = 30.0  # seconds without a gateway after which a driver that is nobody's ends itself
+_ROWS = "livy.rsc.sql.num-rows"
 REPLY_TIME = 0.1  # seconds for the reply to a shutdown_request to leave before the process does
 
 
@@ -53,7 +57,8 @@ class Options:
 
     Without a gateway for `orphan_timeout` seconds the driver ends itself, and says why in `left_file`; 0: never.
     `kernel_path` and `kernel_abi` are for `fitting`; `livy_jars`, `sparkr_library` and `scala_cache` are
-    folders, or empty, for `java_jobs`, `sparkr` and `scala_jvm`.
+    folders, or empty, for `java_jobs`, `sparkr` and `scala_jvm`. `warm_up` has the languages that run once in a driver
+    that is started ahead of its session; None: its session waits for it.
     """
 
     connection_file: str
@@ -68,6 +73,7 @@ class Options:
     livy_jars: str = ""
     sparkr_library: str = ""
     scala_cache: str = ""
+    warm_up: Sequence[str] | None = None
 
     @classmethod
     def read(cls, path: str) -> Options:
@@ -87,6 +93,7 @@ class Driver:
         self._options = options
         self._streams = streams
         self._spark: Application | None = None
+        self._ahead: Ahead | None = None
 
     def run(self) -> NoReturn:
         """Start, say so, and run statements until told to stop; never returns."""
@@ -100,6 +107,9 @@ class Driver:
             raise
         facts = {"pid": os.getpid(), **spark.facts(), "python_version": platform.python_version()}
         tell(self._options.ready_file, facts, self._options.wakeup)
+        if self._ahead is not None and self._options.warm_up is not None:
+            self._ahead.warm_up(self._options.warm_up)
+            tell(self._options.ready_file, {**facts, "warm": True}, self._options.wakeup)
         statements.serve()
 
     def _start(self) -> tuple[Application, Statements]:
@@ -115,13 +125,15 @@ class Driver:
         restarts = Restarts(spark, [additions.renew], [partial(renew, module)])
         restarts.watch()
         python = PythonInterpreter(module, self._streams, self._options.output_limit)
-        statements = self._statements(spark, python, restarts)
+        languages, statements = self._statements(spark, python, restarts)
         seat = Seat(statements, jobs, additions)
-        kernel.serve({FIRST: seat})
-        self._end_as_orphan([seat, spark])
+        orphan = self._end_as_orphan([seat, spark])
+        kernel.serve({FIRST: seat}, self._claim_by(spark, languages, orphan))
         return spark, statements
 
-    def _statements(self, spark: Application, python: PythonInterpreter, restarts: Restarts) -> Statements:
+    def _statements(
+        self, spark: Application, python: PythonInterpreter, restarts: Restarts
+    ) -> tuple[Mapping[str, Interpreter], Statements]:
         interrupts = Interrupts()
 
         def cancelled() -> bool:
@@ -131,8 +143,8 @@ class Driver:
         cache = Path(self._options.scala_cache) if self._options.scala_cache else None
         scala = ScalaInterpreter(spark.session, cancelled, self._options.output_limit, cache)
         r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
-        languages = {"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}
-        return Statements(FIRST, languages, interrupts, spark, restarts)
+        languages: dict[str, Interpreter] = {"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}
+        return languages, Statements(FIRST, languages, interrupts, spark, restarts)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
         types: dict[str, JobType] = {
@@ -143,12 +155,34 @@ class Driver:
         jobs = Jobs(FIRST, types, spark, self._options.output_limit)
         return jobs, Additions(spark, [one.add for one in types.values()])
 
-    def _end_as_orphan(self, workers: Sequence[Seat | Application]) -> None:
+    def _claim_by(
+        self, spark: Application, languages: Mapping[str, Interpreter], orphan: Orphan | None
+    ) -> Claim | None:
+        """What a session does that gets this driver, if it was started ahead."""
+        if self._options.warm_up is None:
+            return None
+
+        def on_claim(conf: Mapping[str, str]) -> None:
+            rows, sql = conf.get(_ROWS, ""), languages["sql"]
+            if isinstance(sql, SqlInterpreter) and rows.isdigit() and int(rows):
+                sql.limit_rows(int(rows))
+            if orphan is not None:
+                orphan.wait(self._options.orphan_timeout)
+
+        self._ahead = Ahead(spark, languages, on_claim)
+        return self._ahead.claim
+
+    def _end_as_orphan(self, workers: Sequence[Seat | Application]) -> Orphan | None:
         def works() -> bool:
             return any(worker.works() for worker in workers)
 
-        if self._options.wakeup and self._options.orphan_timeout:
-            Orphan(self._options.wakeup, self._options.orphan_timeout, works, self._leave_because).start()
+        own = self._options.orphan_timeout
+        if not self._options.wakeup or (not own and self._options.warm_up is None):
+            return None
+        timeout = own if self._options.warm_up is None else _UNCLAIMED
+        orphan = Orphan(self._options.wakeup, timeout, works, self._leave_because)
+        orphan.start()
+        return orphan
 
     def _leave_because(self, reason: str) -> None:
         print(reason, file=sys.__stderr__)

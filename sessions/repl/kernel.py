@@ -1,8 +1,8 @@
 """The driver's Jupyter kernel: messages in, messages out.
 
 Decides the protocol between gateway and driver: Jupyter's own, with `output`, `started`, `completed` and `application`
-in an execute_reply, and cancel_, progress_, forget_, candidates_ and streams_request on the control channel, as well as
-job_, cancel_job_, forget_job_ and add_request for what runs beside the statements. Runs nothing itself.
+in an execute_reply, and claim_, cancel_, progress_, forget_, candidates_ and streams_request on the control channel, as
+well as job_, cancel_job_, forget_job_ and add_request for what runs beside the statements. Runs nothing itself.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class GatewayKernel(Kernel):
     }
     control_msg_types = [  # noqa: RUF012 - the base class says so
         *Kernel.control_msg_types,
+        "claim_request",
         "cancel_request",
         "progress_request",
         "forget_request",
@@ -56,6 +57,7 @@ class GatewayKernel(Kernel):
     # Set before the kernel starts to answer.
     seats: Mapping[int, Seat]
     leave: Callable[[], None]
+    claim: Callable[[str | None, Mapping[str, str]], str | None]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -106,6 +108,12 @@ class GatewayKernel(Kernel):
     def _seat(self, metadata: dict[str, Any]) -> Seat:
         """The seat that a request names in its metadata. Raises KeyError when the driver has no such one."""
         return self.seats[metadata.get("seat", FIRST)]
+
+    async def claim_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
+        """Be the driver of a session, but later: it is Spark that is to know."""
+        asked = parent["content"]
+        claiming = asyncio.get_running_loop().run_in_executor(None, self.claim, asked["name"], asked["conf"])
+        self._answer_later(claiming, lambda refusal: {"refusal": refusal}, stream, ident, parent, "claim_reply")
 
     async def cancel_request(self, stream: Any, ident: Any, parent: dict[str, Any]) -> None:
         """Try once to stop the statement, if it is the one running."""

@@ -31,16 +31,21 @@ class Orphan(threading.Thread):
         self._wakeup, self._timeout, self._works, self._leave, self._clock = wakeup, timeout, works, leave, clock
         self._wanted = clock()  # when somebody listened or something worked last
 
+    def wait(self, timeout: float) -> None:
+        """From now on so many seconds; 0: for ever. For any thread."""
+        self._timeout = timeout
+
     def run(self) -> None:
         while not self.look():
-            time.sleep(min(LONGEST_PAUSE, self._timeout / 4))
+            time.sleep(min(LONGEST_PAUSE, self._timeout / 4 or LONGEST_PAUSE))
         self._leave(f"no gateway has been there for {self._timeout:g} s (setting orphan_timeout)")
 
     def look(self) -> bool:
         """Whether it is time to leave."""
         if listens(self._wakeup) or self._works():
             self._wanted = self._clock()
-        return self._clock() - self._wanted >= self._timeout
+        timeout = self._timeout
+        return 0 < timeout <= self._clock() - self._wanted
 
 
 def listens(fifo: str) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .kernel import KernelApp
     from .seats import Seat
 
+Claim = Callable[[str | None, Mapping[str, str]], str | None]
+
 
 class KernelService(threading.Thread):
     """Imports ipykernel and binds the sockets at once; answers from `serve` on."""
@@ -25,6 +27,7 @@ class KernelService(threading.Thread):
         super().__init__(name="kernel", daemon=True)
         self._connection_file = connection_file
         self._leave = leave
+        self._claim: Claim = _has_a_session
         self._bound = threading.Event()
         self._go = threading.Event()
         self._failure: BaseException | None = None
@@ -43,6 +46,7 @@ class KernelService(threading.Thread):
         assert self._seats is not None
         app.kernel.seats = self._seats
         app.kernel.leave = self._leave
+        app.kernel.claim = self._claim
         app.start()
 
     def _bind(self) -> KernelApp:
@@ -54,10 +58,15 @@ class KernelService(threading.Thread):
         Stream.kept_out |= {self.ident, app.control_thread.ident, app.iopub_thread.thread.ident}
         return app
 
-    def serve(self, seats: Mapping[int, Seat]) -> None:
+    def serve(self, seats: Mapping[int, Seat], claim: Claim | None = None) -> None:
         """Answer requests to these. Raises what kept the sockets from being bound."""
         self._bound.wait()
         if self._failure is not None:
             raise self._failure
-        self._seats = seats
+        self._seats, self._claim = seats, claim or self._claim
         self._go.set()
+
+
+def _has_a_session(name: str | None, conf: Mapping[str, str]) -> str | None:
+    """Of a driver that was started for its session."""
+    return None

@@ -10,6 +10,8 @@ import os
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from . import thread_tags
@@ -69,6 +71,50 @@ class Application:
         """What the ready file says about Spark."""
         context = self.context
         return {"app_id": context.applicationId, "ui_url": context.uiWebUrl, "spark_version": context.version}
+
+    def take(self, name: str | None, conf: Mapping[str, str]) -> str | None:
+        """Be the application that a session asks for; what of it cannot be any more, None when all can.
+
+        Also after user code has started Spark anew: a new SparkContext reads the JVM's properties. For any thread.
+        """
+        session, jvm = self._started, self._started._jvm
+        of_sql = {key: text for key, text in conf.items() if key.startswith("spark.sql.")}
+        try:
+            if fixed := next((key for key in of_sql if not session.conf.isModifiable(key)), None):
+                return f"{fixed} can be set only when Spark starts"
+            for key, text in of_sql.items():
+                session.conf.set(key, text)
+        except Exception as exc:  # noqa: BLE001 - whatever Spark does not like
+            return start_failure(exc)
+        context = session.sparkContext._jsc.sc()
+        shared = session._jsparkSession.sharedState().conf()
+        for key, text in {**conf, **({"spark.app.name": name} if name else {})}.items():
+            if key.startswith("spark."):
+                for of_java in (context.conf(), shared):
+                    of_java.set(key, text)
+                jvm.System.setProperty(key, text)
+        if name:
+            self._rename(name)
+        return None
+
+    def _rename(self, name: str) -> None:
+        """In Spark's own UI and REST API too, which keep the name that the application started with."""
+        context = self._started.sparkContext
+        context.appName = name
+        java, jvm = context._jsc.sc(), self._started._jvm
+        try:
+            if java.ui().isDefined():
+                ui = java.ui().get()
+                field = ui.getClass().getDeclaredField("appName")
+                field.setAccessible(True)
+                field.set(ui, name)
+            none, application = jvm.scala.Option.empty(), jvm.scala.Option.apply(java.applicationId())
+            started = jvm.org.apache.spark.scheduler.SparkListenerApplicationStart
+            java.listenerBus().post(
+                started(name, application, java.startTime(), java.sparkUser(), java.applicationAttemptId(), none, none)
+            )
+        except Exception:  # noqa: BLE001 - another Spark version: its UI shows the name that it started with
+            traceback.print_exc()
 
     def adopt(self, session: Any) -> bool:
         """Be the application of this session, which user code has started; False when it is already."""

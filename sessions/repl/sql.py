@@ -37,6 +37,10 @@ class SqlInterpreter(Interpreter):
         self._row_limit = row_limit
         self._output_limit = output_limit
 
+    def limit_rows(self, limit: int) -> None:
+        """Fetch no more than `limit` rows of a result from now on."""
+        self._row_limit = limit
+
     def execute(self, code: str, statement: int, group: str) -> Envelope:
         """Run what `code` holds in order, up to the first failure; the answer is that of the last SQL statement.
 

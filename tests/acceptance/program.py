@@ -42,10 +42,10 @@ def eventually(check: Callable[[], Found], *, within: float, what: str) -> Found
 
 
 class Program:
-    """`python -m gateway serve`; its own kill, restart and clean end."""
+    """`python -m gateway serve`; its own kill, restart and clean end. It keeps drivers warm if `warm` says so."""
 
-    def __init__(self, folder: Path, store: str = "") -> None:
-        self.folder, self.data, self._store = folder, folder / "data", store
+    def __init__(self, folder: Path, store: str = "", *, warm: bool = False) -> None:
+        self.folder, self.data, self._store, self._warm = folder, folder / "data", store, warm
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "program.log"
@@ -58,7 +58,7 @@ class Program:
         folder = self.folder
         environ = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
         environ |= {f"{_PREFIX}PORT": str(self.port), f"{_PREFIX}DATA_DIR": str(self.data)}
-        environ |= {f"{_PREFIX}STORE": self._store}
+        environ |= {f"{_PREFIX}STORE": self._store, **({} if self._warm else {f"{_PREFIX}MAX_WARM_DRIVERS": "0"})}
         environ |= {"XDG_CONFIG_HOME": str(folder / "config")}  # no settings file of whoever runs the tests
         if cache := os.environ.get(f"{_PREFIX}CACHE_DIR"):
             environ[f"{_PREFIX}CACHE_DIR"] = cache

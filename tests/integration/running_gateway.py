@@ -38,6 +38,7 @@ ENDED = ("available", "cancelled")
 DEFAULTS: Document = {
     "master": "local[2]",
     "web_workers": 1,
+    "max_warm_drivers": 0,
     "spark_conf": {"spark.ui.showConsoleProgress": "false", "spark.sql.shuffle.partitions": "2"},
 }
 

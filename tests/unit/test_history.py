@@ -25,7 +25,8 @@ PRINCIPALS = pytest.mark.parametrize("principal", [ANONYMOUS, ALICE], ids=["admi
 
 # What may be scanned: tables that stay small, and what a query has made itself.
 _SMALL = (
-    r"counts|ids|runs_cursors|ended_permanent_sessions|parts|part_\d+|counted|ready|live|\(subquery-\d+\)|CONSTANT ROW"
+    r"counts|driver_claims|ids|runs_cursors|ended_permanent_sessions|parts|part_\d+|counted|ready|live"
+    r"|\(subquery-\d+\)|CONSTANT ROW"
 )
 # Columns that many rows have in common: to be led by these alone is to read a share of the history.
 _COMMON = {"state", "target", "owner", "project", "subject", "kind"}
@@ -83,7 +84,8 @@ def _grows(detail: str, partial: set[str]) -> bool:
 
 # Partial indexes of rows that move: as many as live, or as are to be moved.
 LIVE_INDEXES = {
-    "sessions_live", "drivers_alive", "drivers_moving", "drivers_unclaimed", "batches_live", "batches_unwanted",
+    "sessions_live", "drivers_alive", "drivers_moving", "drivers_unclaimed", "drivers_to_claim", "batches_live",
+    "batches_unwanted",
     "statements_unfinished", "statements_one_runs", "session_jobs_unfinished", "session_additions_waiting",
     "runs_that_run",
 }  # fmt: skip

@@ -67,8 +67,8 @@ def test_a_driver_that_waits_is_anybody_s_until_one_takes_it(here: Stores, there
 
 def test_a_ready_driver_is_its_host_s_also_when_it_is_to_go(here: Stores, there: Stores, away, clock) -> None:
     session = away()
-    assert here.drivers.ready_ones() == [] and here.drivers.not_gone() == []
-    assert len(there.drivers.ready_ones()) == len(there.drivers.not_gone()) == 1
+    assert here.drivers.running() == [] and here.drivers.not_gone() == []
+    assert len(there.drivers.running()) == len(there.drivers.not_gone()) == 1
     here.sessions.remove(session.id, "deleted", clock())
     assert here.drivers.moving() == [] and len(there.drivers.moving()) == 1
     there.drivers.gone(session.driver, None, clock())
@@ -125,7 +125,7 @@ def test_what_runs_since_before_hosts_had_names_is_this_one_s(here: Stores, db: 
     here.batches.start(0, Path("/here/0"), clock())
     db.run("UPDATE drivers SET host = NULL")
     db.run("UPDATE batches SET host = NULL")
-    assert len(here.drivers.ready_ones()) == len(here.batches.running()) == 1
+    assert len(here.drivers.running()) == len(here.batches.running()) == 1
 
 
 def test_a_log_on_another_host_says_so(here: Stores, there: Stores, away, add_batch, clock) -> None:

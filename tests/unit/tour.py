@@ -10,12 +10,14 @@ from pathlib import Path
 from batches.models import BatchRequest
 from batches.states import BatchState
 from gateway.core import events
+from gateway.core.events import Belonging
 from gateway.core.identity import Principal
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Database
 from gateway.platform.runs.states import RunState
 from gateway.stores import Stores
 from sessions.drivers.models import Driver
+from sessions.drivers.profiles import Profile
 from sessions.models import Kind, SessionRequest
 
 FOLDER = Path("/nowhere")
@@ -29,6 +31,7 @@ class Tour:
     def __call__(self) -> None:
         self.look()
         self.sessions()
+        self.warm_drivers()
         self.batches()
         self.runs()
         self.events()
@@ -91,9 +94,26 @@ class Tour:
             and drivers.launch(driver, FOLDER, self._now)
             and drivers.ready(driver, "app", None, self._now)
         )
-        drivers.ready_ones(), drivers.not_gone(), drivers.find_all([driver]), drivers.find(driver)
+        drivers.running(), drivers.not_gone(), drivers.find_all([driver]), drivers.find(driver)
         drivers.is_gone(driver), drivers.is_forgotten(driver)
         drivers.is_application(driver, "app", None)
+
+    def warm_drivers(self) -> None:
+        drivers, pool, now = self._stores.drivers, self._stores.pool, self._now
+        whose = Belonging(self._principal.user, self._principal.project)
+        request, profile = SessionRequest(Kind.PYSPARK), Profile("of the tour", SparkOptions())
+        ahead = [Driver.wanted(FOLDER, SparkOptions(), now, profile=profile.key) for _ in range(2)]
+        for driver in ahead:
+            drivers.add(driver, whose)
+            assert drivers.launch(driver.id, FOLDER, now) and drivers.warm(driver.id, "app", None, now)
+        pool.unclaimed(), pool.demands(now), pool.claims(), pool.newest_claim(), pool.waiting(self._principal)
+        other = Driver.wanted(FOLDER, SparkOptions(), now)
+        opened = self._stores.sessions.add(self._principal, request, other, str(uuid.uuid4()), now, 10**6, profile)
+        (other,) = [driver for driver in ahead if driver.id != opened.driver]
+        assert pool.claimed() and drivers.settled(opened.driver, now) and pool.release(other.id)
+        assert pool.claim(Profile("of nobody", SparkOptions()), SparkOptions(), whose, now) is None
+        pool.forget_demands(now + timedelta(days=1))
+        self._stores.sessions.remove(opened.id, "why", now)
 
     def _give_another_driver(self, session: int) -> None:
         stores = self._stores

@@ -11,11 +11,13 @@ from typing import Any
 
 from batches.models import BatchRequest
 from batches.states import ENDED
+from gateway.core.events import Belonging
 from gateway.core.identity import Principal
 from gateway.core.options import SparkOptions
 from gateway.core.store.database import Database
 from gateway.stores import Stores
 from sessions.drivers.models import Driver
+from sessions.drivers.profiles import Profile
 from sessions.models import Kind, SessionRequest
 
 FOLDER = Path("/nowhere")
@@ -57,6 +59,30 @@ class Walk:
         request = SessionRequest(Kind.PYSPARK, SparkOptions(), permanent=permanent)
         driver, number = Driver.wanted(FOLDER, request.options, self._clock()), str(uuid.uuid4())
         return lambda: self._stores.sessions.add(who, request, driver, number, self._clock(), 1000)
+
+    def _do_open_with_a_warm_driver(self) -> Callable[[], object]:
+        if len(self._stores.sessions.live()) >= _LIVE:
+            return lambda: None
+        who, driver = self._random.choice(EVERYBODY), Driver.wanted(FOLDER, SparkOptions(), self._clock())
+        number, profile = str(uuid.uuid4()), Profile("any", SparkOptions())
+        request = SessionRequest(Kind.PYSPARK, permanent=self._random.random() < 0.5)
+        return lambda: self._stores.sessions.add(who, request, driver, number, self._clock(), 1000, profile)
+
+    def _do_want_a_warm_driver(self) -> Callable[[], object]:
+        who = self._random.choice(EVERYBODY)
+        driver = Driver.wanted(FOLDER, SparkOptions(), self._clock(), profile="any")
+        return lambda: self._stores.drivers.add(driver, Belonging(who.user, who.project))
+
+    def _do_warm(self) -> Callable[[], object]:
+        drivers = self._stores.drivers
+        return lambda: _each(drivers.moving(), lambda driver: drivers.warm(driver.id, "app", None, self._clock()))
+
+    def _do_settle_drivers(self) -> Callable[[], object]:
+        drivers = self._stores.drivers
+        return lambda: _each(self._stores.pool.claimed(), lambda driver: drivers.settled(driver.id, self._clock()))
+
+    def _do_release(self) -> Callable[[], object]:
+        return lambda: _each(self._stores.pool.unclaimed()[2:], lambda driver: self._stores.pool.release(driver.id))
 
     def _do_launch(self) -> Callable[[], object]:
         drivers = self._stores.drivers

@@ -18,6 +18,7 @@ from gateway.core import conf_values
 from gateway.core.errors import Misconfigured
 
 DEFAULT_CLUSTER = "default"
+WARM_LANGUAGES = {"pyspark", "sql", "spark"}
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -125,6 +126,21 @@ class Settings(_OfCluster):
     max_starting_drivers: int = _setting(
         0, "Drivers starting at the same time, further ones wait their turn; 0: as many as there are cores."
     )
+    warm_drivers: int = _setting(
+        1,
+        "Drivers that are started ahead for sessions with default options, which then are idle at once; one takes about"
+        " half a GiB.",
+    )
+    max_warm_drivers: int = _setting(
+        2,
+        "Drivers started ahead at most, with those for options that were asked for several times lately; 0: none. None"
+        " is started where memory is short.",
+    )
+    warm_languages: list[str] = _setting(
+        ["pyspark", "sql"],
+        "Languages in which a driver that is started ahead has run something before anybody gets it: pyspark, sql,"
+        " spark (which costs 100 MiB more).",
+    )
     driver_start_timeout: timedelta = _setting(timedelta(minutes=10), "A driver that is not ready by then is stopped.")
     session_idle_timeout: timedelta = _setting(
         timedelta(hours=1),
@@ -212,6 +228,8 @@ _SMALLEST = {
     "request_limit": 1024,
     "max_sessions": 1,
     "max_starting_drivers": 0,
+    "warm_drivers": 0,
+    "max_warm_drivers": 0,
     "max_statements_waiting": 1,
     "statements_retained": 1,
     "max_jobs_waiting": 1,
@@ -235,6 +253,8 @@ def _check(settings: Settings) -> None:
             raise Misconfigured(f"setting {name} is {getattr(settings, name)}: give a whole number from {smallest} up")
     if settings.port > 65535:
         raise Misconfigured(f"setting port is {settings.port}: give a number from 0 to 65535")
+    if unknown := set(settings.warm_languages) - WARM_LANGUAGES:
+        raise Misconfigured(f"setting warm_languages has '{unknown.pop()}': give some of pyspark, sql and spark")
     if settings.livy_jars and not Path(settings.livy_jars).is_absolute():
         raise Misconfigured(f"setting livy_jars is '{settings.livy_jars}': give a folder from the root, as /opt/livy")
     if settings.url_prefix and (not settings.url_prefix.startswith("/") or settings.url_prefix.endswith("/")):

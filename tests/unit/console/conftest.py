@@ -23,6 +23,7 @@ from gateway.platform.runs.service import RunService
 from gateway.stores import Stores
 from gateway.web import headers, scopes
 from gateway.web.api import Api
+from sessions.drivers.service import PoolService
 from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.service import SessionService
@@ -76,7 +77,7 @@ def console(
     sessions = SessionService(session_store, driver_store, settings, clock, Waiting(16))
     statements = StatementService(statement_store, sessions, driver_store, settings, clock, Waiting(16))
     batches, runs = BatchService(batch_store, settings, clock, Waiting(16)), RunService(all_stores.runs)
-    Api(app).mount(console_dialect(sessions, statements, batches, runs, catalog))
+    Api(app).mount(console_dialect(sessions, statements, batches, runs, PoolService(all_stores.pool), catalog))
     return app.test_client()
 
 

@@ -66,7 +66,7 @@ def test_its_sessions_and_statements_go_on(earlier: SqliteDatabase, clock) -> No
 def test_its_drivers_are_forgotten_when_nobody_refers_to_them(earlier: SqliteDatabase, clock) -> None:
     store = Stores(earlier, "here")
     assert [driver.options.name for driver in store.drivers.unclaimed()] == ["forgotten"]
-    assert [driver.options.name for driver in store.drivers.ready_ones()] == ["live", "nightly"]
+    assert [driver.options.name for driver in store.drivers.running()] == ["live", "nightly"]
     store.sessions.remove(0, "enough", clock())
     assert [driver.options.name for driver in store.drivers.unclaimed()] == ["ended", "forgotten"]
 

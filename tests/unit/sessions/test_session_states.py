@@ -162,17 +162,19 @@ def test_a_finished_statement_keeps_its_output_for_ever(
 def driver_verbs(store: DriverStore, driver: str, clock: Any) -> dict[str, Callable[[], object]]:
     return {
         "launch": lambda: store.launch(driver, Path("/drivers/1"), clock()),
+        "warm": lambda: store.warm(driver, "app", None, clock()),
         "ready": lambda: store.ready(driver, "app", None, clock()),
+        "settled": lambda: store.settled(driver, clock()),
         "gone": lambda: store.gone(driver, "why", clock()),
         "give_up": lambda: store.give_up(driver, "why"),
         "remove": lambda: store.remove(driver),
     }
 
 
-DRIVER_VERBS = ["launch", "ready", "gone", "give_up"]
+DRIVER_VERBS = ["launch", "warm", "ready", "settled", "gone", "give_up"]
 
 
-@pytest.mark.parametrize("target", ["ready", "gone"])
+@pytest.mark.parametrize("target", ["ready", "warm", "gone"])
 @pytest.mark.parametrize("before", DriverState)
 @pytest.mark.parametrize("verb", DRIVER_VERBS)
 def test_no_verb_moves_a_driver_against_the_table(
@@ -185,6 +187,8 @@ def test_no_verb_moves_a_driver_against_the_table(
     assert after is before or after in DRIVER_MOVES[before]
     if target == "gone":
         assert after in (before, DriverState.GONE), "what is not wanted any more does not go on"
+    if target == "warm":
+        assert after is before or after is not DriverState.READY, "what nobody has claimed is nobody's"
 
 
 def test_every_move_of_a_driver_in_the_table_is_made_by_some_verb(
