@@ -13,6 +13,7 @@ import pytest
 from gateway.core import clusters, installation, sparkr
 from gateway.core.options import SparkOptions
 from gateway.core.settings import ClusterSettings
+from sessions.drivers.profiles import set_when_claimed
 from tests.integration.running_gateway import START, Gateway, Session
 from tests.integration.standalone import standalone
 
@@ -141,6 +142,22 @@ def test_functions_run_where_the_executors_are(session: Session, cluster: str) -
     where = "__import__('os').path.realpath('.')"
     folder = session.value(f"sc.parallelize([0], 1).map(lambda _: {where}).first()")
     assert folder.startswith(str(session.folder)) == ("apart" not in cluster)
+
+
+KEYS_OF_SQL = """
+conf = getattr(getattr(spark._jvm.org.apache.spark.sql.internal, "SQLConf$"), "MODULE$")
+entries, fixed = conf.getConfigEntries().iterator(), []
+while entries.hasNext():
+    key = entries.next().key()
+    if not spark.conf.isModifiable(key):
+        fixed.append(key)
+"""
+
+
+def test_a_warm_driver_is_told_nothing_that_spark_has_fixed(session: Session) -> None:
+    session.text(KEYS_OF_SQL)
+    fixed = session.value("fixed")
+    assert "spark.sql.warehouse.dir" in fixed and set_when_claimed(SparkOptions(conf=dict.fromkeys(fixed, "x"))) == {}
 
 
 def test_a_batch_runs_on_the_cluster_it_chose(gateway: Gateway, tmp_path: Path) -> None:

@@ -54,6 +54,12 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stdout
     assert "Java" in answer.stdout
     assert f"ok   Python of sessions: {ROOT}/.venv-session/bin/python\n" in answer.stdout
+    assert "ok   warm drivers: 1 always, 2 at most" in answer.stdout
+    gateway(tmp_path, "migrate")
+    answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0")
+    assert "; 0 warm, 0 starting; sessions so far: none\n" in answer.stdout
+    none = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0", SPARK_GATEWAY_MAX_WARM_DRIVERS="0")
+    assert "ok   warm drivers: none (setting max_warm_drivers)\n" in none.stdout
 
 
 def test_every_command_works_on_postgresql_too(tmp_path: Path, postgres: PostgresServer) -> None:

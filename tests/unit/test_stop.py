@@ -13,7 +13,10 @@ from batches.models import Batch
 from batches.store import BatchStore
 from gateway import stop, stores
 from gateway.core import processes
+from gateway.core.events import Belonging
+from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
+from sessions.drivers.models import Driver
 from sessions.drivers.states import DriverState
 from sessions.drivers.store import DriverStore
 from sessions.models import Session
@@ -76,6 +79,21 @@ def test_a_permanent_session_ends_too_but_not_below_a_supervisor(
         assert stopped(settings) == (False, [answer])
         assert processes.family(session.folder)
     assert stopped(settings) == (True, [f"session {session.id} has ended"])
+
+
+def test_a_driver_that_is_nobodys_ends_too_but_a_supervisor_would_only_start_another(
+    settings: Settings, driver_store: DriverStore, clock
+) -> None:
+    driver = Driver.wanted(settings.data_dir, SparkOptions(), clock(), profile="any")
+    driver_store.add(driver, Belonging(None, "default"))
+    driver_store.launch(driver.id, driver.folder, clock())
+    run_in(driver.folder)
+    assert stop.words(stop.going_on(settings)) is None, "it ends by itself"
+    with stores.open_store(settings).lease(stores.supervisor_lease(settings)):
+        assert stopped(settings) == (True, ["nothing runs"])
+        assert processes.family(driver.folder)
+    assert stopped(settings) == (True, ["a warm driver has ended"])
+    assert not processes.family(driver.folder)
 
 
 def test_below_a_supervisor_it_waits_until_the_store_knows(

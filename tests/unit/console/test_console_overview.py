@@ -14,6 +14,11 @@ from batches.models import Batch
 from batches.states import BatchState
 from batches.store import BatchStore
 from gateway.console import views
+from gateway.core.events import Belonging
+from gateway.core.options import SparkOptions
+from gateway.stores import Stores
+from sessions.drivers.models import Driver
+from sessions.drivers.profiles import Profile
 from sessions.drivers.store import DriverStore
 from sessions.models import Session
 from sessions.store import SessionStore
@@ -94,6 +99,19 @@ def test_counts_states(
     page = re.sub(r"<[^>]+>", "", console.get("/ui").text)
     assert "1 idle" in page
     assert "2 starting" in page
+
+
+def test_says_what_became_of_drivers_that_were_started_ahead(
+    console: FlaskClient, add_session: Callable[..., Session], all_stores: Stores, clock: Callable[[], datetime]
+) -> None:
+    add_session()
+    assert "started ahead" not in console.get("/ui").text
+    whose, options = Belonging(None, "default"), SparkOptions()
+    for key in ("any", "any", ""):
+        all_stores.pool.claim(Profile(key, options), options, whose, clock())
+    all_stores.drivers.add(Driver.wanted(Path("/x"), options, clock(), profile="any"), whose)
+    told = "1 starting; 0 of 3 sessions had one (2 had none ready, 1 have options for which there can be none)."
+    assert f"Drivers started ahead: {told}" in console.get("/ui").text
 
 
 def test_refreshes_until_all_has_ended(

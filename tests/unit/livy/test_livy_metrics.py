@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from gateway.core import identity
 from gateway.core.identity import Principal
+from sessions.drivers.models import Got
 
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -87,6 +88,14 @@ def test_prometheus_reads_the_states_of_sessions_batches_and_statements(gateway)
     assert [sample(found, "spark_gateway_sessions", state=state) for state in ("starting", "busy", "dead")] == [1, 1, 0]
     assert [sample(found, "spark_gateway_batches", state=state) for state in ("starting", "dead")] == [1, 1]
     assert sample(found, "spark_gateway_statements", state="waiting") == 2
+
+
+def test_prometheus_reads_what_became_of_drivers_that_were_started_ahead(gateway) -> None:
+    gateway.open(), gateway.open(jars=["hdfs://h/a.jar"])
+    found = scraped(gateway)
+    given = [sample(found, "spark_gateway_driver_claims", state=got.value) for got in Got]
+    assert dict(zip(Got, given)) == {Got.WARM: 0, Got.STARTING: 0, Got.COLD: 1, Got.UNLIKE: 1}
+    assert sample(found, "spark_gateway_drivers_ahead", state="warm") == 0
 
 
 def test_prometheus_gets_openmetrics_when_it_asks_for_that(gateway) -> None:
