@@ -49,8 +49,8 @@ _DOCS_ASSETS = {
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
     settings = settings or reading.load(os.environ)
-    store = stores.Stores(stores.open_and_migrate(settings), host_name(settings))
-    waiting = Waiting(settings.web_threads)
+    db = stores.open_and_migrate(settings)
+    store, waiting = stores.Stores(db, host_name(settings)), Waiting(settings.web_threads, db.listen)
     sessions = SessionService(store.sessions, store.drivers, settings, utc_now, waiting)
     statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now, waiting)
     jobs = JobService(store.jobs, sessions, settings, utc_now, waiting)

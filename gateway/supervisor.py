@@ -41,6 +41,7 @@ from sessions.streams import StreamWatch
 
 log = logging.getLogger(__name__)
 
+_TURNS = 2  # of the loop until what was claimed is on its way: a task for it, and one that sends it
 _TICK = 1.0  # seconds between passes when nothing happens: what a lost nudge costs at most
 _EXPIRE_EVERY = 5.0
 _FIND_APPLICATIONS_EVERY = 0.3
@@ -59,7 +60,7 @@ class Supervisor:
         clusters = Clusters(settings, _DRIVER_JVM)
         self._place = place = LocalPlace(host_name(settings), settings.data_dir / "removed", self._awake.set)
         store = stores.Stores(db, place.name)
-        kernels = Kernels(utc_now, store.drivers.give_up)
+        self._kernels = kernels = Kernels(utc_now, store.drivers.give_up)
         stuck = StuckDrivers(store.drivers, utc_now, replace=settings.restart_stuck_sessions)
         streams = StreamWatch(store.sessions, store.drivers, utc_now)
         self._runner = Runner(store.statements, store.drivers, utc_now, kernels, stuck)
@@ -103,6 +104,7 @@ class Supervisor:
             await (asyncio.sleep(_TICK) if self._unavailable else self._sleep(_TICK))
         for timer in timers:
             timer.cancel()
+        self._kernels.close()
         bell.close()
 
     async def _run_passes(self) -> None:
@@ -110,7 +112,8 @@ class Supervisor:
         self._guard(self._settling.run_pass)
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
-        await asyncio.sleep(0)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         self._guard(self._drivers)
         if self._guard(self._sessions):
             self._awake.set()

@@ -6,6 +6,9 @@ for the same purpose; whoever finds no place is answered without waiting, and as
 
 from __future__ import annotations
 
+import logging
+import os
+import select
 import threading
 import time
 from collections import Counter
@@ -13,21 +16,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.020  # seconds between two looks; each pause is longer than the one before
-_GROWTH = 1.2
+from gateway.core.store.database import Listener
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.02  # seconds without a bell, or in which one could be lost
 
 Seen = TypeVar("Seen")
 
 
 class Waiting:
-    """The places of one process to wait at, for all its threads."""
+    """The places of one process to wait at, for all its threads. `listen` gives a listener of the store's bell, which
+    whoever waits is woken by.
+    """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, listen: Callable[[], Listener] | None = None) -> None:
         """Half of `threads` may wait, for one purpose half of these."""
         self._places = max(1, threads // 2)
         self._for_one = max(1, self._places // 2)
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._listen, self._listening = listen, 0  # the process in which a thread listens
+        self._rung, self._rings = threading.Condition(), 0
 
     def until(self, purpose: str, look: Callable[[], Seen], done: Callable[[Seen], bool], patience: float) -> Seen:
         """What `look` gives once that is `done`; after `patience` seconds, or when there is no place, as it is."""
@@ -35,12 +45,39 @@ class Waiting:
         if done(seen):
             return seen
         with self.place(purpose) as is_given:
-            pause, end = _FIRST_PAUSE, time.monotonic() + patience
+            end, heard = time.monotonic() + patience, -1
+            if is_given:
+                self._begin_listening()
             while is_given and not done(seen) and time.monotonic() < end:
-                time.sleep(pause)
-                pause = min(_LONGEST_PAUSE, pause * _GROWTH)
+                heard = self._wait_for_ring(heard, min(_LOOK_EVERY, end - time.monotonic()))
                 seen = look()
         return seen
+
+    def _begin_listening(self) -> None:
+        with self._lock:
+            if self._listen is not None and self._listening != os.getpid():  # not of the process before a fork
+                self._listening = os.getpid()
+                threading.Thread(target=self._hear, args=(self._listen,), name="bell", daemon=True).start()
+
+    def _hear(self, listen: Callable[[], Listener]) -> None:
+        try:
+            bell = listen()
+            while True:
+                select.select([bell], [], [])
+                bell.drain()
+                with self._rung:
+                    self._rings += 1
+                    self._rung.notify_all()
+        except Exception as error:  # noqa: BLE001 - whoever waits looks by itself
+            log.warning("cannot listen to the store's bell: %s", error)
+            self._listening = 0
+
+    def _wait_for_ring(self, heard: int, seconds: float) -> int:
+        """Until it rings again, or so many seconds; how often it has rung by then."""
+        with self._rung:
+            if self._rings == heard:
+                self._rung.wait(max(0.0, seconds))
+            return self._rings
 
     @contextmanager
     def place(self, purpose: str) -> Iterator[bool]:

@@ -1,6 +1,6 @@
 """The gateway's end of a driver's kernel: Jupyter messages on its shell and control channels.
 
-Opened for one statement and closed after it, so that an idle session holds no socket and no thread.
+Its sockets stay open for as long as the session is at work, so that an idle one holds none.
 The requests beside Jupyter's own (claim, cancel, progress, forget, candidates, streams, those of jobs, add) are those
 of `sessions/repl/kernel.py`.
 """
@@ -53,14 +53,15 @@ class Unreachable(ConnectionError):
 
 
 class KernelClient:
-    """Speaks to one seat of one driver: every message names the seat. Raises Unreachable when it is entered."""
+    """Speaks to one seat of one driver: every message names the seat. One request at a time on each channel."""
 
     def __init__(self, claim: Claim) -> None:
         # One context for all: a context has threads of its own.
         self._client = AsyncKernelClient(context=zmq.asyncio.Context.instance())
         self._file, self._seat = claim.driver.connection_file, claim.seat
 
-    async def __aenter__(self) -> KernelClient:
+    async def open(self) -> KernelClient:
+        """Raises Unreachable."""
         try:
             self._client.load_connection_file(str(self._file))
         except Exception as error:  # whatever is in the file: a session's code may write to it
@@ -71,10 +72,16 @@ class KernelClient:
         self._client.start_channels(shell=True, control=True, iopub=False, stdin=False, hb=False)  # noqa: S604
         return self
 
+    def close(self) -> None:
+        self._client.stop_channels()
+
+    async def __aenter__(self) -> KernelClient:
+        return await self.open()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.stop_channels()
+        self.close()
 
     async def _knock(self, port: int) -> None:
         """See that somebody listens: zmq would wait for that, for ever and without a word."""

@@ -1,10 +1,12 @@
-"""The way to the kernels of drivers: opened again and again, ever more slowly while it fails, and given up in the end.
+"""The way to the kernels of drivers: kept open between two statements, opened ever more slowly while it fails, and
+given up in the end.
 
 Says once what is wrong. Knows no statement and no job.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(seconds=16)
 _PATIENCE = timedelta(minutes=1)  # with a kernel that is of no use
+LINGER = 5.0  # seconds that a way stays open when nobody uses it
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Kernels:
     def __init__(self, clock: Clock, give_up: Callable[[str, str], object]) -> None:
         self._clock, self._give_up = clock, give_up
         self._troubles: dict[str, _Trouble] = {}
+        self._unused: dict[tuple[str, int], tuple[KernelClient, asyncio.TimerHandle]] = {}
 
     def may_open(self, driver: Driver) -> bool:
         """Whether it is time to try, after what went wrong with it the last time."""
@@ -52,17 +56,47 @@ class Kernels:
 
     @asynccontextmanager
     async def open(self, claim: Claim) -> AsyncIterator[KernelClient]:
-        """The kernel of a claim. Raises Unreachable; whatever is raised has been logged."""
+        """The kernel of a claim, for its caller alone. Raises Unreachable; whatever is raised has been logged."""
+        kernel = self._take(claim)
         try:
-            async with KernelClient(claim) as kernel:
-                trouble = self._troubles.get(claim.driver.id)
-                if trouble is not None and trouble.unreached:
-                    trouble.since = None
-                yield kernel
-        except Exception as error:
-            self._count(claim.driver, error)
+            if kernel is None:
+                kernel = await KernelClient(claim).open()
+            trouble = self._troubles.get(claim.driver.id)
+            if trouble is not None and trouble.unreached:
+                trouble.since = None
+            yield kernel
+        except BaseException as error:
+            if kernel is not None:
+                kernel.close()  # an answer may be on its way to somebody who is not there any more
+            if isinstance(error, Exception):
+                self._count(claim.driver, error)
             raise
         self._troubles.pop(claim.driver.id, None)
+        self._keep(claim, kernel)
+
+    def close(self) -> None:
+        """Leave no way open that nobody uses."""
+        for kernel, closing in self._unused.values():
+            closing.cancel()
+            kernel.close()
+        self._unused.clear()
+
+    def _take(self, claim: Claim) -> KernelClient | None:
+        kernel, closing = self._unused.pop((claim.driver.id, claim.seat), (None, None))
+        if closing is not None:
+            closing.cancel()
+        return kernel
+
+    def _keep(self, claim: Claim, kernel: KernelClient) -> None:
+        """One for each claim, for a while."""
+        if (other := self._take(claim)) is not None:
+            other.close()
+        closing = asyncio.get_running_loop().call_later(LINGER, self._close, claim)
+        self._unused[claim.driver.id, claim.seat] = (kernel, closing)
+
+    def _close(self, claim: Claim) -> None:
+        if (kernel := self._take(claim)) is not None:
+            kernel.close()
 
     def _count(self, driver: Driver, error: Exception) -> None:
         now, trouble = self._clock(), self._troubles.get(driver.id)

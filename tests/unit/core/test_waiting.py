@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from gateway.core import waiting as waiting_module
 from gateway.core.waiting import Waiting
 
 FOREVER = 60.0
@@ -115,3 +117,83 @@ def test_a_look_that_fails_gives_its_place_back() -> None:
 def test_few_threads_let_one_wait(threads: int, crowd) -> None:
     one = crowd(threads)
     assert len(waiting_of([one.join("driver") for _ in range(3)], answered=2)) == 1
+
+
+# ---------------------------------------------------------------- the bell
+
+
+class Bell:
+    """A listener of a bell that a test rings."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self.heard = threading.Event()
+
+    def ring(self) -> None:
+        os.write(self._write, b"!")
+
+    def fileno(self) -> int:
+        return self._read
+
+    def drain(self) -> None:
+        os.read(self._read, 4096)
+        self.heard.set()
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+
+@pytest.fixture
+def only_the_bell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_module, "_LOOK_EVERY", FOREVER)
+
+
+@pytest.mark.usefixtures("only_the_bell")
+def test_the_bell_wakes_whoever_waits() -> None:
+    bell, over, looked = Bell(), threading.Event(), threading.Event()
+    waiting = Waiting(16, lambda: bell)
+    looks = []
+
+    def look() -> bool:
+        looks.append(1)
+        if len(looks) > 2:  # once before it waits, and once when it has begun to listen
+            looked.set()
+        return over.is_set()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(waiting.until, "statement", look, bool, FOREVER)
+        while not looked.wait(0.01):
+            bell.ring()
+        assert not future.done()
+        over.set()
+        bell.ring()
+        assert future.result(FOREVER) is True
+
+
+@pytest.mark.usefixtures("only_the_bell")
+def test_a_ring_during_a_look_is_not_lost() -> None:
+    bell = Bell()
+    seen = iter([False, False, False, True])
+
+    def look() -> bool:
+        bell.heard.clear()
+        bell.ring()
+        assert bell.heard.wait(FOREVER)
+        return next(seen)
+
+    waiting = Waiting(16, lambda: bell)
+    waiting.until("statement", lambda: False, bool, 0.0)
+    assert waiting.until("statement", look, bool, FOREVER) is True
+
+
+def test_without_a_bell_it_looks_by_itself(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Bell:
+        raise OSError("no FIFO")
+
+    seen = iter([False, False, True])
+    assert Waiting(16, broken).until("statement", lambda: next(seen), bool, FOREVER) is True
+    deadline = time.monotonic() + FOREVER
+    while "cannot listen to the store's bell: no FIFO" not in caplog.text:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)

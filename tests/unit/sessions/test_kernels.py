@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.errors import Unavailable
+from sessions.drivers import kernels as kernels_module
 from sessions.drivers.claims import Claim
 from sessions.drivers.kernel_client import KernelClient, Unreachable
 from sessions.drivers.kernels import Kernels
@@ -66,13 +68,13 @@ def kernels(driver_store: DriverStore, clock) -> Kernels:
 def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """An entry for each time that a kernel was tried to be reached."""
     made: list[int] = []
-    enter = KernelClient.__aenter__
+    enter = KernelClient.open
 
     async def counted(client: KernelClient) -> KernelClient:
         made.append(1)
         return await enter(client)
 
-    monkeypatch.setattr(KernelClient, "__aenter__", counted)
+    monkeypatch.setattr(KernelClient, "open", counted)
     return made
 
 
@@ -156,6 +158,7 @@ def opens(kernels: Kernels, claim: Claim) -> None:
     async def inside() -> None:
         async with kernels.open(claim):
             pass
+        kernels.close()
 
     asyncio.run(inside())
 
@@ -219,6 +222,51 @@ def test_a_store_that_is_away_slows_down_and_ends_nobody(
         clock.advance(seconds=1)
     assert driver_store.moving() == []
     assert len(told(caplog)) == 1
+
+
+def test_a_way_stays_open_for_the_next_one_and_is_for_one_at_a_time(claim, kernels, reachable, tries) -> None:
+    async def inside() -> None:
+        for _ in range(3):
+            async with kernels.open(claim) as first:
+                pass
+        assert len(tries) == 1
+        async with kernels.open(claim) as again, kernels.open(claim) as other:
+            assert again is first and other is not first
+        assert len(tries) == 2
+        async with kernels.open(claim):
+            assert len(tries) == 2
+        kernels.close()
+
+    asyncio.run(inside())
+
+
+def test_a_way_that_nobody_uses_is_closed(claim, kernels, reachable, tries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels_module, "LINGER", 0.0)
+
+    async def inside() -> None:
+        async with kernels.open(claim):
+            pass
+        await asyncio.sleep(0.01)
+        async with kernels.open(claim):
+            assert len(tries) == 2
+        kernels.close()
+
+    asyncio.run(inside())
+
+
+@pytest.mark.parametrize("error", [KeyError("output"), asyncio.CancelledError()])
+def test_a_way_that_an_answer_may_still_come_by_is_not_used_again(
+    error: BaseException, claim, kernels, reachable, tries
+) -> None:
+    async def inside() -> None:
+        with contextlib.suppress(KeyError, asyncio.CancelledError):
+            async with kernels.open(claim):
+                raise error
+        async with kernels.open(claim):
+            assert len(tries) == 2
+        kernels.close()
+
+    asyncio.run(inside())
 
 
 def test_failures_with_work_between_them_end_nobody(claim, kernels, driver_store, clock, reachable) -> None:

@@ -33,10 +33,10 @@ def test_a_session_shows_the_application_that_its_code_has_started(
     class Kernel:
         def __init__(self, claim: object) -> None: ...
 
-        async def __aenter__(self) -> Kernel:
+        async def open(self) -> Kernel:
             return self
 
-        async def __aexit__(self, *error: object) -> None: ...
+        def close(self) -> None: ...
 
         async def execute(self, statement: int, code: str, language: str) -> Reply:
             return Reply(OUTPUT, clock(), clock(), application)

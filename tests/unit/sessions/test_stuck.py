@@ -36,10 +36,10 @@ class DeafKernel:
 
     def __init__(self, claim: object) -> None: ...
 
-    async def __aenter__(self) -> DeafKernel:
+    async def open(self) -> DeafKernel:
         return self
 
-    async def __aexit__(self, *error: object) -> None: ...
+    def close(self) -> None: ...
 
     async def execute(self, statement: int, code: str, language: str) -> None:
         await asyncio.Event().wait()

@@ -147,10 +147,10 @@ class Kernel:
     refusal: str | None
     fails: bool
 
-    async def __aenter__(self) -> Kernel:
+    async def open(self) -> Kernel:
         return self
 
-    async def __aexit__(self, *error: object) -> None: ...
+    def close(self) -> None: ...
 
     async def claim(self, name: str | None, conf: dict[str, str]) -> str | None:
         self.told.append((self._driver, name, conf))
