@@ -107,7 +107,7 @@ def _sessions(store: Stores) -> list[Work]:
         name = f"session {session}" if session is not None else "a warm driver" if warm else "a deleted session"
 
         def end() -> None:
-            drivers.give_up(driver.id, REASON)
+            drivers.give_up(driver.id, REASON, replace=False)
 
         return Work(name, driver.folder, permanent, True, end, lambda: drivers.is_gone(driver.id), warm)
 

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 _TURNS = 2  # of the loop until what was claimed is on its way: a task for it, and one that sends it
 _TICK = 1.0  # seconds between passes when nothing happens: what a lost nudge costs at most
 _EXPIRE_EVERY = 5.0
+_LOOK_AT_POOL_EVERY = 1.0
 _FIND_APPLICATIONS_EVERY = 0.3
 _READ_RUNS_EVERY = 0.5
 
@@ -69,9 +70,10 @@ class Supervisor:
         waiting = Waiting(settings.web_threads)
         service = SessionService(store.sessions, store.drivers, settings, utc_now, waiting)
         self._declared = DeclaredPass(store.sessions, service, settings)
-        self._drivers = DriverPass(store.drivers, Launcher(clusters, place, settings), settings, utc_now, place)
         self._settling = Settling(store.pool, store.drivers, utc_now, kernels, self._awake.set)
-        self._pool = PoolPass(store.pool, store.drivers, settings, utc_now)
+        self._pool = pool = PoolPass(store.pool, store.drivers, settings, utc_now)
+        launcher = Launcher(clusters, place, settings)
+        self._drivers = DriverPass(store.drivers, launcher, settings, utc_now, place, pool.failed)
         self._forget_demands = store.pool.forget_demands
         self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
@@ -93,6 +95,7 @@ class Supervisor:
         timers = [
             asyncio.create_task(self._every(_EXPIRE_EVERY, self._expire)),
             asyncio.create_task(self._every(_EXPIRE_EVERY, self._cut_logs)),
+            asyncio.create_task(self._every(_LOOK_AT_POOL_EVERY, self._keep_warm)),
             asyncio.create_task(self._again(_FIND_APPLICATIONS_EVERY, self._batches.find_applications)),
             asyncio.create_task(self._again(_READ_RUNS_EVERY, self._runs)),
         ]
@@ -119,9 +122,8 @@ class Supervisor:
             self._awake.set()
         self._guard(self._runner.run_pass)
         self._guard(self._jobs.run_pass)
-        for one_pass in (self._batches, self._pool):
-            if self._guard(one_pass):
-                self._awake.set()
+        if self._guard(self._batches):
+            self._awake.set()
 
     def _guard(self, one_pass: Callable[[], bool | None]) -> bool:
         """The one place where a pass may fail: whatever it was, the other passes and the next round go on."""
@@ -164,6 +166,10 @@ class Supervisor:
     def _forget_events(self) -> None:
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
         self._forget_demands(utc_now())
+
+    def _keep_warm(self) -> None:
+        if self._guard(self._pool):
+            self._awake.set()
 
     def _cut_logs(self) -> None:
         self._place.cut_logs(self._settings.log_limit)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-_CGROUP = Path("/sys/fs/cgroup")
 _LEAST_RESERVE = 1 << 30  # bytes
+_PROC, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60  # what the first version of control groups says when there is no limit is larger
 
 
 def available() -> int:
     """Bytes that further processes can have without anybody's being taken away."""
-    free = psutil.virtual_memory().available
-    allowed, taken = _number("memory.max"), _number("memory.current")
-    return free if allowed is None or taken is None else max(0, min(free, allowed - taken + _cache()))
+    rooms = (max(0, limit - taken) for limit, taken in _limits())
+    return min([psutil.virtual_memory().available, *rooms])
 
 
 def reserve() -> int:
     """Bytes that are to stay free for what users run."""
-    total = psutil.virtual_memory().total
-    return max(_LEAST_RESERVE, min(total, _number("memory.max") or total) // 10)
+    total = min([psutil.virtual_memory().total, *(limit for limit, _ in _limits())])
+    return max(_LEAST_RESERVE, total // 10)
 
 
 def is_short() -> bool:
@@ -28,18 +29,44 @@ def is_short() -> bool:
     return available() < reserve() // 2
 
 
-def _cache() -> int:
-    """What the container holds of files that can be read again."""
+def _limits() -> Iterator[tuple[int, int]]:
+    """Of each control group that we are in and that has a limit: that, and what is taken of it for good.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html#memory, https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+    """
     try:
-        pairs = [line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines()]
-        return int(dict(pairs).get("inactive_file", 0))
+        lines = [line.split(":", 2) for line in _PROC.read_text().splitlines()]
+    except OSError:
+        return
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if controllers == "":
+            yield from _of_all(_CGROUPS, path, "memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            yield from _of_all(_CGROUPS / "memory", path, *names)
+
+
+def _of_all(root: Path, path: str, limit: str, usage: str, cache: str) -> Iterator[tuple[int, int]]:
+    """Of the group at `path` and those it is in. A container may see its own as the root."""
+    folder = root / path.lstrip("/")
+    for group in (folder, *folder.parents):
+        if not group.is_relative_to(root):
+            return
+        allowed, taken = _number(group / limit), _number(group / usage)
+        if allowed is not None and taken is not None and allowed < _UNLIMITED:
+            yield allowed, taken - _cached(group / "memory.stat", cache)
+
+
+def _cached(file: Path, name: str) -> int:
+    """What the group holds of files that can be read again."""
+    try:
+        return int(dict(line.split() for line in file.read_text().splitlines()).get(name, 0))
     except (OSError, ValueError):
         return 0
 
 
-def _number(name: str) -> int | None:
-    """A number of the container's; None when there is no container, or no limit."""
+def _number(file: Path) -> int | None:
     try:
-        return int((_CGROUP / name).read_text())
+        return int(file.read_text())
     except (OSError, ValueError):
         return None

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from gateway.core import clusters, memory
 from gateway.core.clock import Clock
+from gateway.core.errors import GatewayError
 from gateway.core.events import Belonging
 from gateway.core.identity import ANONYMOUS
 from gateway.core.options import SparkOptions
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _STARTING = (DriverState.REQUESTED, DriverState.LAUNCHING)
 _AFTER_CLAIM = timedelta(seconds=3)  # until the next one starts, which takes the cores from whoever got the last
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)  # after one that did not start
+_LEAST = 0.5  # the demand below which a profile is nobody's habit any more
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,18 @@ class _Wanted:
     kept: int
 
 
+@dataclass(frozen=True)
+class _Pause:
+    length: timedelta
+    over: datetime
+
+
 class PoolPass:
+    """For about once a second."""
+
     def __init__(self, store: PoolStore, drivers: DriverStore, settings: Settings, clock: Clock) -> None:
         self._store, self._drivers, self._settings, self._clock = store, drivers, settings, clock
-        whose = Belonging(ANONYMOUS.user, ANONYMOUS.project)
-        self._default = profile_of(clusters.record(SparkOptions(), settings), whose, settings)
-        self._whose = whose
-        self._newest: str | None = None  # the driver that was asked for last, until it is warm
-        self._pause, self._not_before = _FIRST_PAUSE, clock()
+        self._pauses: dict[str, _Pause] = {}
         self._lacks_memory = False
 
     def __call__(self) -> bool:
@@ -58,63 +64,82 @@ class PoolPass:
             return False
         wanted = self._wanted(now)
         have = self._give_up_surplus(have, wanted)
-        self._learn(now)
-        numbers = Counter(driver.profile for driver in have)
-        missing = next((one for one in wanted if numbers[one.profile] < one.number), None)
-        if missing is None or len(have) >= self._settings.max_warm_drivers or not self._may_start(missing, now):
+        for driver in have:
+            if driver.state is DriverState.WARM:
+                self._pauses.pop(driver.profile or "", None)
+        missing = self._missing(have, wanted, now)
+        if missing is None or not self._may_start(missing, now):
             return False
-        driver = Driver.wanted(self._settings.data_dir, missing.options, now, profile=missing.profile)
+        driver = Driver.wanted(
+            self._settings.data_dir, missing.options, now, host=self._drivers.host, profile=missing.profile
+        )
         self._drivers.add(driver, missing.whose)
-        self._newest = driver.id
         log.info("one more driver is to be warm", extra={"driver": driver.id, "action": "warm"})
         return True
 
+    def failed(self, driver: Driver) -> None:
+        """It did not start: the next one of its profile waits ever longer."""
+        if driver.profile is not None:
+            before = self._pauses.get(driver.profile)
+            length = min(2 * before.length, _LONGEST_PAUSE) if before else _FIRST_PAUSE
+            self._pauses[driver.profile] = _Pause(length, self._clock() + length)
+
     def _wanted(self, now: datetime) -> list[_Wanted]:
         """The default profile first, then those that are asked for most."""
-        demands = {one.profile: one for one in self._store.demands(now)}
-        of_default = demands.pop(self._default.key, None)
-        always, asked = self._settings.warm_drivers, of_default.at(now) if of_default else 0
-        wanted = [_wanted(self._default.key, self._default.options, self._whose, asked, always)]
+        demands = {one.profile: one for one in self._store.demands(now) if one.at(now) >= _LEAST}
+        whose = Belonging(ANONYMOUS.user, ANONYMOUS.project)
+        default = profile_of(clusters.record(SparkOptions(), self._settings), whose, self._settings)
+        of_default = demands.pop(default.key, None)
+        asked, always = of_default.at(now) if of_default else 0, self._settings.warm_drivers if default.key else 0
+        wanted = [_wanted(default.key, default.options, whose, asked, always)]
         most_asked = sorted(demands.values(), key=lambda one: one.at(now), reverse=True)
-        return wanted + [_wanted(one.profile, one.options, one.whose, one.at(now), 0) for one in most_asked]
+        return wanted + [
+            _wanted(one.profile, one.options, one.whose, one.at(now), 0)
+            for one in most_asked
+            if self._is_current(one.profile, one.options, one.whose)
+        ]
+
+    def _is_current(self, profile: str, options: SparkOptions, whose: Belonging) -> bool:
+        """Whether it still stands for what would be started: settings and files may have changed since."""
+        try:
+            return profile_of(options, whose, self._settings).key == profile
+        except GatewayError:  # its cluster is not there any more
+            return False
 
     def _give_up_surplus(self, have: list[Driver], wanted: list[_Wanted]) -> list[Driver]:
-        """Those that stay; while memory is short, one less at a time."""
+        """Those that stay; while memory is short, one less each time that the one before has gone."""
         room, left = self._settings.max_warm_drivers, {one.profile: one.kept for one in wanted}
         staying: list[Driver] = []
         for driver in have:
             if room > len(staying) and left.get(driver.profile or "", 0) > 0:
                 left[driver.profile or ""] -= 1
                 staying.append(driver)
-        if staying and memory.is_short():
+        if staying and memory.is_short() and not self._goes_any():
             staying.pop()
         for driver in have:
             if driver not in staying and self._store.release(driver.id):
-                self._newest = None if self._newest == driver.id else self._newest
                 log.info("warm, and not wanted any more", extra={"driver": driver.id, "action": "release"})
         return staying
 
-    def _learn(self, now: datetime) -> None:
-        """Whether the one that was asked for last has started; after one that has not, the next waits ever longer."""
-        if self._newest is None:
-            return
-        driver = self._drivers.find(self._newest)
-        state = DriverState.GONE if driver is None else driver.state
-        if state in _STARTING:
-            return
-        self._newest = None
-        if state is DriverState.GONE:
-            self._not_before, self._pause = now + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
-        else:
-            self._pause = _FIRST_PAUSE
+    def _goes_any(self) -> bool:
+        return any(driver.target is DriverState.GONE for driver in self._drivers.moving())
+
+    def _missing(self, have: list[Driver], wanted: list[_Wanted], now: datetime) -> _Wanted | None:
+        if len(have) >= self._settings.max_warm_drivers:
+            return None
+        numbers = Counter(driver.profile for driver in have)
+        for one in wanted:
+            pause = self._pauses.get(one.profile)
+            if numbers[one.profile] < one.number and (pause is None or pause.over <= now):
+                return one
+        return None
 
     def _may_start(self, one: _Wanted, now: datetime) -> bool:
         newest = self._store.newest_claim()
-        if now < self._not_before or (newest is not None and now - newest < _AFTER_CLAIM):
+        if newest is not None and abs(now - newest) < _AFTER_CLAIM:
             return False
-        if any(
-            driver.target is not DriverState.GONE and driver.state in _STARTING for driver in self._drivers.moving()
-        ):
+        moving = self._drivers.moving()
+        if any(driver.target is not DriverState.GONE and driver.state in _STARTING for driver in moving):
             return False
         takes, free = memory_of(one.options), memory.available() - memory.reserve()
         if takes > free and not self._lacks_memory:
@@ -126,4 +151,4 @@ class PoolPass:
 
 def _wanted(profile: str, options: SparkOptions, whose: Belonging, demand: float, always: int) -> _Wanted:
     # What was asked for twice within minutes is started, and stays until that is long ago.
-    return _Wanted(profile, options, whose, max(always, int(demand)), max(always, int(2 * demand)))
+    return _Wanted(profile, options, whose, max(always, int(demand)), max(always, int(demand / _LEAST)))

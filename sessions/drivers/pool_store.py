@@ -33,7 +33,10 @@ def first_tables(db: Database) -> None:
         " project TEXT NOT NULL, demand REAL NOT NULL, asked TEXT NOT NULL)"
     )
     db.run("CREATE INDEX driver_profiles_by_time ON driver_profiles (asked)")
-    db.run("CREATE TABLE driver_claims (got TEXT PRIMARY KEY, number INTEGER NOT NULL, newest TEXT NOT NULL)")
+    db.run(
+        "CREATE TABLE driver_claims (host TEXT NOT NULL, got TEXT NOT NULL, number INTEGER NOT NULL,"
+        " newest TEXT NOT NULL, PRIMARY KEY (host, got))"
+    )
     db.run(f"CREATE INDEX drivers_to_claim ON drivers (profile) WHERE {_UNCLAIMED.removeprefix('drivers.')}")
 
 
@@ -77,7 +80,7 @@ class PoolStore:
             f" SELECT id FROM drivers WHERE {_UNCLAIMED} AND drivers.profile = :profile AND {HERE}"
             " AND drivers.state IN ('warm', 'launching')"
             " ORDER BY CASE drivers.state WHEN 'warm' THEN 0 ELSE 1 END, drivers.created, drivers.id LIMIT 1)"
-            " RETURNING *",
+            " AND target = 'warm' RETURNING *",
             {"profile": profile.key, "options": records.to_json(options), "host": self._host},
         )
         self._ask(profile, whose, now)
@@ -105,19 +108,22 @@ class PoolStore:
 
     def _count(self, got: Got, now: datetime) -> None:
         self._db.run(
-            "INSERT INTO driver_claims (got, number, newest) VALUES (:got, 1, :now)"
-            " ON CONFLICT (got) DO UPDATE SET number = driver_claims.number + 1, newest = :now",
-            {"got": got.value, "now": to_text(now)},
+            "INSERT INTO driver_claims (host, got, number, newest) VALUES (:host, :got, 1, :now)"
+            " ON CONFLICT (host, got) DO UPDATE SET number = driver_claims.number + 1, newest = :now",
+            {"host": self._host, "got": got.value, "now": to_text(now)},
         )
 
     def claims(self) -> dict[Got, int]:
         """How many sessions were given what, since the store is there."""
         rows = self._db.rows("SELECT got, number FROM driver_claims")
-        return {got: next((row["number"] for row in rows if row["got"] == got.value), 0) for got in Got}
+        return {got: sum(row["number"] for row in rows if row["got"] == got.value) for got in Got}
 
     def newest_claim(self) -> datetime | None:
-        """When a session was given a driver last, whichever."""
-        found = self._db.value("SELECT max(newest) FROM driver_claims")
+        """When a session on this host was given a driver that was started ahead."""
+        found = self._db.value(
+            "SELECT max(newest) FROM driver_claims WHERE host = :host AND got IN ('warm', 'starting')",
+            {"host": self._host},
+        )
         return None if found is None else from_text(found)
 
     def demands(self, now: datetime) -> list[Demand]:

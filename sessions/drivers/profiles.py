@@ -7,16 +7,17 @@ session set by itself are told to the driver when it is claimed. Starts nothing 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.core import clusters, conf_values, pythons, records, submit
+from gateway.core import clusters, conf_values, installation, pythons, records, submit
 from gateway.core.conf_values import DRIVER_MEMORY
 from gateway.core.events import Belonging
-from gateway.core.options import SparkOptions
+from gateway.core.options import SparkOptions, redact
 from gateway.core.settings import ClusterSettings, Settings
 
 _MEMORY_STEP = 128 << 20  # bytes; sizes that differ by less are one: the driver has the larger
@@ -54,13 +55,12 @@ _FIXED = {
     "spark.sql.streaming.streamingQueryListeners",
     "spark.sql.subquery.maxThreadThreshold",
 }
-# What has no effect on a driver in client mode; and where it does all the work itself, nothing of executors has.
-_OF_CLUSTER_MODE = {"spark.driver.cores"}
-_OF_EXECUTORS = {"spark.executor.cores", "spark.executor.instances", "spark.executor.memory"}
+# What makes no difference to a driver that does all the work itself; its session is shown what it asked for.
+_WITHOUT_EFFECT = {"spark.driver.cores", "spark.executor.cores", "spark.executor.instances", "spark.executor.memory"}
 
-# Lists of files, which may have changed when a session asks for them.
 _LISTS = ("spark.jars", "spark.files", "spark.archives", "spark.submit.pyFiles")
-_PATHS = ("extraClassPath", "extraLibraryPath", "spark.yarn.", "userClassPathFirst")
+_PYTHONS = ("spark.pyspark.python", "spark.pyspark.driver.python")
+_REPL = Path(__file__).parents[1] / "repl"
 
 
 @dataclass(frozen=True)
@@ -72,20 +72,24 @@ class Profile:
 
 
 def profile_of(options: SparkOptions, whose: Belonging, settings: Settings) -> Profile:
-    """The profile of a session's options, which name their cluster.
+    """The profile of a session's options, which name their cluster. Raises InvalidRequest when that is not there.
 
-    No driver can be started ahead for those that name files of which this host cannot tell whether they are the same.
+    No driver is started ahead on the cores of a cluster, which it would hold for nobody; with secrets, which are to be
+    known only while their session is there; and with files of which this host cannot tell whether they have changed.
     """
-    here, stamps = clusters.chosen(options.conf, settings), _stamps(options)
+    here = clusters.chosen(options.conf, settings)
     fixed = _fixed(options, here)
-    if stamps is None:
+    conf = submit.conf_of(fixed, here, Path("/"), {})
+    stamps = _stamps([*_listed(conf), *_of_installation(here)])
+    is_local = here.master == "local" or here.master.startswith("local[")
+    if stamps is None or not is_local or redact(conf) != conf or _names_files(fixed.conf):
         return Profile("", fixed)
     facts = [
         {name: str(value) for name, value in dataclasses.asdict(here).items()},
         [settings.sql_rows, settings.statement_output_limit, settings.livy_jars, settings.impersonation],
-        [pythons.default(here), settings.warm_languages],
+        [pythons.default(here), settings.warm_languages, str(settings.orphan_timeout), _code()],
         json.loads(records.to_json(fixed)),
-        stamps,
+        [conf, stamps],
         [whose.owner, whose.project],
     ]
     return Profile(hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(), fixed)
@@ -94,15 +98,13 @@ def profile_of(options: SparkOptions, whose: Belonging, settings: Settings) -> P
 def set_when_claimed(options: SparkOptions) -> dict[str, str]:
     """What of a session's conf its driver is told when it is claimed, by key, without its name."""
     asked = {**options.conf, **options.fields_as_conf()}
-    return {key: text for key, text in asked.items() if key != _NAME and (_is_set_later(key) or key in _SHOWN)}
+    shown = {DRIVER_MEMORY, *_WITHOUT_EFFECT}
+    return {key: text for key, text in asked.items() if key != _NAME and (_is_set_later(key) or key in shown)}
 
 
 def name_of(options: SparkOptions) -> str | None:
     """The name of the session's application, None when it asks for none."""
     return options.name or options.conf.get(_NAME)
-
-
-_SHOWN = {*_OF_CLUSTER_MODE, *_OF_EXECUTORS, DRIVER_MEMORY}
 
 
 def _is_set_later(key: str) -> bool:
@@ -112,20 +114,27 @@ def _is_set_later(key: str) -> bool:
 
 
 def _fixed(options: SparkOptions, here: ClusterSettings) -> SparkOptions:
-    without = {_NAME, DRIVER_MEMORY, *_OF_CLUSTER_MODE}
-    executors = dataclasses.replace(options, name=None, driver_cores=None)
-    if here.master == "local" or here.master.startswith("local["):
-        without |= _OF_EXECUTORS
-        executors = dataclasses.replace(
-            executors, executor_cores=None, executor_memory=None, num_executors=None, queue=None
-        )
+    """What a driver of the profile is started with."""
+    without = {_NAME, DRIVER_MEMORY, *_WITHOUT_EFFECT}
     conf = {key: text for key, text in options.conf.items() if key not in without and not _is_set_later(key)}
-    return dataclasses.replace(executors, driver_memory=_memory(options, here), conf=conf)
+    return dataclasses.replace(
+        options,
+        name=None,
+        driver_memory=_memory(options, here),
+        driver_cores=None,
+        executor_cores=None,
+        executor_memory=None,
+        num_executors=None,
+        queue=None,
+        conf=conf,
+    )
 
 
-def _memory(options: SparkOptions, here: ClusterSettings) -> str:
-    asked = submit.conf_of(options, here, Path("/"), {}).get(DRIVER_MEMORY) or _DEFAULT_MEMORY
-    size = conf_values.size(DRIVER_MEMORY, asked)
+def _memory(options: SparkOptions, here: ClusterSettings) -> str | None:
+    asked = submit.conf_of(options, here, Path("/"), {}).get(DRIVER_MEMORY)
+    if asked is None and _environment_of(here).exists():
+        return None  # it may say so there
+    size = conf_values.size(DRIVER_MEMORY, asked or _DEFAULT_MEMORY)
     return asked if size is None else f"{-(-size // _MEMORY_STEP) * _MEMORY_STEP >> 20}m"
 
 
@@ -134,18 +143,27 @@ def memory_of(options: SparkOptions) -> int:
     return (conf_values.size(DRIVER_MEMORY, options.driver_memory or _DEFAULT_MEMORY) or 0) + _BESIDE_HEAP
 
 
-def _stamps(options: SparkOptions) -> list[str] | None:
-    """What tells whether the files are those of before; None when nothing does."""
-    if any(part in key for key in options.conf for part in _PATHS):
-        return None
-    return _of_all([*options.jars, *options.py_files, *options.files, *options.archives, *_listed(options.conf)])
+def _names_files(conf: Mapping[str, str]) -> bool:
+    """Whether files, or places on a network, are named elsewhere than in a list: in Java's options, say."""
+    return any("/" in text for key, text in conf.items() if key not in _LISTS and key not in _PYTHONS)
 
 
 def _listed(conf: Mapping[str, str]) -> list[str]:
     return [path.strip() for key in _LISTS for path in conf.get(key, "").split(",") if path.strip()]
 
 
-def _of_all(paths: Iterable[str]) -> list[str] | None:
+def _environment_of(here: ClusterSettings) -> Path:
+    """A script of the Spark installation that its own scripts run first."""
+    return installation.spark_home(here) / "conf" / "spark-env.sh"
+
+
+def _of_installation(here: ClusterSettings) -> list[str]:
+    script = _environment_of(here)
+    return [str(script)] if script.exists() else []
+
+
+def _stamps(paths: Iterable[str]) -> list[str] | None:
+    """What tells whether the files are those of before; None when nothing does."""
     stamps = []
     for path in paths:
         plain = path.removeprefix("file:").partition("#")[0]
@@ -157,3 +175,9 @@ def _of_all(paths: Iterable[str]) -> list[str] | None:
             return None
         stamps.append(f"{path} {found.st_mtime_ns} {found.st_size} {found.st_ino}")
     return stamps
+
+
+@functools.cache
+def _code() -> int:
+    """What tells whether a driver runs the same code of ours as one that is started now."""
+    return max(file.stat().st_mtime_ns for file in _REPL.iterdir())

@@ -32,8 +32,18 @@ _LADDER: Ladder = ((signal.SIGTERM, timedelta(seconds=3)), (signal.SIGKILL, time
 class DriverPass:
     """Launches drivers in order, notices which are ready or gone, and stops those that are not wanted."""
 
-    def __init__(self, store: DriverStore, launcher: Launcher, settings: Settings, clock: Clock, place: Place) -> None:
+    def __init__(
+        self,
+        store: DriverStore,
+        launcher: Launcher,
+        settings: Settings,
+        clock: Clock,
+        place: Place,
+        failed: Callable[[Driver], None] = lambda driver: None,
+    ) -> None:
+        """`failed` is told each driver that has ended before its Spark was up, and not because it was asked to."""
         self._store, self._launcher, self._settings, self._clock = (store, launcher, settings, clock)
+        self._failed = failed
         self._place, self._drivers = place, settings.data_dir / "drivers"
         self._started: set[str] = set()
         self._troubled: set[str] = set()
@@ -150,6 +160,8 @@ class DriverPass:
             self._place.find(driver.folder)  # so that its end is told again
             raise
         self._started.discard(driver.id)
+        if driver.state is DriverState.LAUNCHING and reason is not None:
+            self._failed(driver)
         self._place.clear(driver.folder)
         log.info("gone: %s", reason or "as asked", extra={"driver": driver.id, "action": "gone"})
 

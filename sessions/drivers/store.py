@@ -193,12 +193,15 @@ class DriverStore:
             {"id": driver, "app_id": keepable(app_id), "ui_url": keepable(ui_url)},
         )
 
-    def give_up(self, driver: str, reason: str, *, replace: bool = False) -> bool:
-        """Want it gone, because of `reason`; with `replace` its session is to have another one. False: it goes."""
+    def give_up(self, driver: str, reason: str, *, replace: bool | None = None) -> bool:
+        """Want it gone, because of `reason`. False: it goes.
+
+        `replace`: whether its session is to have another one; None: if it has never known of that session.
+        """
         given_up = self._db.run(
-            "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason), replaced = :replace"
-            " WHERE id = :id AND target <> 'gone'",
-            {"id": driver, "reason": keepable(reason), "replace": int(replace)},
+            "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason),"
+            " replaced = coalesce(:replace, replaced) WHERE id = :id AND target <> 'gone'",
+            {"id": driver, "reason": keepable(reason), "replace": None if replace is None else int(replace)},
         )
         return bool(given_up)
 

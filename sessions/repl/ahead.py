@@ -35,11 +35,18 @@ class Ahead:
         on_claim: Callable[[Mapping[str, str]], None],
     ) -> None:
         self._spark, self._interpreters, self._on_claim = spark, interpreters, on_claim
-        self._claimed = threading.Event()
+        self._claimed, self._warms_up = threading.Event(), False
 
     def warm_up(self, languages: Sequence[str]) -> None:
-        """On the main thread, before any statement. Stops between two steps once a session has the driver."""
-        self._spark.enter_group(GROUP, GROUP)
+        """On the main thread, before any statement. Breaks off once a session has the driver."""
+        self._warms_up = True
+        try:
+            self._spark.enter_group(GROUP, GROUP)
+            self._run_all(languages)
+        finally:
+            self._warms_up = False
+
+    def _run_all(self, languages: Sequence[str]) -> None:
         for language in list(languages) * ROUNDS:
             for text in _TEXTS[language]:
                 if self._claimed.is_set():
@@ -49,6 +56,8 @@ class Ahead:
     def claim(self, name: str | None, conf: Mapping[str, str]) -> str | None:
         """Be the driver of a session; why that cannot be, None when it is. Harmless to repeat. For any thread."""
         self._claimed.set()
+        if self._warms_up:  # its Spark jobs may wait for cores, and the first statement behind them
+            self._spark.cancel(GROUP)
         refusal = self._spark.take(name, conf)
         if refusal is None:
             self._on_claim(conf)

@@ -94,6 +94,7 @@ class Driver:
         self._streams = streams
         self._spark: Application | None = None
         self._ahead: Ahead | None = None
+        self._leaving = False
 
     def run(self) -> NoReturn:
         """Start, say so, and run statements until told to stop; never returns."""
@@ -169,8 +170,13 @@ class Driver:
             if orphan is not None:
                 orphan.wait(self._options.orphan_timeout)
 
-        self._ahead = Ahead(spark, languages, on_claim)
-        return self._ahead.claim
+        ahead = self._ahead = Ahead(spark, languages, on_claim)
+
+        def claim(name: str | None, conf: Mapping[str, str]) -> str | None:
+            refusal = ahead.claim(name, conf)
+            return "the driver is ending" if self._leaving else refusal
+
+        return claim
 
     def _end_as_orphan(self, workers: Sequence[Seat | Application]) -> Orphan | None:
         def works() -> bool:
@@ -185,6 +191,7 @@ class Driver:
         return orphan
 
     def _leave_because(self, reason: str) -> None:
+        self._leaving = True
         print(reason, file=sys.__stderr__)
         tell(self._options.left_file, {"reason": reason}, self._options.wakeup)
         self._leave(0)
@@ -199,6 +206,7 @@ class Driver:
         timer.start()
 
     def _leave(self, code: int) -> None:
+        self._leaving = True
         spark = self._spark
         process.leave(code, lambda: spark.stop(code) if spark is not None else None, STOP_PATIENCE)
 

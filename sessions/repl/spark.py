@@ -78,21 +78,18 @@ class Application:
         Also after user code has started Spark anew: a new SparkContext reads the JVM's properties. For any thread.
         """
         session, jvm = self._started, self._started._jvm
-        of_sql = {key: text for key, text in conf.items() if key.startswith("spark.sql.")}
+        java, context = session._jsparkSession, session.sparkContext._jsc.sc()
+        asked = {key: text for key, text in conf.items() if key.startswith("spark.")}
         try:
-            if fixed := next((key for key in of_sql if not session.conf.isModifiable(key)), None):
-                return f"{fixed} can be set only when Spark starts"
-            for key, text in of_sql.items():
-                session.conf.set(key, text)
-        except Exception as exc:  # noqa: BLE001 - whatever Spark does not like
+            for key in (key for key in asked if key.startswith("spark.sql.")):
+                session.conf.set(key, asked[key])
+        except Exception as exc:  # noqa: BLE001 - whatever Spark does not take, or not any more
             return start_failure(exc)
-        context = session.sparkContext._jsc.sc()
-        shared = session._jsparkSession.sharedState().conf()
-        for key, text in {**conf, **({"spark.app.name": name} if name else {})}.items():
-            if key.startswith("spark."):
-                for of_java in (context.conf(), shared):
-                    of_java.set(key, text)
-                jvm.System.setProperty(key, text)
+        for key, text in {**asked, **({"spark.app.name": name} if name else {})}.items():
+            java.sessionState().conf().setConfString(key, text)
+            for of_java in (context.conf(), java.sharedState().conf()):
+                of_java.set(key, text)
+            jvm.System.setProperty(key, text)
         if name:
             self._rename(name)
         return None

@@ -21,6 +21,9 @@ class Spark:
     def enter_group(self, name: str, description: str) -> None:
         self.ran.append(f"group {name}")
 
+    def cancel(self, name: str) -> None:
+        self.ran.append(f"cancel {name}")
+
     def take(self, name: str | None, conf: Mapping[str, str]) -> str | None:
         self.ran.append((name, conf))
         return self.refusal
@@ -69,7 +72,7 @@ def test_nobody_waits_for_more_of_it_than_the_text_that_runs(
 ) -> None:
     languages["sql"].then = lambda: ahead.claim("mine", {})
     ahead.warm_up(["sql", "pyspark", "spark"])
-    assert spark.ran == [f"group {GROUP}", "sql", ("mine", {})]
+    assert spark.ran == [f"group {GROUP}", "sql", f"cancel {GROUP}", ("mine", {})]
 
 
 def test_a_claim_is_told_on_unless_it_is_refused(ahead: Ahead, spark: Spark, claimed: list[Mapping[str, str]]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from gateway.core import memory
+from gateway.core import clusters, memory
 from gateway.core.events import Belonging
 from gateway.core.identity import ANONYMOUS, GATEWAY
 from gateway.core.options import SparkOptions
@@ -40,11 +41,13 @@ class Pool:
 
     def __init__(self, stores: Stores, settings: Settings, clock: Any) -> None:
         self.stores, self.settings, self.clock = stores, settings, clock
-        self.service = SessionService(stores.sessions, stores.drivers, settings, clock, Waiting(8))
+        self.db = stores.pool._db
         self.again()
 
     def again(self, **changed: Any) -> None:
         self.settings = dataclasses.replace(self.settings, **changed)
+        stores = self.stores
+        self.service = SessionService(stores.sessions, stores.drivers, self.settings, self.clock, Waiting(8))
         self.run = PoolPass(self.stores.pool, self.stores.drivers, self.settings, self.clock)
 
     def open(self, options: SparkOptions = SparkOptions()) -> Session:  # noqa: B008 - it is frozen
@@ -169,6 +172,7 @@ def test_what_sessions_were_given_is_counted(pool: Pool) -> None:
     pool.open(), pool.open(), pool.open(SparkOptions(jars=["hdfs://h/a.jar"]))
     assert pool.stores.pool.claims() == {Got.WARM: 1, Got.STARTING: 0, Got.COLD: 1, Got.UNLIKE: 1}
     assert pool.stores.pool.newest_claim() == pool.clock()
+    assert Stores(pool.db, "there").pool.newest_claim() is None
 
 
 def test_a_claim_that_is_taken_back_leaves_the_driver_to_others(pool: Pool) -> None:
@@ -260,18 +264,74 @@ def test_memory_that_is_short_is_left_to_users(pool: Pool, monkeypatch: pytest.M
     assert not pool.run() and pool.stores.pool.unclaimed() == []
 
 
-def test_drivers_that_do_not_start_are_tried_ever_less_often(pool: Pool) -> None:
-    tries = 0
+def test_drivers_that_do_not_start_are_tried_ever_less_often_and_hold_up_no_others(pool: Pool) -> None:
+    pool.use(OTHER, OTHER)
+    tries: Counter[str | None] = Counter()
     for _ in range(3600):
-        if pool.run():
-            tries += 1
-            pool.launch()
-            (driver,) = pool.stores.pool.unclaimed()
-            pool.stores.drivers.gone(driver.id, "Spark did not start: no master", pool.clock())
-            if tries % 2:
-                pool.stores.drivers.remove(driver.id)  # as the pass over drivers does at once
         pool.later(seconds=1)
-    assert tries == 11
+        if pool.run():
+            pool.launch()
+            for driver in pool.stores.pool.unclaimed():
+                if driver.state is not DriverState.LAUNCHING:
+                    continue
+                tries[driver.options.driver_memory] += 1
+                if driver.options.driver_memory == "3072m":
+                    pool.stores.drivers.warm(driver.id, "local-1", None, pool.clock())
+                else:
+                    pool.stores.drivers.gone(driver.id, "Spark did not start: no master", pool.clock())
+                    pool.run.failed(driver)
+    assert tries == {"1024m": 11, "3072m": 1}
+
+
+def test_one_that_starts_again_has_no_pause(pool: Pool) -> None:
+    (driver,) = pool.warm_up()
+    for _ in range(5):
+        pool.run.failed(driver)
+    assert pool.warm_up() == [driver]
+    pool.stores.drivers.gone(driver.id, "killed", pool.clock())
+    assert len(pool.warm_up()) == 1
+
+
+def test_a_demand_of_other_settings_starts_nothing_and_keeps_nothing(pool: Pool) -> None:
+    pool.use(OTHER, OTHER)
+    pool.later(seconds=3)
+    pool.warm_up()
+    assert profiles(pool) == ["1024m", "3072m"]
+    pool.again(sql_rows=7)
+    pool.warm_up()
+    pool.warm_up()
+    assert profiles(pool) == ["1024m"]
+    pool.again(sql_rows=7, clusters={"old": {"master": "local[1]"}})
+    pool.use(*[SparkOptions(conf={clusters.KEY: "old"})] * 2)
+    pool.later(seconds=3)
+    assert len(pool.warm_up()) == 2
+    pool.again(clusters={})
+    pool.warm_up()
+    assert profiles(pool) == ["1024m"]
+
+
+def test_each_host_keeps_its_own(pool: Pool, db, pooled: Settings, clock) -> None:
+    there = Pool(Stores(db, "there"), dataclasses.replace(pooled, sql_rows=7), clock)
+    assert pool.run() and there.run()
+    assert len(pool.stores.pool.unclaimed()) == len(there.stores.pool.unclaimed()) == 1
+    pool.run(), there.run()
+    assert [driver.target for driver in pool.stores.drivers.moving()] == [DriverState.WARM]
+
+
+def test_a_session_whose_driver_was_given_up_before_it_knew_has_another(pool: Pool) -> None:
+    pool.warm_up()
+    session = pool.open()
+    pool.stores.drivers.give_up(session.driver, "it cannot be reached")
+    pool.stores.drivers.gone(session.driver, None, pool.clock())
+    assert [lost.id for lost, _ in pool.stores.sessions.to_restart()] == [session.id]
+
+
+def test_a_session_that_is_stopped_before_its_driver_knew_ends(pool: Pool) -> None:
+    pool.warm_up()
+    session = pool.open()
+    pool.stores.drivers.give_up(session.driver, "stopped", replace=False)
+    pool.stores.drivers.gone(session.driver, None, pool.clock())
+    assert pool.stores.sessions.without_driver() == [(session.id, "stopped")]
 
 
 def test_a_demand_of_long_ago_is_forgotten(pool: Pool) -> None:

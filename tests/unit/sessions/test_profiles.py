@@ -62,10 +62,10 @@ def test_what_is_fixed_at_the_start_is_another_profile(asked: dict[str, Any], he
     assert profile(here, **asked) == profile(here, **asked)
 
 
-def test_executors_are_fixed_where_there_are_some(here) -> None:
-    cluster = dataclasses.replace(here, master="spark://h:7077")
-    for asked in ({"executor_cores": 2}, {"num_executors": 3}, {"conf": {"spark.executor.memory": "2g"}}):
-        assert profile(cluster, **asked).key != profile(cluster).key
+def test_on_a_cluster_there_is_none_which_would_hold_cores_for_nobody(here) -> None:
+    for master in ("spark://h:7077", "yarn", "k8s://h", "local-cluster[1,1,1024]"):
+        assert profile(dataclasses.replace(here, master=master)).key == ""
+    assert profile(dataclasses.replace(here, master="local")).key != ""
 
 
 def test_another_user_project_or_setting_is_another_profile(here) -> None:
@@ -98,11 +98,27 @@ def test_a_file_that_has_changed_is_another_profile(here, tmp_path: Path) -> Non
         {"py_files": ["/tmp"]},
         {"archives": ["https://h/a.zip#b"]},
         {"conf": {"spark.driver.extraClassPath": "/a"}},
+        {"conf": {"spark.driver.extraJavaOptions": "-javaagent:/a.jar"}},
+        {"conf": {"spark.scheduler.allocation.file": "file:/a.xml"}},
         {"conf": {"spark.files": "s3://b/c"}},
     ],
 )
 def test_of_files_that_may_have_changed_unseen_there_is_none(asked: dict[str, Any], here) -> None:
     assert profile(here, **asked).key == ""
+
+
+def test_files_of_the_settings_count_too(here, tmp_path: Path) -> None:
+    jar = tmp_path / "a.jar"
+    jar.write_text("old")
+    with_jar = dataclasses.replace(here, spark_conf={"spark.jars": str(jar)})
+    before = profile(with_jar)
+    jar.write_text("newer")
+    assert profile(with_jar).key not in ("", before.key)
+
+
+def test_of_secrets_there_is_none(here) -> None:
+    assert profile(here, conf={"spark.hadoop.fs.s3a.secret.key": "k"}).key == ""
+    assert profile(here, conf={"spark.hadoop.fs.s3a.user": "k"}).key != ""
 
 
 def test_what_a_driver_is_started_with_is_the_same_for_all_of_a_profile(here) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from gateway.core import waiting as waiting_module
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.faults import Code
@@ -38,6 +38,16 @@ def supervised(bell: Bell, driver_store: DriverStore, clock: Clock) -> Bell:
 
     bell.then = let_go
     return bell
+
+
+def while_it_waits(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """Have something done whenever a request waits for the next ring of the bell."""
+
+    def ring(waiting: Waiting, heard: int, seconds: float) -> int:
+        do()
+        return heard
+
+    monkeypatch.setattr(Waiting, "_wait_for_ring", ring)
 
 
 @pytest.fixture
@@ -271,11 +281,11 @@ def test_a_first_poll_waits_a_moment_for_the_answer(
 ) -> None:
     statements.submit(ANONYMOUS, "0", "1", None)
 
-    def finish(_: float) -> None:
+    def finish() -> None:
         statement_store.claim(clock())
         statement_store.finish(0, 0, "{}", clock(), clock())
 
-    monkeypatch.setattr(waiting_module.time, "sleep", finish)
+    while_it_waits(monkeypatch, finish)
     assert statements.find(ANONYMOUS, "0", 0).state is StatementState.AVAILABLE
 
 
@@ -284,7 +294,7 @@ def test_a_poll_of_an_old_statement_does_not_wait(
 ) -> None:
     statements.submit(ANONYMOUS, "0", "1", None)
     clock.advance(seconds=1)
-    monkeypatch.setattr(waiting_module.time, "sleep", lambda _: pytest.fail("it waits"))
+    while_it_waits(monkeypatch, lambda: pytest.fail("it waits"))
     assert statements.find(ANONYMOUS, "0", 0).state is StatementState.WAITING
 
 
@@ -292,7 +302,7 @@ def test_a_held_poll_ends_when_the_session_is_deleted(
     idle_session: Session, session_store, clock, monkeypatch: pytest.MonkeyPatch, statements: StatementService
 ) -> None:
     statements.submit(ANONYMOUS, "0", "1", None)
-    monkeypatch.setattr(waiting_module.time, "sleep", lambda _: session_store.remove(0, "", clock()))
+    while_it_waits(monkeypatch, lambda: session_store.remove(0, "", clock()))
     assert statements.find(ANONYMOUS, "0", 0).state is StatementState.WAITING
 
 
@@ -317,8 +327,8 @@ def test_a_delete_waits_for_the_processes_but_not_for_ever(
     opened: Session, service: SessionService, supervised: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervised.then = lambda: None
-    waited: list[float] = []
-    monkeypatch.setattr(waiting_module.time, "sleep", waited.append)
+    waited: list[int] = []
+    while_it_waits(monkeypatch, lambda: waited.append(1))
     monkeypatch.setattr(service_module, "_DELETE_PATIENCE", 0.05)
     service.delete(ANONYMOUS, "0")
     assert waited
