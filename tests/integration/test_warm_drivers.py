@@ -13,7 +13,8 @@ import requests
 
 from tests.integration.running_gateway import START, Gateway, Session, wait_until
 
-NAMED = {"name": "mine", "conf": {"spark.sql.shuffle.partitions": "3", "livy.rsc.sql.num-rows": "2"}}
+UNKNOWN = "spark.sql.iceberg.vectorization.enabled"  # no key of Spark's own
+NAMED = {"name": "mine", "conf": {"spark.sql.shuffle.partitions": "3", "livy.rsc.sql.num-rows": "2", UNKNOWN: "false"}}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def test_a_warm_session_is_what_it_was_asked_to_be(session: Session) -> None:
         "mine",
         "3",
     ]
+    assert session.value(f"[spark.conf.get(key) for key in ('spark.app.name', '{UNKNOWN}')]") == ["mine", "false"]
     assert session.document["appId"] == session.value("sc.applicationId")
     result = session.run("select id from range(5)", kind="sql")["data"]["application/json"]
     assert len(result["data"]) == 2 and result["truncated"] is True

@@ -71,3 +71,10 @@ def test_work_is_finished_and_begins_the_time_anew(alone: Alone) -> None:
 def test_a_folder_that_is_gone_has_no_gateway(alone: Alone) -> None:
     alone.fifo.unlink()
     assert alone.after(60)
+
+
+def test_the_time_of_one_that_is_claimed_is_another(alone: Alone) -> None:
+    alone.orphan.wait(300)
+    assert (alone.after(299), alone.after(1)) == (False, True)
+    alone.orphan.wait(0)
+    assert not alone.after(10**9)
