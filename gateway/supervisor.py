@@ -74,7 +74,6 @@ class Supervisor:
         self._pool = pool = PoolPass(store.pool, store.drivers, settings, utc_now)
         launcher = Launcher(clusters, place, settings)
         self._drivers = DriverPass(store.drivers, launcher, settings, utc_now, place, pool.failed)
-        self._forget_demands = store.pool.forget_demands
         self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
         batches = BatchService(store.batches, settings, utc_now, waiting)
@@ -159,13 +158,13 @@ class Supervisor:
             await asyncio.sleep(seconds)
 
     def _expire(self) -> None:
-        for step in (self._sessions.expire, self._declared, self._uploads, self._batches.expire, self._forget_events):
+        forgetting = (self._pool.forget, self._forget_events)
+        for step in (self._sessions.expire, self._declared, self._uploads, self._batches.expire, *forgetting):
             self._guard(step)
         self._awake.set()
 
     def _forget_events(self) -> None:
         events.forget_before(self._db, utc_now() - self._settings.event_retention)
-        self._forget_demands(utc_now())
 
     def _keep_warm(self) -> None:
         if self._guard(self._pool):

@@ -77,6 +77,10 @@ class PoolPass:
         log.info("one more driver is to be warm", extra={"driver": driver.id, "action": "warm"})
         return True
 
+    def forget(self) -> None:
+        """Forget what was asked for long ago."""
+        self._store.forget_demands(self._clock())
+
     def failed(self, driver: Driver) -> None:
         """It did not start: the next one of its profile waits ever longer."""
         if driver.profile is not None:

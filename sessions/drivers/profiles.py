@@ -74,15 +74,15 @@ class Profile:
 def profile_of(options: SparkOptions, whose: Belonging, settings: Settings) -> Profile:
     """The profile of a session's options, which name their cluster. Raises InvalidRequest when that is not there.
 
-    No driver is started ahead on the cores of a cluster, which it would hold for nobody; with secrets, which are to be
-    known only while their session is there; and with files of which this host cannot tell whether they have changed.
+    No driver is started ahead on the cores of a cluster, which it would hold for nobody; with secrets of a user's, who
+    is to have them known only while the session is there; and with files that may have changed unseen.
     """
     here = clusters.chosen(options.conf, settings)
     fixed = _fixed(options, here)
     conf = submit.conf_of(fixed, here, Path("/"), {})
     stamps = _stamps([*_listed(conf), *_of_installation(here)])
     is_local = here.master == "local" or here.master.startswith("local[")
-    if stamps is None or not is_local or redact(conf) != conf or _names_files(fixed.conf):
+    if stamps is None or not is_local or redact(fixed.conf) != fixed.conf or _names_files(fixed.conf):
         return Profile("", fixed)
     facts = [
         {name: str(value) for name, value in dataclasses.asdict(here).items()},

@@ -39,7 +39,7 @@ from .ready import tell
 from .restarts import Restarts
 from .scala import ScalaInterpreter
 from .seats import FIRST, Seat
-from .service import Claim, KernelService
+from .service import KernelService
 from .spark import Application, start_failure
 from .sparkr import SparkR
 from .sql import SqlInterpreter
@@ -126,15 +126,17 @@ class Driver:
         restarts = Restarts(spark, [additions.renew], [partial(renew, module)])
         restarts.watch()
         python = PythonInterpreter(module, self._streams, self._options.output_limit)
-        languages, statements = self._statements(spark, python, restarts)
+        sql, languages, statements = self._statements(spark, python, restarts)
         seat = Seat(statements, jobs, additions)
         orphan = self._end_as_orphan([seat, spark])
-        kernel.serve({FIRST: seat}, self._claim_by(spark, languages, orphan))
+        if self._options.warm_up is not None:
+            self._ahead = Ahead(spark, languages, partial(self._on_claim, sql, orphan))
+        kernel.serve({FIRST: seat}, self._claim)
         return spark, statements
 
     def _statements(
         self, spark: Application, python: PythonInterpreter, restarts: Restarts
-    ) -> tuple[Mapping[str, Interpreter], Statements]:
+    ) -> tuple[SqlInterpreter, Mapping[str, Interpreter], Statements]:
         interrupts = Interrupts()
 
         def cancelled() -> bool:
@@ -145,7 +147,7 @@ class Driver:
         scala = ScalaInterpreter(spark.session, cancelled, self._options.output_limit, cache)
         r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
         languages: dict[str, Interpreter] = {"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}
-        return languages, Statements(FIRST, languages, interrupts, spark, restarts)
+        return sql, languages, Statements(FIRST, languages, interrupts, spark, restarts)
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
         types: dict[str, JobType] = {
@@ -156,27 +158,17 @@ class Driver:
         jobs = Jobs(FIRST, types, spark, self._options.output_limit)
         return jobs, Additions(spark, [one.add for one in types.values()])
 
-    def _claim_by(
-        self, spark: Application, languages: Mapping[str, Interpreter], orphan: Orphan | None
-    ) -> Claim | None:
-        """What a session does that gets this driver, if it was started ahead."""
-        if self._options.warm_up is None:
-            return None
+    def _claim(self, name: str | None, conf: Mapping[str, str]) -> str | None:
+        """Be a session's driver; why that cannot be, None when it is, as one that was started for a session is."""
+        refusal = self._ahead.claim(name, conf) if self._ahead is not None else None
+        return "the driver is ending" if self._leaving else refusal
 
-        def on_claim(conf: Mapping[str, str]) -> None:
-            rows, sql = conf.get(_ROWS, ""), languages["sql"]
-            if isinstance(sql, SqlInterpreter) and rows.isdigit() and int(rows):
-                sql.limit_rows(int(rows))
-            if orphan is not None:
-                orphan.wait(self._options.orphan_timeout)
-
-        ahead = self._ahead = Ahead(spark, languages, on_claim)
-
-        def claim(name: str | None, conf: Mapping[str, str]) -> str | None:
-            refusal = ahead.claim(name, conf)
-            return "the driver is ending" if self._leaving else refusal
-
-        return claim
+    def _on_claim(self, sql: SqlInterpreter, orphan: Orphan | None, conf: Mapping[str, str]) -> None:
+        rows = conf.get(_ROWS, "")
+        if rows.isdigit() and int(rows):
+            sql.limit_rows(int(rows))
+        if orphan is not None:
+            orphan.wait(self._options.orphan_timeout)
 
     def _end_as_orphan(self, workers: Sequence[Seat | Application]) -> Orphan | None:
         def works() -> bool:

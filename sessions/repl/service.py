@@ -27,7 +27,7 @@ class KernelService(threading.Thread):
         super().__init__(name="kernel", daemon=True)
         self._connection_file = connection_file
         self._leave = leave
-        self._claim: Claim = _has_a_session
+        self._claim: Claim | None = None
         self._bound = threading.Event()
         self._go = threading.Event()
         self._failure: BaseException | None = None
@@ -44,6 +44,7 @@ class KernelService(threading.Thread):
         warm_imports()
         self._go.wait()
         assert self._seats is not None
+        assert self._claim is not None
         app.kernel.seats = self._seats
         app.kernel.leave = self._leave
         app.kernel.claim = self._claim
@@ -58,15 +59,10 @@ class KernelService(threading.Thread):
         Stream.kept_out |= {self.ident, app.control_thread.ident, app.iopub_thread.thread.ident}
         return app
 
-    def serve(self, seats: Mapping[int, Seat], claim: Claim | None = None) -> None:
+    def serve(self, seats: Mapping[int, Seat], claim: Claim) -> None:
         """Answer requests to these. Raises what kept the sockets from being bound."""
         self._bound.wait()
         if self._failure is not None:
             raise self._failure
-        self._seats, self._claim = seats, claim or self._claim
+        self._seats, self._claim = seats, claim
         self._go.set()
-
-
-def _has_a_session(name: str | None, conf: Mapping[str, str]) -> str | None:
-    """Of a driver that was started for its session."""
-    return None

@@ -338,5 +338,5 @@ def test_a_demand_of_long_ago_is_forgotten(pool: Pool) -> None:
     pool.open()
     assert len(pool.stores.pool.demands(pool.clock())) == 1
     pool.later(hours=3)
-    pool.stores.pool.forget_demands(pool.clock())
+    pool.run.forget()
     assert pool.stores.pool.demands(pool.clock() - timedelta(hours=3)) == []

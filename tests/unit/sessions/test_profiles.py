@@ -119,6 +119,8 @@ def test_files_of_the_settings_count_too(here, tmp_path: Path) -> None:
 def test_of_secrets_there_is_none(here) -> None:
     assert profile(here, conf={"spark.hadoop.fs.s3a.secret.key": "k"}).key == ""
     assert profile(here, conf={"spark.hadoop.fs.s3a.user": "k"}).key != ""
+    operators = dataclasses.replace(here, spark_conf={"spark.hadoop.fs.s3a.secret.key": "k"})
+    assert profile(operators).key != "", "the operator's own are known anyway"
 
 
 def test_what_a_driver_is_started_with_is_the_same_for_all_of_a_profile(here) -> None:
