@@ -61,9 +61,10 @@ class Waiting:
 
     def _hear(self, listen: Callable[[], Listener]) -> None:
         try:
-            bell = listen()
+            bell, ringing = listen(), select.poll()  # select takes no descriptor from 1024 on
+            ringing.register(bell.fileno(), select.POLLIN)
             while True:
-                select.select([bell], [], [])
+                ringing.poll()
                 bell.drain()
                 with self._rung:
                     self._rings += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -123,10 +125,14 @@ def test_few_threads_let_one_wait(threads: int, crowd) -> None:
 
 
 class Bell:
-    """A listener of a bell that a test rings."""
+    """A listener of a bell that a test rings, in a process with many connections."""
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe()
+        read, self._write = os.pipe()
+        allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, min(most, 2000)), most))
+        self._read = fcntl.fcntl(read, fcntl.F_DUPFD, 1500)
+        os.close(read)
         self.heard = threading.Event()
 
     def ring(self) -> None:
