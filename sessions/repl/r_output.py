@@ -45,8 +45,10 @@ class Output:
 
     def _read(self) -> None:
         Stream.kept_out |= {threading.get_ident()}
+        written = select.poll()  # select takes no descriptor from 1024 on, which a driver may have
+        written.register(self._pipe, select.POLLIN)
         while True:
-            select.select([self._pipe], [], [])
+            written.poll()
             with self._lock:
                 if not self._take_all():
                     os.close(self._pipe)
