@@ -25,7 +25,6 @@ _DEFAULT_MEMORY = "1g"  # Spark's own
 _BESIDE_HEAP = 600 << 20  # bytes: the JVM's own, and Python
 
 _NAME = "spark.app.name"
-ROWS = "livy.rsc.sql.num-rows"
 
 # Of Spark SQL's settings those that are fixed once Spark runs (3.5 and 4.3), and families in which there are such.
 _FIXED_FAMILIES = (

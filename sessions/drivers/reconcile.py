@@ -69,9 +69,8 @@ class DriverPass:
             elif driver.state is DriverState.LAUNCHING:
                 # One that nobody waits for keeps no place from those that somebody does.
                 starting += self._guard(self._attend_launch, driver, now) and driver.target is DriverState.READY
-        for driver in sorted(
-            moving, key=lambda one: one.target is DriverState.WARM
-        ):  # those that somebody waits for first
+        waited_for_first = sorted(moving, key=lambda one: one.target is DriverState.WARM)
+        for driver in waited_for_first:
             due = driver.not_before is None or driver.not_before <= now
             if driver.state is DriverState.REQUESTED and driver.target is not DriverState.GONE and due:
                 if starting >= (self._settings.max_starting_drivers or os.cpu_count() or 1):
