@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 from batches.states import BatchState, Target
@@ -63,7 +64,7 @@ class Batch:
     started: datetime | None
     ended: datetime | None
 
-    @property
+    @cached_property
     def log(self) -> Path:
         return self.folder / "log"
 
@@ -80,7 +81,11 @@ class Batch:
         """What its program tells of itself: a JSON object a line. Spark's programs write none."""
         return self.folder / "report.jsonl"
 
+    def __hash__(self) -> int:
+        """Of what is quick to take: records of one row are one record (below), so this is asked for often."""
+        return hash((self.id, self.state, self.app_id))
+
     @classmethod
     def of(cls, row: Row, here: str) -> Batch:
         elsewhere = row["host"] if row["host"] != here else None
-        return records.read(cls, {**row, "elsewhere": elsewhere})
+        return records.read_again(cls, {**row, "elsewhere": elsewhere})

@@ -71,7 +71,8 @@ class BatchService:
         """Kill the batch if it runs and forget it. Returns when its processes have ended, or nobody can wait for it."""
         batch = self.find(principal, ref)
         self._store.delete(batch.id)
-        self._waiting.until("batch", lambda: not self._store.exists(batch.id), bool, _DELETE_PATIENCE)
+        gone = ("batch", str(batch.id))
+        self._waiting.hold("batch", gone, lambda: not self._store.exists(batch.id), _DELETE_PATIENCE)
 
     # ------------------------------------------------------------ rules
 

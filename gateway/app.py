@@ -1,8 +1,9 @@
-"""The web process: everything put together behind one WSGI application. A composition root; holds no state."""
+"""The web process: everything put together behind one application. A composition root; holds no state."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.console.routes import console
 from gateway.core.clock import utc_now
 from gateway.core.places.local import host_name
 from gateway.core.settings import Settings, reading
+from gateway.core.store.database import Database
 from gateway.core.waiting import Waiting
 from gateway.platform.queries.catalog import CatalogService
 from gateway.platform.queries.service import QueryService
@@ -24,6 +26,8 @@ from gateway.platform.runs.service import RunService
 from gateway.web import headers, metrics, middleware, scopes
 from gateway.web.api import Api, JsonProvider
 from gateway.web.dialects import Dialect
+from gateway.web.front.application import Application
+from gateway.web.front.polls import Polls
 from gateway.web.middleware import Front
 from sessions import permanent
 from sessions.drivers.service import PoolService
@@ -48,8 +52,28 @@ _DOCS_ASSETS = {
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI application; settings from the environment unless given."""
+    return create_front(settings).flask
+
+
+def create_front(settings: Settings | None = None) -> Application:
+    """The ASGI application that answers polls itself, before the WSGI application; settings as for that."""
     settings = settings or reading.load(os.environ)
     db = stores.open_and_migrate(settings)
+    dialects = _dialects(db, settings)
+    app = _assemble(settings, dialects)
+    polls = Polls(poll for dialect in dialects for poll in dialect.polls)
+    return Application(app, polls, partial(_largest, app), db, settings)
+
+
+def _largest(app: Flask, environ: dict[str, Any]) -> int:
+    """How many bytes the body of a request may have."""
+    asked = dict(environ)
+    assert isinstance(app.wsgi_app, Front)
+    app.wsgi_app.settle(asked)
+    return scopes.largest(app, asked["REQUEST_METHOD"], asked["PATH_INFO"])
+
+
+def _dialects(db: Database, settings: Settings) -> list[Dialect]:
     store, waiting = stores.Stores(db, host_name(settings)), Waiting(settings.web_threads, db.listen)
     sessions = SessionService(store.sessions, store.drivers, settings, utc_now, waiting)
     statements = StatementService(store.statements, sessions, store.drivers, settings, utc_now, waiting)
@@ -58,7 +82,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     pool = PoolService(store.pool)
     queries = QueryService(sessions, jobs, settings, utc_now)
 
-    dialects = [
+    return [
         livy(sessions, statements, jobs, batches, pool, settings),
         lighter(sessions, statements, batches, settings, permanent.declared(settings)),
         console(
@@ -70,7 +94,6 @@ def create_app(settings: Settings | None = None) -> Flask:
             CatalogService(queries, settings.default_cluster),
         ),
     ]
-    return _assemble(settings, dialects)
 
 
 def _assemble(settings: Settings, dialects: list[Dialect]) -> Flask:

@@ -32,16 +32,14 @@ def web_command(settings: Settings) -> list[str]:
     """The gunicorn call that serves the web application."""
     options = {
         "bind": settings.authority,
-        "worker-class": "gateway.web.worker.Worker",
+        "worker-class": "gateway.web.front.worker.Worker",
         "workers": settings.web_workers,
-        "threads": settings.web_threads,
         "keep-alive": 75,
         "graceful-timeout": 5,
-        "limit-request-field_size": 131072,  # as Livy's: Kerberos tickets travel in a header
         "log-level": "warning",
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "gunicorn", "wsgi:app", "--preload", "--no-control-socket", *words]
+    return [sys.executable, "-m", "gunicorn", "gateway.app:create_front()", "--preload", "--no-control-socket", *words]
 
 
 def share_metrics(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 from gateway.core import records
@@ -36,6 +37,15 @@ class SessionRequest:
     ttl: str | None = None
     idle_timeout: str | None = None
     permanent: bool = False
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """When a session last heard of its client, and for how long it may hear nothing; None: it does not matter."""
+
+    session: int
+    timeout: timedelta | None
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -72,14 +82,22 @@ class Session:
     permanent: bool
     short_lives: int
 
-    @property
+    @cached_property
     def log(self) -> Path:
         return self.folder / "log"
+
+    @property
+    def heard(self) -> Heartbeat:
+        return Heartbeat(self.id, self.heartbeat_timeout, self.heartbeat)
+
+    def __hash__(self) -> int:
+        """Of what is quick to take: records of one row are one record (below), so this is asked for often."""
+        return hash((self.id, self.state, self.heartbeat, self.app_id))
 
     @classmethod
     def of(cls, row: Row, here: str) -> Session:
         """From a row of the store's `_SESSION` query, as the host `here` sees it."""
-        return records.read(
+        return records.read_again(
             cls,
             {
                 **row,

@@ -21,12 +21,28 @@ from gateway.core.waiting import Waiting
 from sessions.drivers.models import Driver
 from sessions.drivers.profiles import profile_of
 from sessions.drivers.store import DriverStore
-from sessions.models import Kind, Session, SessionRequest
+from sessions.models import Heartbeat, Kind, Session, SessionRequest
 from sessions.states import SessionState
 from sessions.store import SessionStore
 
 _HEARTBEAT_GRAIN = timedelta(seconds=1)  # heartbeats closer than this are not written again
 _DELETE_PATIENCE = 8.0  # seconds that a delete waits for the driver's processes to end
+
+
+class Heartbeats:
+    """Of the clients whose sessions end without them."""
+
+    def __init__(self, store: SessionStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    def hear(self, last: Heartbeat) -> None:
+        """The client is there."""
+        if self.is_due(last):
+            self._store.touch(last.session, self._clock(), activity=False)
+
+    def is_due(self, last: Heartbeat) -> bool:
+        """Whether it is to be written that the client is there."""
+        return last.timeout is not None and self._clock() - last.at > _HEARTBEAT_GRAIN
 
 
 class SessionService:
@@ -35,6 +51,7 @@ class SessionService:
     ) -> None:
         self._store, self._drivers = store, drivers
         self._settings, self._clock, self._waiting = settings, clock, waiting
+        self.heartbeats = Heartbeats(store, clock)
 
     def open(self, principal: Principal, request: SessionRequest, chosen: str | None = None) -> Session:
         """Store a session that is to start. Raises InvalidRequest and its kinds; then nothing is left behind.
@@ -71,10 +88,13 @@ class SessionService:
     def find(self, principal: Principal, ref: str) -> Session:
         """By id (digits) or name; counts as the client's heartbeat. Raises NotFound."""
         session = self.look(principal, ref)
-        now = self._clock()
-        if session.heartbeat_timeout is not None and now - session.heartbeat > _HEARTBEAT_GRAIN:
-            self._store.touch(session.id, now, activity=False)
+        self.heartbeats.hear(session.heard)
         return session
+
+    def glance(self, principal: Principal, ref: str) -> Session | None:
+        """As `find`, but writes nothing. None: the client's heartbeat is to be written, so use `find`."""
+        session = self.look(principal, ref)
+        return None if self.heartbeats.is_due(session.heard) else session
 
     def connect(self, principal: Principal, ref: str) -> Session:
         """As `find`, and counts as activity."""
@@ -147,4 +167,4 @@ class SessionService:
             yield Fault("kind", Code.ABSENT, lack)
 
     def _wait_until_gone(self, driver: str) -> None:
-        self._waiting.until("driver", lambda: self._drivers.is_gone(driver), bool, _DELETE_PATIENCE)
+        self._waiting.hold("driver", ("driver", driver), lambda: self._drivers.is_gone(driver), _DELETE_PATIENCE)

@@ -10,7 +10,8 @@ from typing import Any
 from flask import Response, request
 
 from batches.service import BatchService
-from compat.lighter.routes import HEALTH, PREFIX, lighter_blueprints, lighter_pages
+from compat.lighter.polls import lighter_polls
+from compat.lighter.routes import API, HEALTH, PREFIX, lighter_blueprints, lighter_pages
 from gateway.core.errors import AlreadyExists, GatewayError, InvalidRequest, LimitReached, SessionEnded
 from gateway.core.faults import Code, Fault
 from gateway.core.settings import Settings
@@ -51,6 +52,7 @@ def lighter(
         answer=_answer,
         refuse=_refuse,
         error_schema=_ERROR_SCHEMA,
+        polls=tuple(lighter_polls(API, sessions, statements, batches)),
     )
 
 

@@ -23,7 +23,7 @@ from sessions.statements.service import StatementService
 from sessions.statements.states import UNFINISHED
 
 PREFIX, HEALTH = "/lighter", "/health"
-_API = f"{PREFIX}/api"
+API = f"{PREFIX}/api"
 
 Document = dict[str, Any]
 
@@ -68,7 +68,7 @@ def lighter_pages(sessions: SessionService, batches: BatchService) -> flask.Blue
 
 
 def _session_routes(service: SessionService, settings: Settings) -> Blueprint:
-    bp = Blueprint("sessions", __name__, url_prefix=_API, description="Sessions, as Lighter serves them")
+    bp = Blueprint("sessions", __name__, url_prefix=API, description="Sessions, as Lighter serves them")
 
     def open_session(asked: Document, chosen: str) -> Document:
         session = service.open(principal(), lighter.to_session_request(asked, chosen, settings), chosen)
@@ -131,7 +131,7 @@ def _session_routes(service: SessionService, settings: Settings) -> Blueprint:
 
 def _statement_routes(sessions: SessionService, service: StatementService) -> Blueprint:
     bp = Blueprint(
-        "statements", __name__, url_prefix=_API, description="Statements of a session, as Lighter serves them"
+        "statements", __name__, url_prefix=API, description="Statements of a session, as Lighter serves them"
     )
 
     @bp.get("/sessions/<ref>/statements", scope=JOBS_READ)
@@ -179,7 +179,7 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
 
 
 def _batch_routes(service: BatchService, settings: Settings) -> Blueprint:
-    bp = Blueprint("batches", __name__, url_prefix=_API, description="Batches, as Lighter serves them")
+    bp = Blueprint("batches", __name__, url_prefix=API, description="Batches, as Lighter serves them")
 
     def one_batch(ref: str) -> Document:
         return lighter.batch_document(service.find(principal(), service.reference(principal(), ref)))
@@ -229,7 +229,7 @@ def _batch_routes(service: BatchService, settings: Settings) -> Blueprint:
 
 
 def _configuration_routes(settings: Settings, declared: Mapping[str, SessionRequest]) -> Blueprint:
-    bp = Blueprint("configuration", __name__, url_prefix=_API, description="Settings that clients may know")
+    bp = Blueprint("configuration", __name__, url_prefix=API, description="Settings that clients may know")
 
     @bp.get("/configuration", scope=JOBS_READ)
     @bp.response(200, schemas.Configuration)
@@ -265,7 +265,7 @@ def _for_sparkmagic() -> bool:
 
 def _reference(service: SessionService, ref: str) -> str:
     """What the service takes; sparkmagic was told numbers, and may still come with an id."""
-    return ref if _for_sparkmagic() and _is_number(ref) else service.reference(principal(), ref)
+    return ref if _for_sparkmagic() and lighter.is_number(ref) else service.reference(principal(), ref)
 
 
 def _find(service: SessionService, ref: str) -> Session:
@@ -273,11 +273,7 @@ def _find(service: SessionService, ref: str) -> Session:
 
 
 def _number(session: Session, ref: str) -> int:
-    return int(ref) if _for_sparkmagic() and _is_number(ref) else lighter.number_of(session, ref)
-
-
-def _is_number(ref: str) -> bool:
-    return ref.isascii() and ref.isdigit() and len(ref) <= 10
+    return int(ref) if _for_sparkmagic() and lighter.is_number(ref) else lighter.number_of(session, ref)
 
 
 def _page(query: Document) -> tuple[int, int]:

@@ -5,7 +5,6 @@ For sparkmagic (§5 of the contract) ids are the numbers that Livy's protocol sh
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
@@ -19,6 +18,7 @@ from gateway.core.clock import utc_now
 from gateway.core.errors import NotFound
 from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.core.settings import Settings
+from gateway.web.documents import compact
 from sessions.models import Kind, Session, SessionRequest
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
@@ -92,6 +92,11 @@ def to_batch_states(word: str) -> list[BatchState] | None:
     if word not in [state.upper() for state in _STATES]:
         return None
     return [state for state in BatchState if batch_word(state) == word.lower()]
+
+
+def is_number(ref: str) -> bool:
+    """Whether it is what sparkmagic was told of a session or a statement."""
+    return ref.isascii() and ref.isdigit() and len(ref) <= 10
 
 
 def number_of(session: Session, statement: str) -> int:
@@ -206,8 +211,8 @@ def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) 
         "progress": statement.progress,
         "createdAt": _time(statement.created),
     }
-    text = (statement.told or "null") if sparkmagic else json_numbers.unmarked(_compact(output and _output(output)))
-    return f'{_compact(document)[:-1]},"output":{text}}}'
+    text = (statement.told or "null") if sparkmagic else json_numbers.unmarked(compact(output and _output(output)))
+    return f'{compact(document)[:-1]},"output":{text}}}'
 
 
 def statements_text(session: Session, start: int, statements: Iterable[Statement], *, sparkmagic: bool) -> str:
@@ -268,7 +273,3 @@ def _redacted(conf: Mapping[str, str]) -> dict[str, str]:
 def _time(at: datetime | None) -> str | None:
     """Without a zone, as Lighter writes it; UTC, as its pages read it."""
     return None if at is None else at.astimezone(timezone.utc).replace(tzinfo=None).isoformat()
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))

@@ -11,6 +11,7 @@ from flask import Response, request
 from batches.service import BatchService
 from compat.livy.job_routes import job_blueprints
 from compat.livy.metrics_routes import metrics_blueprint
+from compat.livy.polls import record_polls
 from compat.livy.routes import record_blueprints, root_blueprint, version_blueprint
 from gateway.core.errors import GatewayError, InvalidRequest, LimitReached, NotFound, SessionEnded
 from gateway.core.faults import Code, Fault
@@ -76,6 +77,7 @@ def livy(
         refuse=_refuse,
         error_schema=_ERROR_SCHEMA,
         slashes=("/sessions", "/batches", "/version", "/metrics"),
+        polls=tuple(record_polls(sessions, statements, batches)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 
 from compat.livy import schemas
 from compat.livy import translate as livy
@@ -79,12 +79,10 @@ def _addition_routes(service: JobService) -> Blueprint:
 def _upload_routes(service: JobService, limit: int) -> Blueprint:
     bp = Blueprint("uploads", __name__, description="The same, sent as multipart/form-data")
 
-    @bp.before_request
-    def allow() -> None:
-        request.max_content_length = limit + _FRAME
-
     def route(kind: str, part: str, schema: type[schemas.Schema]) -> None:
-        @bp.post(f"/sessions/<ref>/upload-{kind}", endpoint=f"upload_{kind}", scope=JOBS_EXECUTE)
+        @bp.post(
+            f"/sessions/<ref>/upload-{kind}", endpoint=f"upload_{kind}", scope=JOBS_EXECUTE, largest=limit + _FRAME
+        )
         @bp.arguments(schema, location="files")
         @bp.response(200)
         @bp.doc(summary=f"Add a {kind} that is sent in the part named {part}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from batches.models import Batch, BatchRequest
 from compat.livy import logs
 from gateway.core.clock import to_milliseconds
 from gateway.core.options import SparkOptions, redact
+from gateway.web.documents import compact
 from sessions.jobs.models import SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Session, SessionRequest
@@ -135,7 +135,7 @@ def statement_text(statement: Statement) -> str:
         "started": to_milliseconds(statement.started),
         "completed": to_milliseconds(statement.completed),
     }
-    head = json.dumps(document, separators=(",", ":"))
+    head = compact(document)
     return f'{head[:-1]},"output":{statement.told or "null"}}}'
 
 

@@ -62,14 +62,16 @@ def by_state(db: Database, principal: Principal, counted: Counted) -> dict[str, 
 
 def total(db: Database, principal: Principal, counted: Counted) -> tuple[int, int]:
     """How many records the principal sees, and an id above which there was none when they were counted."""
-    ended, live, values = _both(principal, counted)
-    row = db.row(
-        f"SELECT (SELECT coalesce(sum(number), 0) {ended}) + (SELECT count(*) {live}) AS total,"
-        f" (SELECT max(id) FROM {counted.table}) AS newest",
-        values,
-    )
+    number, values = total_of(principal, counted)
+    row = db.row(f"SELECT {number} AS total, (SELECT max(id) FROM {counted.table}) AS newest", values)
     assert row is not None
     return int(row["total"]), int(row["newest"] or 0)
+
+
+def total_of(principal: Principal, counted: Counted) -> tuple[str, dict[str, Any]]:
+    """SQL that says how many records the principal sees, for a query that asks for more; and its values."""
+    ended, live, values = _both(principal, counted)
+    return f"((SELECT coalesce(sum(number), 0) {ended}) + (SELECT count(*) {live}))", values
 
 
 def _both(principal: Principal, counted: Counted) -> tuple[str, str, dict[str, Any]]:

@@ -135,6 +135,13 @@ def _filters(subject: str | None, subject_ids: Sequence[str]) -> tuple[list[str]
     return [f"subject = :subject AND subject_id = :{name}" for name in asked], {"subject": subject, **asked}
 
 
+def moved_after(db: Database, cursor: int, limit: int) -> list[tuple[int, tuple[str, str]]]:
+    """The first `limit` events with an id above `cursor`, whoever may see them: the id, and whose move it was."""
+    sql = "SELECT id, subject, subject_id FROM events WHERE id > :cursor ORDER BY id LIMIT :limit"
+    rows = db.rows(sql, {"cursor": cursor, "limit": limit})
+    return [(row["id"], (row["subject"], row["subject_id"])) for row in rows]
+
+
 def newest(db: Database) -> int:
     """The id of the newest event: the cursor of who wants to hear only of what is to come. 0: there was none."""
     return int(db.value("SELECT max(id) FROM events") or 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import stat
 import threading
 from collections import OrderedDict
 from contextlib import suppress
@@ -24,6 +25,7 @@ _TAIL = 1 << 20  # the same for a tail, of which there are many in one answer
 _SHORT = 16 << 10  # bytes of a line that is never cut
 _LOOKED_THROUGH = 16 << 20  # bytes from the end at most, to find where the lines of a tail begin
 _KEPT_END = 16 << 20  # bytes of a log's end at most that are kept when it is cut
+_MOMENT = 1 << 20  # bytes that are read in a moment
 _INHERITED = 100  # lines of a lost process's log that its successor's begins with
 _MARK = "spark-gateway: "
 _AGAIN = "started again: "
@@ -50,7 +52,7 @@ class _Index:
             self.offsets, self.lines, self.seen, self.cut = [0], 0, 0, last_cut
         if size == self.seen:
             return
-        with suppress(OSError), open(path, "rb") as file:  # it may be removed in this moment
+        with suppress(OSError), _open(path) as file:  # it may be removed in this moment
             file.seek(self.seen)
             while block := file.read(_BLOCK):
                 self._add(block)
@@ -78,6 +80,32 @@ def _index_of(path: Path) -> _Index:
     return index
 
 
+def _open(path: Path) -> BinaryIO:
+    """For reading. Raises OSError for what is no file: a FIFO that was put in its place would hold up its reader."""
+    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: SIM115 - the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(f"{path} is no file")
+    return file
+
+
+def stand(path: Path) -> tuple[int, int, int]:
+    """Where the log stands: it has no other lines while this is the same."""
+    try:
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    except OSError:
+        return 0, 0, 0
+
+
+def is_short(path: Path) -> bool:
+    """Whether all of it is read in a moment; so is one that is not there."""
+    try:
+        return path.stat().st_size <= _MOMENT
+    except OSError:
+        return True
+
+
 def count(path: Path) -> int:
     """How many whole lines the file has; 0 when it is not there."""
     index = _index_of(path)
@@ -100,7 +128,7 @@ def read(path: Path, start: int, stop: int, longest: int | None = None) -> list[
         return []
     longest = longest or max(_SHORT, _STRETCH // (stop - start))
     try:
-        with open(path, "rb") as file:
+        with _open(path) as file:
             file.seek(offset)
             for _ in range(start % _EVERY):
                 _line(file, 0)
@@ -112,7 +140,7 @@ def read(path: Path, start: int, stop: int, longest: int | None = None) -> list[
 def head(path: Path, size: int) -> list[str]:
     """The whole lines in the first `size` bytes: cheap on a file of any length, of which nothing is kept in mind."""
     try:
-        with open(path, "rb") as file:
+        with _open(path) as file:
             return file.read(size).decode("utf-8", "replace").split("\n")[:-1]
     except OSError:
         return []
@@ -126,7 +154,7 @@ def tail(path: Path, size: int) -> list[str]:
     if size <= 0:
         return []
     try:
-        with open(path, "rb") as file:
+        with _open(path) as file:
             start, lines, more = _begin_of_last(file, size)
             file.seek(start)
             found = [_line(file, max(_SHORT, _TAIL // size)) for _ in range(lines)]

@@ -1,7 +1,8 @@
 """How a request waits for what another process brings about, such as the end of a driver or of a statement.
 
-Who waits holds a thread of the web process. So only a share of them may wait at a time, and only a part of that share
-for the same purpose; whoever finds no place is answered without waiting, and asks again or need not know.
+Who waits for what its answer says holds a thread of the web process. So only a share of them may wait at a time, and
+only a part of that share for the same purpose; whoever finds no place is answered without waiting, and asks again or
+need not know. An answer that is made already, and only sent later, holds none where an event loop sends it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.core.store.database import Listener
@@ -23,6 +26,21 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY = 0.02  # seconds without a bell, or in which one could be lost
 
 Seen = TypeVar("Seen")
+
+About = tuple[str, str]  # a record as the outbox names it: its kind, its number
+
+
+@dataclass(frozen=True)
+class Hold:
+    """An answer is to be sent once this is `done`, after `patience` seconds at the latest; events `about` it tell."""
+
+    about: About
+    done: Callable[[], bool]
+    patience: float
+
+
+held: ContextVar[list[Hold] | None] = ContextVar("held", default=None)
+"""Where an event loop sends the answer that is being made: why it is to be held. None: a thread sends it."""
 
 
 class Waiting:
@@ -52,6 +70,17 @@ class Waiting:
                 heard = self._wait_for_ring(heard, min(_LOOK_EVERY, end - time.monotonic()))
                 seen = look()
         return seen
+
+    def hold(self, purpose: str, about: About, done: Callable[[], bool], patience: float) -> None:
+        """Have the answer to this request sent once this is done, after `patience` seconds at the latest.
+
+        Waits here where no event loop does. Its purpose is that of `until`.
+        """
+        holds = held.get()
+        if holds is None:
+            self.until(purpose, done, bool, patience)
+        else:
+            holds.append(Hold(about, done, patience))
 
     def _begin_listening(self) -> None:
         with self._lock:

@@ -19,10 +19,9 @@ from werkzeug.exceptions import HTTPException
 from gateway.core.errors import GatewayError, Misconfigured
 from gateway.web.bodies import Parser, Unreadable
 from gateway.web.dialects import Dialect, Dialects
+from gateway.web.documents import JSON_TYPE
 
 log = logging.getLogger(__name__)
-
-JSON_TYPE = "application/json;charset=utf-8"
 
 
 class JsonProvider(DefaultJSONProvider):

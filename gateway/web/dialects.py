@@ -12,6 +12,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from gateway.core.errors import GatewayError, Misconfigured
+from gateway.web.front.polls import Poll
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Dialect:
     `error_schema`: both, as the API's description shows them.
     `slashes`: its paths that are served with a slash at the end too. Never by a redirect: clients do not repeat a
     POST there.
+    `polls`: the reads that are answered without Flask.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Dialect:
     refuse: Callable[[int, str], Response]
     error_schema: dict[str, Any]
     slashes: tuple[str, ...] = ()
+    polls: tuple[Poll, ...] = ()
 
     def name_of(self, blueprint: Blueprint) -> str:
         """What a blueprint is called among those of all dialects."""

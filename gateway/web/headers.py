@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
 from flask import Flask, Request, Response, request
+from werkzeug.http import parse_accept_header
 
 from gateway.core.errors import Forbidden
 from gateway.core.faults import Code, Fault
@@ -55,10 +58,19 @@ def site(req: Request) -> str:
     return f"{scheme}://{req.host}"
 
 
+def is_trusted(host: str, trusted: Iterable[str]) -> bool:
+    """Whether a Host header names one of these. Werkzeug's own check cannot take an IPv6 address."""
+    return _name_of(host) in map(str.lower, trusted)
+
+
+def _name_of(host: str) -> str:
+    return re.sub(r":[0-9]*$", "", host).lower()
+
+
 def refuse_other_names(req: Request, trusted: list[str]) -> None:
-    """A web page may point a name of its own at this machine. Werkzeug's own check cannot take an IPv6 address."""
-    name = re.sub(r":[0-9]*$", "", req.host).lower()
-    if trusted and name not in map(str.lower, trusted):
+    """A web page may point a name of its own at this machine."""
+    if trusted and not is_trusted(req.host, trusted):
+        name = _name_of(req.host)
         fix = "to use this name, add it to the setting trusted_hosts"
         raise Unreadable.because(f"Host '{name}' is not trusted", fix)
 
@@ -81,11 +93,22 @@ def refuse_links_of_other_sites(req: Request) -> None:
 
 
 def _compress(response: Response) -> Response:
-    accepted = any(name == "gzip" and quality > 0 for name, quality in request.accept_encodings)
-    if not accepted or response.is_streamed or response.content_encoding or not response.is_json:
+    if response.is_streamed or response.content_encoding or not response.is_json:
         return response
     data = response.get_data()
-    if len(data) >= _WORTH_COMPRESSING:
-        response.set_data(gzip.compress(data, 1, mtime=0))
+    if (smaller := compressed(data, request.headers.get("Accept-Encoding", ""))) is not None:
+        response.set_data(smaller)
         response.content_encoding = "gzip"
     return response
+
+
+def compressed(data: bytes, accepted: str) -> bytes | None:
+    """The body as gzip; None when it is not worth it, or the Accept-Encoding does not want it."""
+    if len(data) < _WORTH_COMPRESSING or not _takes_gzip(accepted):
+        return None
+    return gzip.compress(data, 1, mtime=0)
+
+
+@lru_cache(256)
+def _takes_gzip(accepted: str) -> bool:
+    return any(name == "gzip" and quality > 0 for name, quality in parse_accept_header(accepted))

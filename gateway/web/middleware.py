@@ -27,6 +27,11 @@ class Front:
         self._slashes = {f"{path}/" for path in slashes}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        self.settle(environ)
+        return self._app(environ, start_response)
+
+    def settle(self, environ: dict[str, Any]) -> None:
+        """Have the request say what it means: path and method as routes know them."""
         _keep_slashes(environ)
         # Some clients join their base and a path as text, which may double the slash.
         path = re.sub("^/+", "/", environ.get("PATH_INFO", ""))
@@ -37,7 +42,6 @@ class Front:
         if environ["REQUEST_METHOD"] == "POST" and (method := _override(environ)):
             environ["spark_gateway.method"] = "POST"  # what was really sent, for the checks of writes
             environ["REQUEST_METHOD"] = method
-        return self._app(environ, start_response)
 
 
 def register(app: Flask) -> None:

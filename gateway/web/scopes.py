@@ -1,4 +1,4 @@
-"""What one must be allowed to do to be answered: each route declares its scope beside itself.
+"""What one must be allowed to do to be answered, and how much one may send: each route declares it beside itself.
 
     @bp.get("/sessions", scope=JOBS_READ)
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from gateway.core.errors import Forbidden, Misconfigured
@@ -23,11 +24,13 @@ MONITORING_READ = "monitoring:read"
 
 
 class ScopedRule(Rule):
-    """A rule that knows its scope; None: it was not declared."""
+    """A rule that knows its scope; None: it was not declared. `largest`: of how many bytes a body may be, if not the
+    usual ones.
+    """
 
-    def __init__(self, *args: Any, scope: str | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, scope: str | None = None, largest: int | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.scope = scope
+        self.scope, self.largest = scope, largest
 
 
 def register(app: Flask) -> None:
@@ -36,9 +39,19 @@ def register(app: Flask) -> None:
 
     @app.before_request
     def check() -> None:
+        request.max_content_length = getattr(request.url_rule, "largest", None) or app.config["MAX_CONTENT_LENGTH"]
         scope = getattr(request.url_rule, "scope", PUBLIC)  # no rule: there is nothing to be allowed
         if scope != PUBLIC and not principal().may(scope):
             raise Forbidden(f"scope {scope} is needed for this: ask an administrator of the gateway for it")
+
+
+def largest(app: Flask, method: str, path: str) -> int:
+    """How many bytes the body of such a request may have."""
+    try:
+        rule, _ = app.url_map.bind("").match(path, method, return_rule=True)
+    except HTTPException:
+        rule = None
+    return getattr(rule, "largest", None) or int(app.config["MAX_CONTENT_LENGTH"])
 
 
 def declare(app: Flask, blueprint: str, scope: str) -> None:

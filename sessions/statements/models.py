@@ -9,9 +9,10 @@ from typing import Any
 
 from gateway.core import records
 from gateway.core.store.database import Row
-from sessions.models import Kind
+from sessions.models import Heartbeat, Kind
 from sessions.statements.states import StatementState
 
+_SMALL = 4096  # characters of code and output
 _FAILED = '{"status":"error"'  # how the output of a failure begins
 
 
@@ -35,6 +36,11 @@ class Statement:
     cancelled: datetime | None = None
 
     @property
+    def about(self) -> tuple[str, str]:
+        """What the outbox calls it."""
+        return "statement", f"{self.session}/{self.id}"
+
+    @property
     def told(self) -> str | None:
         """The output, for clients that show of a failure its message and traceback alone (sparkmagic): what had been
         printed before, which is in `data`, is at the head of the traceback too."""
@@ -47,9 +53,33 @@ class Statement:
         lines = [f"{line}\n" for line in printed.removesuffix("\n").split("\n")]
         return json.dumps({**envelope, "traceback": lines + envelope.get("traceback", [])}, separators=(",", ":"))
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it may be kept in mind."""
+        return _is_small(self.code, self.output)
+
+    def __hash__(self) -> int:
+        """Of what is quick to take: records of one row are one record (below), so this is asked for often."""
+        return hash((self.session, self.id, self.state, self.progress))
+
     @classmethod
     def of(cls, row: Row) -> Statement:
-        return records.read(cls, row)
+        return (records.read_again if _is_small(row["code"], row["output"]) else records.read)(cls, row)
+
+
+def _is_small(code: str, output: str | None) -> bool:
+    return len(code) + len(output or "") <= _SMALL
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A statement as a poll asks for it; None: its session has none of this number. `is_idle`: the session's Spark is
+    up, and runs no more than this session's statements.
+    """
+
+    statement: Statement | None
+    is_idle: bool
+    heartbeat: Heartbeat
 
 
 def error_output(statement: int, ename: str, evalue: str) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from sessions.drivers.states import DriverState
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session
 from sessions.service import SessionService
-from sessions.statements.models import Statement
+from sessions.statements.models import Seen, Statement
 from sessions.statements.states import UNFINISHED
 from sessions.statements.store import StatementStore
 from sessions.states import SessionState
 
-_HOLD = 0.030  # seconds that a first poll waits for a statement that is about to finish
+HOLD = 0.030  # seconds that a first poll waits for a statement that is about to finish
 _HOLD_AGE = timedelta(seconds=0.25)  # a statement older than this is not about to finish
 
 
@@ -59,11 +59,26 @@ class StatementService:
 
     def find(self, principal: Principal, ref: str, number: int) -> Statement:
         """One statement. A poll that comes just before its end is held a moment, and so has the answer."""
-        session = self._sessions.find(principal, ref)
-        statement = self._find(session, number)
-        if session.state is SessionState.BUSY and self._clock() - statement.created < _HOLD_AGE:
-            statement = self._hold(statement)
-        return statement
+        seen = self._see(principal, ref, number)
+        self._sessions.heartbeats.hear(seen.heartbeat)
+        statement, may_end_soon = self._found(seen, number)
+        if not may_end_soon:
+            return statement
+        found, _ = self._waiting.until("statement", lambda: self.again(principal, statement), lambda now: now[1], HOLD)
+        return found
+
+    def glance(self, principal: Principal, ref: str, number: int) -> tuple[Statement, bool] | None:
+        """As `find`, but writes nothing and waits for nothing: whether it should be waited for is told.
+
+        None: the client's heartbeat is to be written, so use `find`.
+        """
+        seen = self._see(principal, ref, number)
+        return None if self._sessions.heartbeats.is_due(seen.heartbeat) else self._found(seen, number)
+
+    def again(self, principal: Principal, statement: Statement) -> tuple[Statement, bool]:
+        """One that was found, as it is now, or as it was when it is there no more; and whether it has ended."""
+        found = self._store.find(statement.session, statement.id)
+        return found or statement, found is None or found.state not in UNFINISHED
 
     def look(self, principal: Principal, ref: str, number: int) -> Statement:
         """As `find`, for somebody who only looks on: counts as nothing, and is not held."""
@@ -120,14 +135,19 @@ class StatementService:
             raise NotFound("statement", number)
         return statement
 
-    def _hold(self, statement: Statement) -> Statement:
-        found = self._waiting.until(
-            "statement",
-            lambda: self._store.find(statement.session, statement.id),
-            lambda seen: seen is None or seen.state not in UNFINISHED,
-            _HOLD,
-        )
-        return found or statement
+    def _see(self, principal: Principal, ref: str, number: int) -> Seen:
+        seen = self._store.see(principal, names.as_reference(ref), min(number, names.LARGEST_ID))
+        if seen is None:
+            raise NotFound("session", ref)
+        return seen
+
+    def _found(self, seen: Seen, number: int) -> tuple[Statement, bool]:
+        """The statement, and whether it may end soon: it has begun just now."""
+        statement = seen.statement
+        if statement is None:
+            raise NotFound("statement", number)
+        may_end = seen.is_idle and statement.state in UNFINISHED
+        return statement, may_end and self._clock() - statement.created < _HOLD_AGE
 
 
 def _language(asked: Kind | None, session_kind: Kind) -> Kind:

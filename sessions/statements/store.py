@@ -6,18 +6,22 @@ No row back from a write means that somebody else was first; that is an answer, 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 from gateway.core import events
-from gateway.core.clock import to_text
+from gateway.core.clock import from_text, to_text
 from gateway.core.errors import LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_to
 from gateway.core.store.database import Database, Migrations, Row
 from sessions.drivers.claims import Claim, claim_of
 from sessions.drivers.store import HERE, READY
-from sessions.statements.models import Statement, error_output
+from sessions.models import Heartbeat
+from sessions.statements.models import Seen, Statement, error_output
 from sessions.statements.states import UNFINISHED, StatementState
+from sessions.states import SessionState
 from sessions.store import belonging_of
 
 migrations = Migrations("statements")
@@ -87,6 +91,21 @@ class StatementStore:
             "SELECT * FROM statements WHERE session = :session AND id = :id", {"session": session, "id": number}
         )
         return None if row is None else Statement.of(row)
+
+    def see(self, principal: Principal, ref: int | str, number: int) -> Seen | None:
+        """One statement with what a poll needs to know of its session, by the session's id or name; in one query."""
+        sql, values = _seen(principal, "id" if isinstance(ref, int) else "name")
+        rows = self._db.polled(sql, {**values, "ref": ref, "number": number})
+        if not rows:
+            return None
+        row = rows[0]
+        seconds = row["heartbeat_seconds"]
+        timeout = timedelta(seconds=seconds) if seconds else None
+        return Seen(
+            statement=None if row["id"] is None else Statement.of(row),
+            is_idle=row["session_state"] == SessionState.IDLE.value,
+            heartbeat=Heartbeat(row["of_session"], timeout, from_text(row["heartbeat"])),
+        )
 
     def counts(self, principal: Principal) -> dict[str, int]:
         """How many have not ended, by state."""
@@ -204,6 +223,18 @@ class StatementStore:
             )
             output = json.dumps(error_output(row["id"], "Error", said))
             _finish(self._db, session, row["id"], output, None, now, f"state IN {_UNFINISHED}")
+
+
+@lru_cache(256)
+def _seen(principal: Principal, column: str) -> tuple[str, dict[str, Any]]:
+    """The query of one statement and its session, and its values but for `ref` and `number`."""
+    visible, values = visible_to(principal, "sessions")
+    return (
+        "SELECT statements.*, sessions.id AS of_session, sessions.state AS session_state,"
+        " sessions.heartbeat_seconds, sessions.heartbeat FROM sessions"
+        " LEFT JOIN statements ON statements.session = sessions.id AND statements.id = :number"
+        f" WHERE sessions.{column} = :ref AND {visible}"
+    ), values
 
 
 def _finish(

@@ -135,7 +135,7 @@ class Tour:
         store.set_progress(session, 0, 0.5)
         store.finish(session, 0, "{}", now, now)
         store.cancel(session, 1, now)
-        store.find(session, 0), store.page(session, 0, 5, newest_first=True)
+        store.find(session, 0), store.see(self._principal, session, 0), store.page(session, 0, 5, newest_first=True)
 
     def _jobs(self, session: int) -> None:
         store, now = self._stores.jobs, self._now

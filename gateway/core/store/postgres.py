@@ -46,6 +46,10 @@ class PostgresDatabase(Database):
         self._local = threading.local()
 
     @property
+    def is_near(self) -> bool:
+        return False
+
+    @property
     def where(self) -> str:
         user, host, port, name = (self._asked.get(key, "") for key in ("user", "host", "port", "dbname"))
         return f"postgresql://{user}{'@' if user else ''}{host}{':' if port else ''}{port}/{name}"

@@ -22,7 +22,7 @@ import sqlite_utils
 
 from gateway.core import wakeup
 from gateway.core.errors import Misconfigured, Unavailable
-from gateway.core.store.database import Conflict, Cursor, Database
+from gateway.core.store.database import Conflict, Cursor, Database, Row
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ _OUTSIDE = {
     "unable to open database file": "see that its folder is there, and that the gateway may write to it",
 }
 _numbers = itertools.count()
+_POLLED = 1024  # answers that a connection keeps
+_LARGE = 128 * 1024  # characters of one that is not kept
+_NONE: Mapping[str, Any] = {}
 
 
 class SqliteDatabase(Database):
@@ -46,6 +49,11 @@ class SqliteDatabase(Database):
         self._bells = path.parent / "run" / "bells"
         self._deaf: set[Path] = set()  # bells of this process that it does not ring itself
         self._local = threading.local()
+        self._tells = _Told(path)
+
+    @property
+    def is_near(self) -> bool:
+        return True
 
     @property
     def where(self) -> str:
@@ -126,6 +134,21 @@ class SqliteDatabase(Database):
 
     # ------------------------------------------------------------ statements
 
+    def polled(self, sql: str, values: Mapping[str, Any] = _NONE) -> list[Row]:
+        with self._told():
+            connection = self._connection()
+            # the first counts the commits of all other connections, the second what this one has written
+            version = connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes
+        if version != self._local.version or len(self._local.polled) >= _POLLED:
+            self._local.version, self._local.polled = version, {}
+        key = sql, *values.values()
+        found: list[Row] | None = self._local.polled.get(key)
+        if found is None:
+            found = self.rows(sql, values)
+            if sum(len(value) for row in found for value in row.values() if isinstance(value, str)) <= _LARGE:
+                self._local.polled[key] = found
+        return found
+
     def _execute(self, sql: str, values: Mapping[str, Any]) -> Cursor:
         cursor: Cursor = self._connection().execute(sql, values)
         return cursor
@@ -146,22 +169,15 @@ class SqliteDatabase(Database):
         if self._connection().in_transaction:  # SQLite itself rolls back when its disk is full
             self._connection().execute("ROLLBACK")
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError as error:
-            raise Conflict(str(error)) from error
-        except sqlite3.OperationalError as error:
-            if (helps := _OUTSIDE.get(str(error))) is None:
-                raise
-            raise Unavailable(f"the store {self.path} cannot be used now ({error}): {helps}") from error
+    def _told(self) -> _Told:
+        return self._tells
 
     def _connection(self) -> Any:
         if getattr(self._local, "pid", None) != os.getpid():
             # A connection of the process before the fork stays open: closing it here would drop our own locks.
             self._local.inherited = getattr(self._local, "db", None)
             self._local.db, self._local.pid = self._open(), os.getpid()
+            self._local.version, self._local.polled = None, {}
         return self._local.db.conn
 
     def close(self) -> None:
@@ -182,6 +198,22 @@ class SqliteDatabase(Database):
         db.conn.execute("PRAGMA synchronous = NORMAL")
         db.conn.execute("PRAGMA foreign_keys = ON")
         return db
+
+
+class _Told:
+    """A context in which SQLite's errors become ours. A class, because a generator's would cost each read more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise Conflict(str(error)) from error
+        if isinstance(error, sqlite3.OperationalError) and (helps := _OUTSIDE.get(str(error))) is not None:
+            raise Unavailable(f"the store {self._path} cannot be used now ({error}): {helps}") from error
 
 
 class _Fifo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import IO
@@ -53,18 +54,24 @@ def test_the_head_of_a_log_is_its_first_whole_lines(five: Path) -> None:
     assert logs.head(five.with_name("none"), 100) == []
 
 
+def test_a_fifo_in_the_place_of_a_log_holds_up_nobody(tmp_path: Path) -> None:
+    fifo = tmp_path / "log"
+    os.mkfifo(fifo)
+    assert (logs.tail(fifo, 10), logs.head(fifo, 10), logs.read(fifo, 0, 10), logs.count(fifo)) == ([], [], [], 0)
+
+
 @pytest.mark.parametrize("opened", [0, 1])
 def test_a_log_that_is_removed_while_it_is_read_is_empty(
     opened: int, five: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def open_some(path: Path, mode: str) -> IO[bytes]:
+    def open_some(path: Path) -> IO[bytes]:
         nonlocal opened
         opened -= 1
         if opened < 0:
             five.unlink()
         return open(path, "rb")
 
-    monkeypatch.setattr(logs, "open", open_some, raising=False)
+    monkeypatch.setattr(logs, "_open", open_some)
     assert logs.read(five, 0, 5) == []
 
 

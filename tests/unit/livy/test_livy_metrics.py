@@ -105,12 +105,21 @@ def test_prometheus_gets_openmetrics_when_it_asks_for_that(gateway) -> None:
     assert {"spark_gateway_sessions", "spark_gateway_request_seconds", "spark_gateway_store_seconds"} <= families
 
 
+def test_polls_are_counted_by_their_routes_too(gateway) -> None:
+    counted = "spark_gateway_request_seconds_count"
+    route = {"method": "GET", "route": "/sessions/<ref>/state", "status": "200"}
+    gateway.open()
+    before = sample(scraped(gateway), counted, **route) or 0
+    assert gateway.at_front.send("GET", "/sessions/0/state").status == 200
+    assert sample(scraped(gateway), counted, **route) == before + 1
+
+
 def test_requests_are_counted_by_their_routes(gateway) -> None:
     polls = {"method": "GET", "route": "/sessions/<ref>/statements/<number>", "status": "404"}
     before = sample(scraped(gateway), "spark_gateway_request_seconds_count", **polls) or 0
     gateway.open()
     for number in range(3):
-        gateway.send("GET", f"/sessions/0/statements/{number}")
+        gateway.at_front.send("GET", f"/sessions/0/statements/{number}")
     gateway.send("BREW", "/made/up")
     found = scraped(gateway)
     assert sample(found, "spark_gateway_request_seconds_count", **polls) == before + 3

@@ -1,0 +1,208 @@
+"""The WSGI application on a bounded number of threads, behind an event loop.
+
+A thread begins when a request is there as a whole, and is free again when its answer is made: clients that send or read
+slowly hold none. A large body is kept in a file meanwhile, as many at a time as there are threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from concurrent.futures import Executor
+from functools import partial
+from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from gateway.core.waiting import Hold, held
+from gateway.web.front.holds import Holds
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Largest = Callable[[dict[str, Any]], int]
+Headers = list[tuple[bytes, bytes]]
+
+_IN_MEMORY = 64 * 1024  # bytes of a body; a larger one is in a file
+_PIECE = 256 * 1024  # bytes of an answer that are given out at once
+_STALL = 20.0  # seconds for a client to send more of its body, or to take a piece
+
+
+class Threads:
+    """`app` on the `number` threads of `pool`; `largest` says how many bytes the body of a request may have."""
+
+    def __init__(self, app: Wsgi, pool: Executor, number: int, largest: Largest, holds: Holds) -> None:
+        self._app, self._pool, self._largest, self._holds = app, pool, largest, holds
+        self._files = asyncio.Semaphore(number)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have one request answered."""
+        environ = environ_of(scope)
+        body = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the application's thread closes it
+        if not await self._read(environ, receive, body):
+            body.close()
+            await _refuse(send, HTTPStatus.REQUEST_TIMEOUT)  # nobody hears it when the connection was broken off
+            return
+        body.seek(0)
+        environ["wsgi.input"] = body
+        answer = _Answer()
+        try:
+            await self._run(partial(answer.begin, self._app, environ))
+            for hold in answer.holds:
+                await self._holds.until(hold.about, partial(_seen, hold), hold.patience)
+            await self._give(answer, send)
+        finally:
+            if answer.is_open:
+                self._pool.submit(answer.close)
+
+    async def _read(self, environ: dict[str, Any], receive: Receive, body: IO[bytes]) -> bool:
+        """Keep the body; False: it has broken off. One that is too long is left unread, for the application to refuse.
+
+        Afterwards its length is known.
+        """
+        said = environ.get("CONTENT_LENGTH")
+        if said is None and "HTTP_TRANSFER_ENCODING" not in environ:
+            return True
+        if said is not None and int(said) <= _IN_MEMORY:
+            return await _keep(receive, body, _IN_MEMORY)
+        largest = self._largest(environ)
+        if said is not None and int(said) > largest:
+            return True
+        async with self._files:
+            is_there = await _keep(receive, body, largest)
+        environ["CONTENT_LENGTH"] = str(body.tell())
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        return is_there
+
+    async def _give(self, answer: _Answer, send: Send) -> None:
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        while not answer.has_ended:
+            for piece in _slices(answer.pieces):
+                await _patiently(send, piece)
+            await self._run(answer.go_on)
+        *first, last = _slices(answer.pieces)
+        for piece in first:
+            await _patiently(send, piece)
+        await send({"type": "http.response.body", "body": last})
+
+    async def _run(self, work: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+class _Answer:
+    """What the application says to one request. Its methods run on threads, one at a time.
+
+    `pieces` are of the body, and no more at a time than a client is given at once.
+    """
+
+    def __init__(self) -> None:
+        self.status, self.headers = 0, Headers()
+        self.pieces: list[bytes] = []
+        self.holds: list[Hold] = []
+        self.has_ended = self.is_open = False
+        self._body: Iterator[bytes] = iter(())
+        self._close: Callable[[], None] | None = None
+
+    def begin(self, app: Wsgi, environ: dict[str, Any]) -> None:
+        outside = held.set(self.holds)
+        try:
+            body = app(environ, self._start)
+            self.is_open, self._close = True, getattr(body, "close", None)
+            self._body = iter(body)
+            self.go_on()
+        finally:
+            held.reset(outside)
+            environ["wsgi.input"].close()
+
+    def go_on(self) -> None:
+        self.pieces, length = [], 0
+        for piece in self._body:
+            self.pieces.append(piece)
+            length += len(piece)
+            if length >= _PIECE:
+                return
+        self.has_ended = True
+        self.close()
+
+    def close(self) -> None:
+        self.is_open = False
+        if self._close is not None:
+            self._close()
+
+    def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        self.status = int(status.split(" ", 1)[0])
+        self.headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def environ_of(scope: Scope) -> dict[str, Any]:
+    """The request as PEP 3333 has it, and with RAW_URI, as gunicorn's and Werkzeug's own servers tell it."""
+    target = scope["raw_path"].decode("latin-1")
+    path = target if target.startswith("/") else urlsplit(target).path  # proxies are sent whole addresses
+    query = scope["query_string"].decode("latin-1")
+    server, client = scope.get("server") or ("", 0), scope.get("client") or ("", 0)
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "RAW_URI": f"{target}?{query}" if query else target,
+        "SERVER_NAME": str(server[0]),
+        "SERVER_PORT": str(server[1]),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": str(client[0]),
+        "REMOTE_PORT": str(client[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,  # it is there as a whole
+    }
+    for name, value in scope["headers"]:
+        word = name.decode("latin-1").upper().replace("-", "_")
+        key = word if word in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{word}"
+        said = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{said}" if key in environ else said
+    return environ
+
+
+async def _keep(receive: Receive, body: IO[bytes], largest: int) -> bool:
+    """Read the body, or what is too much of it; False: it has broken off."""
+    while body.tell() <= largest:
+        try:
+            message = await asyncio.wait_for(receive(), _STALL)
+        except asyncio.TimeoutError:
+            return False
+        if message["type"] != "http.request":
+            return False
+        body.write(message.get("body", b""))
+        if not message.get("more_body", False):
+            return True
+    return True
+
+
+def _slices(pieces: list[bytes]) -> list[bytes]:
+    """The same bytes as pieces that may be given out at once; one at least."""
+    if sum(map(len, pieces)) <= _PIECE:
+        return [b"".join(pieces)]
+    return [piece[at : at + _PIECE] for piece in pieces for at in range(0, len(piece), _PIECE)]
+
+
+async def _patiently(send: Send, piece: bytes) -> None:
+    """Give out a piece of a long answer. Raises TimeoutError when the client does not take it."""
+    await asyncio.wait_for(send({"type": "http.response.body", "body": piece, "more_body": True}), _STALL)
+
+
+async def _refuse(send: Send, status: HTTPStatus) -> None:
+    text = status.phrase.encode()
+    headers = [(b"Content-Type", b"text/plain"), (b"Content-Length", b"%d" % len(text)), (b"Connection", b"close")]
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
+
+
+def _seen(hold: Hold) -> tuple[None, bool]:
+    return None, hold.done()
