@@ -6,7 +6,6 @@ worker. A child that dies is started again; both end with their parent.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import shutil
@@ -17,15 +16,13 @@ import time
 from functools import partial
 from types import FrameType
 
+from gateway.core import processes
 from gateway.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _PATIENCE = 10.0  # seconds for a child to end before it is killed
 _SHORTEST_LIFE = 1.0  # seconds; a child that lives shorter is started again only after this long
-
-_C = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>: the signal that a process gets when its parent ends
 
 
 def web_command(settings: Settings) -> list[str]:
@@ -76,7 +73,7 @@ class Children:
     def _start(self, name: str) -> None:
         if not self._stopping:
             self._begun[name] = time.monotonic()
-            bound = partial(_end_with_parent, os.getpid())
+            bound = partial(processes.end_with_parent, os.getpid())
             self._running[name] = subprocess.Popen(self._commands[name], preexec_fn=bound)  # noqa: PLW1509 (there is one thread)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
@@ -93,10 +90,3 @@ class Children:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-
-
-def _end_with_parent(parent: int) -> None:
-    """Called in a new child: have it end when its parent does, also when that is killed."""
-    _C.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os._exit(1)

@@ -8,6 +8,7 @@ Linux only: it waits on pidfds.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import resource
@@ -24,6 +25,9 @@ OWNER_VARIABLE = "SPARK_GATEWAY_OWNER"
 _SWEEPS = 10  # of all processes at most, to tell a family that forks while it is told
 _NONE_FREE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # descriptors, which says nothing of a process
 _ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+
+_C = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>: the signal that a process gets when its parent ends
 
 # How many descriptors this process may have as it begins, and at most. What is started here gets the former.
 _DESCRIPTORS, _MOST_DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -51,6 +55,13 @@ def allow_descriptors() -> None:
     """Let this process have as many descriptors as it may: each process that is watched takes one."""
     with suppress(OSError, ValueError):  # more than the system lets anybody have
         resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_DESCRIPTORS, _MOST_DESCRIPTORS))
+
+
+def end_with_parent(parent: int) -> None:
+    """Called in a new child of this process: have it end when that does, also when that is killed."""
+    _C.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def start(folder: Path, command: Sequence[str], environ: Mapping[str, str]) -> Process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -10,6 +9,7 @@ from urllib.parse import quote_from_bytes
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
+from gateway.core import processes
 from gateway.web.documents import JSON_TYPE, compact
 
 _LARGEST_HEAD = 256 * 1024  # bytes; Kerberos tickets travel in a header
@@ -82,6 +82,7 @@ class Worker(UvicornWorker):
     }
 
     def init_process(self) -> None:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a held connection costs a descriptor, and no thread
+        """In the new process."""
+        processes.end_with_parent(self.ppid)  # or it would go on answering on the port that the next server needs
+        processes.allow_descriptors()  # one for each connection, which is all that a stalled or a held one costs
         super().init_process()
