@@ -23,6 +23,7 @@ from sessions.statements.service import HOLD, StatementService
 _FEW = 100  # records of a list, or lines of a log, at most: Livy's own defaults
 
 _REMEMBERED = 1024  # documents, of half a kilobyte or so
+_LOGS = 64  # pages of short logs
 
 Document = dict[str, Any]
 
@@ -45,6 +46,11 @@ def _polls_of(
     # Of a record that stays as it is, so does the text.
     remembered = lru_cache(_REMEMBERED)(lambda record, log: compact(document(record)))
 
+    @lru_cache(_LOGS)
+    def remembered_log(record: Session | Batch, stand: object, start: int, size: int) -> str:
+        page = livy.log_document(record, start, size)
+        return compact({"id": page["id"], "from": page["start"], "total": page["total"], "log": page["log"]})
+
     def text(record: Session | Batch) -> str:
         return remembered(record, logs.stand(record.log))
 
@@ -63,8 +69,7 @@ def _polls_of(
         found = find(asked.principal, asked.values[0])
         if found is None or not logs.is_short(found.log):
             return None
-        page = livy.log_document(found, query["from"], query["size"])
-        return compact({"id": page["id"], "from": page["start"], "total": page["total"], "log": page["log"]})
+        return remembered_log(found, logs.stand(found.log), query["from"], query["size"])
 
     def listing(asked: Asked) -> Answer:
         query = whole_numbers(asked.query, {"from": 0, "size": _FEW})

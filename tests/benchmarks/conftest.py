@@ -1,33 +1,86 @@
-"""Collects what the benchmarks measure and prints it as one table. Nothing here asserts a time."""
+"""Collects what the benchmarks measure, prints it as one table and writes it down: `docs/performance.json`, a page and
+a plot made of it. Nothing here asserts a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from statistics import median
 
 import pytest
 
-Record = Callable[[str, float, str, str, float], None]
+from tests.benchmarks import page
+from tests.benchmarks.page import Figure
+from tests.integration.running_gateway import Gateway, Session
 
-_rows = pytest.StashKey[list[tuple[str, str, str, str]]]()
+Measure = Callable[[], float]
+Compare = Callable[..., None]
+
+_figures = pytest.StashKey[list[Figure]]()
+_load = pytest.StashKey[float]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_rows] = []
+    config.stash[_figures] = []
+    config.stash[_load] = page.load()
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """As `serve` runs it, but that no driver is started ahead."""
+    running = Gateway(tmp_path_factory.mktemp("gateway"), web_workers=2)
+    try:
+        yield running.open()
+    finally:
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def session(gateway: Gateway) -> Session:
+    """An idle one with a statement that has ended."""
+    opened = gateway.new_session(kind="pyspark").wait_for("idle")
+    opened.submit("1 + 1").wait()
+    return opened
 
 
 @pytest.fixture
-def record(request: pytest.FixtureRequest) -> Record:
-    """Notes one figure: what, its value, its unit, the baseline measured beside it, and the baseline's value."""
-    rows = request.config.stash[_rows]
+def note(request: pytest.FixtureRequest) -> Callable[[Figure], None]:
+    """Keeps a figure that was measured."""
+    return request.config.stash[_figures].append
 
-    def note(what: str, value: float, unit: str, baseline: str, base: float) -> None:
-        rows.append((what, f"{value:.4g} {unit}", f"{baseline}: {base:.4g} {unit}", f"{value / base:.2f}"))
 
-    return note
+@pytest.fixture
+def compare(note: Callable[[Figure], None]) -> Compare:
+    """Measures a thing and its baseline in turn, `rounds` times, and notes the medians."""
+
+    def measure(
+        group: str, what: str, unit: str, here: Measure, baseline: str, base: Measure, *, rounds: int = 3, bar: str = ""
+    ) -> None:
+        pairs = [(here(), base()) if at % 2 else (base(), here())[::-1] for at in range(rounds)]
+        ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
+        note(Figure(group, what, unit, median(ours), baseline, median(theirs), rounds, bar))
+
+    return measure
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    figures = session.config.stash[_figures]
+    if not figures:
+        return
+    known = page.read()
+    for figure in figures:
+        known[f"{figure.group}: {figure.what}"] = {**asdict(figure), **page.conditions(session.config.stash[_load])}
+    page.RESULTS.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+    page.write(known)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = [("figure", "here", "baseline in the same run", "ratio"), *config.stash[_rows]]
+    rows = [("figure", "here", "baseline in the same run", "ratio")]
+    for figure in config.stash[_figures]:
+        base = f"{figure.baseline}: {figure.base:.4g} {figure.unit}"
+        rows.append((figure.what, f"{figure.here:.4g} {figure.unit}", base, f"{figure.ratio:.2f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     terminalreporter.section("benchmarks")
     for row in rows:

@@ -29,7 +29,7 @@ from gateway.supervisor import Supervisor
 from sessions.models import Kind, SessionRequest
 from sessions.service import SessionService
 from sessions.statements.service import StatementService
-from tests.benchmarks.conftest import Record
+from tests.benchmarks.page import Figure
 from tests.unit.history import store_with
 
 PAGE = 100  # records in the store without history: a full page of Livy's
@@ -150,12 +150,13 @@ def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("what", FIGURES)
-def test_history(what: str, history: Kept, page: Kept, record: Record) -> None:
+def test_history(what: str, history: Kept, page: Kept, note: Callable[[Figure], None]) -> None:
     here, base = [], []
     for _ in range(ROUNDS):  # in turn, so that whatever else the machine does burdens both
         base.append(_milliseconds(FIGURES[what], page))
         here.append(_milliseconds(FIGURES[what], history))
-    record(f"{what}, {history.many:,} kept", median(here), "ms", f"{PAGE} kept", median(base))
+    figure = f"{what}, {history.many:,} kept"
+    note(Figure("A long history", figure, "ms", median(here), f"{PAGE} kept", median(base), ROUNDS, "1.5"))
 
 
 def _milliseconds(work: Callable[[Kept], object], kept: Kept) -> float:
