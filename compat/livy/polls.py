@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from batches.models import Batch
@@ -13,7 +12,7 @@ from gateway.core import logs
 from gateway.core.identity import Principal
 from gateway.web.documents import compact
 from gateway.web.fields import whole_in_url
-from gateway.web.front.polls import Answer, Asked, Held, Poll, whole_numbers
+from gateway.web.front.polls import Answer, Asked, Held, Poll, Remembered, whole_numbers
 from gateway.web.scopes import JOBS_READ
 from sessions.models import Session
 from sessions.service import SessionService
@@ -22,8 +21,6 @@ from sessions.statements.service import HOLD, StatementService
 
 _FEW = 100  # records of a list, or lines of a log, at most: Livy's own defaults
 
-_REMEMBERED = 1024  # documents, of half a kilobyte or so
-_LOGS = 64  # pages of short logs
 
 Document = dict[str, Any]
 
@@ -43,13 +40,13 @@ def _polls_of(
     page: Callable[[Principal, int, int], tuple[int, list[Any]]],
     document: Callable[[Any], Document],
 ) -> list[Poll]:
-    # Of a record that stays as it is, so does the text.
-    remembered = lru_cache(_REMEMBERED)(lambda record, log: compact(document(record)))
-
-    @lru_cache(_LOGS)
-    def remembered_log(record: Session | Batch, stand: object, start: int, size: int) -> str:
+    def log_text(record: Session | Batch, stand: object, start: int, size: int) -> str:
         page = livy.log_document(record, start, size)
         return compact({"id": page["id"], "from": page["start"], "total": page["total"], "log": page["log"]})
+
+    # Of a record that stays as it is, with a log that stands where it stood, so do the texts.
+    remembered = Remembered(lambda record, stand: compact(document(record)))
+    remembered_log = Remembered(log_text)
 
     def text(record: Session | Batch) -> str:
         return remembered(record, logs.stand(record.log))
@@ -87,10 +84,7 @@ def _polls_of(
 
 
 def _statement_poll(statements: StatementService) -> Poll:
-    remembered = lru_cache(_REMEMBERED)(livy.statement_text)
-
-    def text(statement: Statement) -> str:
-        return remembered(statement) if statement.is_small else livy.statement_text(statement)
+    text = Remembered(livy.statement_text)
 
     def statement(asked: Asked) -> Answer:
         ref, number = asked.values

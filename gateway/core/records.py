@@ -16,7 +16,9 @@ from gateway.core.clock import from_text
 
 T = TypeVar("T")
 
-_KEPT = 256  # values of columns that were read before: polls read the same ones again and again
+# What was read before, because polls read the same again and again.
+_KEPT = 256  # rows, and values of columns
+_LARGEST = 16 << 10  # characters of one that is kept
 
 _converter = cattrs.Converter(detailed_validation=False)  # what the store gave needs no list of all that is wrong
 _converter.register_structure_hook(datetime, lambda text, _: from_text(text))
@@ -31,7 +33,9 @@ def kept_as_json(cls: type[T]) -> type[T]:
     remembered = lru_cache(_KEPT)(lambda text: read(json.loads(text), cls))
 
     def from_column(value: str | Mapping[str, Any], _: type[T]) -> T:
-        return remembered(value) if isinstance(value, str) else read(value, cls)
+        if not isinstance(value, str):
+            return read(value, cls)
+        return remembered(value) if len(value) <= _LARGEST else read(json.loads(value), cls)
 
     _converter.register_structure_hook(cls, from_column)
     return cls
@@ -43,7 +47,12 @@ def read(cls: type[T], row: Mapping[str, Any]) -> T:
 
 
 def read_again(cls: type[T], row: Mapping[str, Any]) -> T:
-    """As `read`, of a row that is read over and over: the very same record until a column has another value."""
+    """As `read`, of a row that is read over and over: the very same record until a column has another value.
+
+    Of a row with much text it is another one each time.
+    """
+    if sum(len(value) for value in row.values() if isinstance(value, str)) > _LARGEST:
+        return read(cls, row)
     reader: Callable[[tuple[Any, ...]], T] = _reader(cls, tuple(row))  # type: ignore[arg-type]  # a class is hashable
     return reader(tuple(row.values()))
 

@@ -12,7 +12,6 @@ from gateway.core.store.database import Row
 from sessions.models import Heartbeat, Kind
 from sessions.statements.states import StatementState
 
-_SMALL = 4096  # characters of code and output
 _FAILED = '{"status":"error"'  # how the output of a failure begins
 
 
@@ -53,22 +52,13 @@ class Statement:
         lines = [f"{line}\n" for line in printed.removesuffix("\n").split("\n")]
         return json.dumps({**envelope, "traceback": lines + envelope.get("traceback", [])}, separators=(",", ":"))
 
-    @property
-    def is_small(self) -> bool:
-        """Whether it may be kept in mind."""
-        return _is_small(self.code, self.output)
-
     def __hash__(self) -> int:
         """Of what is quick to take: records of one row are one record (below), so this is asked for often."""
         return hash((self.session, self.id, self.state, self.progress))
 
     @classmethod
     def of(cls, row: Row) -> Statement:
-        return (records.read_again if _is_small(row["code"], row["output"]) else records.read)(cls, row)
-
-
-def _is_small(code: str, output: str | None) -> bool:
-    return len(code) + len(output or "") <= _SMALL
+        return records.read_again(cls, row)
 
 
 @dataclass(frozen=True)

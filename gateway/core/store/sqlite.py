@@ -35,8 +35,8 @@ _OUTSIDE = {
     "unable to open database file": "see that its folder is there, and that the gateway may write to it",
 }
 _numbers = itertools.count()
-_POLLED = 1024  # answers that a connection keeps
-_LARGE = 128 * 1024  # characters of one that is not kept
+_MUCH = 4 << 20  # characters of answers that a connection keeps, more or less
+_SMALL = 1 << 10  # of one beside its texts
 _NONE: Mapping[str, Any] = {}
 
 
@@ -139,14 +139,13 @@ class SqliteDatabase(Database):
             connection = self._connection()
             # the first counts the commits of all other connections, the second what this one has written
             version = connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes
-        if version != self._local.version or len(self._local.polled) >= _POLLED:
-            self._local.version, self._local.polled = version, {}
+        if version != self._local.version or self._local.kept > _MUCH:
+            self._local.version, self._local.polled, self._local.kept = version, {}, 0
         key = sql, *values.values()
         found: list[Row] | None = self._local.polled.get(key)
         if found is None:
-            found = self.rows(sql, values)
-            if sum(len(value) for row in found for value in row.values() if isinstance(value, str)) <= _LARGE:
-                self._local.polled[key] = found
+            found = self._local.polled[key] = self.rows(sql, values)
+            self._local.kept += _SMALL + sum(len(one) for row in found for one in row.values() if isinstance(one, str))
         return found
 
     def _execute(self, sql: str, values: Mapping[str, Any]) -> Cursor:
@@ -177,7 +176,7 @@ class SqliteDatabase(Database):
             # A connection of the process before the fork stays open: closing it here would drop our own locks.
             self._local.inherited = getattr(self._local, "db", None)
             self._local.db, self._local.pid = self._open(), os.getpid()
-            self._local.version, self._local.polled = None, {}
+            self._local.version, self._local.polled, self._local.kept = None, {}, 0
         return self._local.db.conn
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ from gateway.web.scopes import PUBLIC
 log = logging.getLogger(__name__)
 
 _LONGEST_QUERY = 1024  # bytes of one that is looked into
-_CLIENTS = 256  # whose headers are known
+_CLIENTS = 64  # whose headers are known
 _ODD = {b"content-length", b"transfer-encoding", b"expect", b"upgrade"}  # headers of a GET that wants more than a read
 
 

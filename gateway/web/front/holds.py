@@ -41,8 +41,7 @@ class Holds:
         """Listen to the store's bell. Without it, which is told, held answers are only later."""
         try:
             bell = await self.soon(self._db.listen)
-            self._cursor = await self.soon(lambda: events.newest(self._db))
-        except GatewayError as error:
+        except (GatewayError, OSError) as error:
             log.warning("cannot listen to the store's bell: %s", error)
             return
         asyncio.get_running_loop().add_reader(bell.fileno(), lambda: self._heard(bell.drain))
@@ -55,6 +54,8 @@ class Holds:
 
     async def until(self, about: About, look: Callable[[], tuple[T, bool]], patience: float) -> T:
         """What `look` gives once it says that this is it; after `patience` seconds as it is."""
+        if not self._waiting:
+            self._cursor = await self.soon(lambda: events.newest(self._db))
         moved = asyncio.Event()
         self._waiting[about].add(moved)  # before the look: or a move just after it would not be heard
         end = asyncio.get_running_loop().time() + patience
@@ -73,8 +74,8 @@ class Holds:
 
     def _heard(self, drain: Callable[[], None]) -> None:
         drain()
-        self._has_rung = True
-        if not self._telling:
+        self._has_rung = bool(self._waiting)
+        if self._has_rung and not self._telling:
             self._telling = True
             task = asyncio.ensure_future(self._tell())
             self._tasks.add(task)  # the loop itself holds a task only weakly

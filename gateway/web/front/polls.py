@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from gateway.core.identity import Principal
 from gateway.core.waiting import About
 
-_LOOKED_UP = 4096  # paths that were asked for before
+_PATHS, _LONGEST_PATH = 4096, 512  # paths that were asked for before, and their bytes at most
+_TEXTS, _LONGEST_TEXT = 1024, 16 << 10  # texts that are remembered, and their characters at most
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,37 @@ class Polls:
         self._polls = {f"p{at}": poll for at, poll in enumerate(polls)}
         patterns = (f"(?P<{name}>{_pattern(poll.route)})" for name, poll in self._polls.items())
         self._any = re.compile("|".join(patterns))
-        self.at = lru_cache(_LOOKED_UP)(self._at)
+        self._looked_up = lru_cache(_PATHS)(self._at)
+
+    def at(self, path: bytes) -> tuple[Poll, tuple[str, ...]] | None:
+        """The poll that a path asks for, with the values of its parts; None: none, or not by a plain path."""
+        return self._looked_up(path) if len(path) <= _LONGEST_PATH else None
 
     def _at(self, path: bytes) -> tuple[Poll, tuple[str, ...]] | None:
-        """The poll that a path asks for, with the values of its parts; None: none, or not by a plain path."""
         found = self._any.fullmatch(path.decode("latin-1")) if b"%" not in path else None
         if found is None or not found.lastgroup:
             return None
         return self._polls[found.lastgroup], tuple(value for value in found.groups()[found.lastindex or 0 :] if value)
+
+
+class Remembered:
+    """Texts that are made anew only of what has changed: `make` gives the text of its arguments, which can be hashed.
+
+    Not of long ones, of which there would be too much.
+    """
+
+    def __init__(self, make: Callable[..., str]) -> None:
+        self._make, self._texts = make, dict[tuple[Any, ...], str]()
+
+    def __call__(self, *of: Any) -> str:
+        text = self._texts.get(of)
+        if text is None:
+            text = self._make(*of)
+            if len(text) <= _LONGEST_TEXT:
+                if len(self._texts) >= _TEXTS:
+                    self._texts.clear()
+                self._texts[of] = text
+        return text
 
 
 def _pattern(route: str) -> str:

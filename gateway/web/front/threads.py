@@ -10,12 +10,14 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from gateway.core.errors import GatewayError
 from gateway.core.waiting import Hold, held
 from gateway.web.front.holds import Holds
 
@@ -52,7 +54,8 @@ class Threads:
         try:
             await self._run(partial(answer.begin, self._app, environ))
             for hold in answer.holds:
-                await self._holds.until(hold.about, partial(_seen, hold), hold.patience)
+                with suppress(GatewayError):  # the store is away: what is answered was done before
+                    await self._holds.until(hold.about, partial(_seen, hold), hold.patience)
             await self._give(answer, send)
         finally:
             if answer.is_open:

@@ -14,7 +14,7 @@ from gateway.web.documents import JSON_TYPE, compact
 
 _LARGEST_HEAD = 256 * 1024  # bytes; Kerberos tickets travel in a header
 _PATIENCE = 75.0  # seconds for the head of a request to come, however it trickles in
-_ASCII = bytes(range(33, 127)).decode()
+_ASCII = bytes(range(32, 127)).decode()
 
 
 class Protocol(HttpToolsProtocol):
@@ -39,15 +39,13 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_in_head:
+            data = data if data.isascii() or self._head else _escaped(data)
             self._head += len(data)
             if self._head > _LARGEST_HEAD:
                 why = f"the head of the request is larger than {_LARGEST_HEAD} bytes"
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, why)
                 return
         super().data_received(data)
-
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url if url.isascii() else quote_from_bytes(url, _ASCII).encode())  # as a browser would send it
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -69,6 +67,12 @@ class Protocol(HttpToolsProtocol):
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
         )
         self.transport.close()
+
+
+def _escaped(data: bytes) -> bytes:
+    """The beginning of a request with its first line in ASCII, as browsers send it and the parser wants it."""
+    line, end, rest = data.partition(b"\r\n")
+    return quote_from_bytes(line, _ASCII).encode() + end + rest
 
 
 class Worker(UvicornWorker):

@@ -16,7 +16,9 @@ from flask import Flask, Response, request, request_started
 
 from gateway.core import identity
 from gateway.core.clock import utc_now
-from gateway.core.identity import Principal
+from gateway.core.identity import ANONYMOUS, Principal
+from gateway.core.store.sqlite import SqliteDatabase
+from gateway.web.front.polls import Remembered
 from tests.unit.front_client import Answer, FrontClient
 from tests.unit.livy.conftest import Gateway, MakeGateway
 
@@ -169,6 +171,44 @@ class TestWhatIsRemembered:
         for share in (0.1, 0.5, 0.9):
             gateway.statements.set_progress(session, 0, share)
             assert json.loads(front.send("GET", f"/sessions/{session}/statements/0").body)["progress"] == share
+
+
+class TestMemory:
+    """Whoever sends much leaves little behind."""
+
+    def test_of_long_paths(self, gateway: Gateway, front: FrontClient) -> None:
+        assert gateway.front.polls.at(b"/sessions/" + b"a" * 10_000) is None
+
+    def test_of_long_texts(self) -> None:
+        made: list[int] = []
+
+        def make(length: int) -> str:
+            made.append(length)
+            return "x" * length
+
+        texts = Remembered(make)
+        for length in (10, 10, 100_000, 100_000):
+            assert len(texts(length)) == length
+        assert made == [10, 100_000, 100_000]
+
+    def test_of_many_texts(self) -> None:
+        texts = Remembered(str)
+        for number in range(5000):
+            texts(number)
+        assert len(texts._texts) <= 1024
+
+    def test_of_long_records(self, gateway: Gateway) -> None:
+        small, large = gateway.open()["id"], gateway.open(conf={"spark.long": "x" * 100_000})["id"]
+        one, other = ([gateway.sessions.find(ANONYMOUS, ref) for _ in range(2)] for ref in (small, large))
+        assert one[0] is one[1]
+        assert other[0] == other[1] and other[0] is not other[1]
+
+    def test_of_the_store(self, gateway: Gateway) -> None:
+        gateway.open(conf={"spark.long": "x" * 1_000_000})
+        for number in range(20):
+            gateway.db.polled("SELECT options, :number AS number FROM sessions", {"number": number})
+        assert isinstance(gateway.db, SqliteDatabase)
+        assert sum(len(str(rows)) for rows in gateway.db._local.polled.values()) < 8_000_000
 
 
 class TestHolds:
