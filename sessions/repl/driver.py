@@ -12,8 +12,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -58,7 +58,9 @@ class Options:
     Without a gateway for `orphan_timeout` seconds the driver ends itself, and says why in `left_file`; 0: never.
     `kernel_path` and `kernel_abi` are for `fitting`; `livy_jars`, `sparkr_library` and `scala_cache` are
     folders, or empty, for `java_jobs`, `sparkr` and `scala_jvm`. `warm_up` has the languages that run once in a driver
-    that is started ahead of its session; None: its session waits for it.
+    that is started ahead of its session; None: its session waits for it. With `seats`, a FIFO, the application is
+    shared: it runs nothing itself, but an interpreter for each folder that is asked for there; `seat` is the number of
+    such a one, and `conf` what its Spark SQL is to be set to.
     """
 
     connection_file: str
@@ -74,13 +76,16 @@ class Options:
     sparkr_library: str = ""
     scala_cache: str = ""
     warm_up: Sequence[str] | None = None
+    seats: str = ""
+    seat: int = FIRST
+    conf: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str) -> Options:
         """The options file; its members are this class's fields, its paths start from its folder."""
         with open(path, encoding="utf-8") as file:
             options: dict[str, Any] = json.load(file)
-        for name in ("connection_file", "ready_file", "left_file", "wakeup"):
+        for name in ("connection_file", "ready_file", "left_file", "wakeup", "seats"):
             if options.get(name):
                 options[name] = os.path.join(os.path.dirname(path), options[name])
         return cls(**options)
@@ -118,21 +123,27 @@ class Driver:
         import_spark()  # before the kernel's own imports compete for the interpreter
         kernel = KernelService(self._options.connection_file, self.leave_soon)
         kernel.start()
-        spark = self._spark = Application()
+        spark = self._spark = self._application()
         spark.settle()
         module = new_main()
         fill(module, spark.session())
         jobs, additions = self._jobs(spark)
         restarts = Restarts(spark, [additions.renew], [partial(renew, module)])
-        restarts.watch()
+        self._watch(restarts)
         python = PythonInterpreter(module, self._streams, self._options.output_limit)
         sql, languages, statements = self._statements(spark, python, restarts)
         seat = Seat(statements, jobs, additions)
         orphan = self._end_as_orphan([seat, spark])
         if self._options.warm_up is not None:
             self._ahead = Ahead(spark, languages, partial(self._on_claim, sql, orphan))
-        kernel.serve({FIRST: seat}, self._claim)
+        kernel.serve({self._options.seat: seat}, self._claim)
         return spark, statements
+
+    def _application(self) -> Application:
+        return Application()
+
+    def _watch(self, restarts: Restarts) -> None:
+        restarts.watch()
 
     def _statements(
         self, spark: Application, python: PythonInterpreter, restarts: Restarts
@@ -143,20 +154,26 @@ class Driver:
             return interrupts.wanted
 
         sql = SqlInterpreter(spark.session, cancelled, self._options.sql_rows, self._options.output_limit)
+        languages = {"pyspark": python, "sql": sql, **self._other_languages(spark, cancelled)}
+        return sql, languages, Statements(self._options.seat, languages, interrupts, spark, restarts)
+
+    def _other_languages(self, spark: Application, cancelled: Callable[[], bool]) -> dict[str, Interpreter]:
         cache = Path(self._options.scala_cache) if self._options.scala_cache else None
         scala = ScalaInterpreter(spark.session, cancelled, self._options.output_limit, cache)
         r = RInterpreter(SparkR(spark.session, self._options.sparkr_library), self._options.output_limit)
-        languages: dict[str, Interpreter] = {"pyspark": python, "sql": sql, "spark": scala, "sparkr": r}
-        return sql, languages, Statements(FIRST, languages, interrupts, spark, restarts)
+        return {"spark": scala, "sparkr": r}
 
     def _jobs(self, spark: Application) -> tuple[Jobs, Additions]:
-        types: dict[str, JobType] = {
+        types = self._job_types(spark)
+        jobs = Jobs(self._options.seat, types, spark, self._options.output_limit)
+        return jobs, Additions(spark, [one.add for one in types.values()])
+
+    def _job_types(self, spark: Application) -> dict[str, JobType]:
+        return {
             "pyspark": PythonJobs(JobContext(spark)),
             "spark": JavaJobs(spark, self._options.livy_jars),
             "sql": Queries(spark),
         }
-        jobs = Jobs(FIRST, types, spark, self._options.output_limit)
-        return jobs, Additions(spark, [one.add for one in types.values()])
 
     def _claim(self, name: str | None, conf: Mapping[str, str]) -> str | None:
         """Be a session's driver; why that cannot be, None when it is, as one that was started for a session is."""

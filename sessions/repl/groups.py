@@ -8,6 +8,11 @@ from __future__ import annotations
 _OF_JOB = "-job-"
 
 
+def of_seat(seat: int) -> str:
+    """The job tag of all that the interpreter of a seat begins, where the application has several."""
+    return f"seat-{seat}"
+
+
 def of_statement(seat: int, statement: int) -> str:
     """The group of a statement; nothing else of the application shares it."""
     return f"seat-{seat}-statement-{statement}"

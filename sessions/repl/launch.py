@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import os
 import sys
 from types import ModuleType
@@ -35,8 +36,13 @@ def main() -> None:
     options_file = os.path.abspath(sys.argv[1])
     sys.argv = [""]
     importlib.import_module(f"{PACKAGE}.fitting").require(options_file)
-    driver = importlib.import_module(f"{PACKAGE}.driver")
-    driver.main(options_file)
+    importlib.import_module(f"{PACKAGE}.{_root(options_file)}").main(options_file)
+
+
+def _root(options_file: str) -> str:
+    """The module that runs what the options describe: a driver of one session, or an application of many."""
+    with open(options_file, encoding="utf-8") as file:
+        return "shared" if json.load(file).get("seats") else "driver"
 
 
 if __name__ == "__main__":

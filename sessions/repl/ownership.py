@@ -17,11 +17,13 @@ from .thread_tags import PREFIX, tag
 class Owner:
     """`begun` is in milliseconds since 1970. `by_tag_only` is for what runs beside others.
 
-    `ended`, and when the next statement began, `followed`, are told later.
+    `within` is the tag that all Spark jobs of its seat have, where the application has several; a job without it is
+    somebody else's. `ended`, and when the next statement began, `followed`, are told later.
     """
 
-    def __init__(self, name: str, begun: int = 0, *, by_tag_only: bool = True) -> None:
+    def __init__(self, name: str, begun: int = 0, *, by_tag_only: bool = True, within: str | None = None) -> None:
         self.name = name
+        self._within = within
         self.ended: int | None = None
         self.followed: int | None = None
         self._tag = tag(name)
@@ -61,6 +63,8 @@ class Owner:
             return False
         if self._tag in job.tags:
             return self.followed is None or job.begun < self.followed or bool(self._goes_on)
+        if self._within is not None and self._within not in job.tags:
+            return False
         if self._by_tag_only or job.stream is not None or (self.ended is not None and job.begun > self.ended):
             return False
         others = {one for one in job.tags if one.startswith(PREFIX)}

@@ -25,12 +25,14 @@ LATE_MOST = 1000  # looks in all, some minutes: a job whose end Spark's status s
 class Application:
     """Spark in this process. Calls from several threads are safe: each thread has its own connection to the JVM."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Any = None, seat: str | None = None) -> None:
+        """Start Spark, or be what `session` has of one that runs. `seat`: the tag of all jobs of this interpreter."""
         from pyspark.sql import SparkSession
 
         # py4j reports every interrupt as an error on stderr, which would be part of the statement's output.
         logging.getLogger().addFilter(lambda record: record.msg != "KeyboardInterrupt while sending command.")
-        self._started = SparkSession.builder.getOrCreate()
+        self._started = session or SparkSession.builder.getOrCreate()
+        self._seat = seat
         self._statement: Owner | None = None
         self._store: tuple[str, StatusStore] | None = None
         self._stopping: set[str] = set()  # run ids of streaming queries
@@ -135,7 +137,7 @@ class Application:
         now = _now()
         if self._statement is not None:
             self._statement.followed = now
-        self._statement = Owner(name, now, by_tag_only=False)
+        self._statement = Owner(name, now, by_tag_only=False, within=self._seat)
         self.enter_group(name, first_line(code))
 
     def enter_group(self, name: str, description: str) -> None:
@@ -239,7 +241,7 @@ class Application:
 
     def _owner(self, name: str) -> Owner:
         current = self._statement
-        return current if current is not None and current.name == name else Owner(name)
+        return current if current is not None and current.name == name else Owner(name, within=self._seat)
 
     def _status_store(self) -> StatusStore:
         context = self._java_context()
