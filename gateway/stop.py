@@ -104,7 +104,9 @@ def _sessions(store: Stores) -> list[Work]:
 
     def work(session: int | None, permanent: bool, driver: Driver) -> Work:
         warm = driver.target is DriverState.WARM
-        name = f"session {session}" if session is not None else "a warm driver" if warm else "a deleted session"
+        of_many = driver.shared is not None and driver.application is None
+        unclaimed = f"the application {driver.shared}" if of_many else "a warm driver" if warm else "a deleted session"
+        name = f"session {session}" if session is not None else unclaimed
 
         def end() -> None:
             drivers.give_up(driver.id, REASON, replace=False)

@@ -13,6 +13,8 @@ from gateway.core.store.database import migrations as core
 from gateway.core.store.sqlite import SqliteDatabase
 from gateway.platform.runs.store import RunStore
 from gateway.platform.runs.store import migrations as runs
+from sessions.drivers.application_store import ApplicationStore
+from sessions.drivers.application_store import migrations as applications
 from sessions.drivers.pool_store import PoolStore
 from sessions.drivers.pool_store import migrations as pool
 from sessions.drivers.store import DriverStore
@@ -24,7 +26,7 @@ from sessions.statements.store import migrations as statements
 from sessions.store import SessionStore
 from sessions.store import migrations as sessions
 
-MIGRATIONS = (core, events, counts, drivers, sessions, statements, jobs, batches, runs, pool)
+MIGRATIONS = (core, events, counts, drivers, sessions, statements, jobs, batches, runs, pool, applications)
 
 
 def open_store(settings: Settings) -> Database:
@@ -59,6 +61,8 @@ class Stores:
     def __init__(self, db: Database, host: str) -> None:
         self.drivers, self.statements, self.jobs = DriverStore(db, host), StatementStore(db, host), JobStore(db, host)
         self.pool = PoolStore(db, host)
-        self.sessions = SessionStore(db, self.drivers, self.pool, (self.statements, self.jobs))
+        self.applications = ApplicationStore(db, self.drivers)
+        parts = (self.statements, self.jobs)
+        self.sessions = SessionStore(db, self.drivers, self.pool, self.applications, parts)
         self.batches = BatchStore(db, host)
         self.runs = RunStore(db, host)

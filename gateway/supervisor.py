@@ -73,7 +73,7 @@ class Supervisor:
         self._settling = Settling(store.pool, store.drivers, utc_now, kernels, self._awake.set)
         self._pool = pool = PoolPass(store.pool, store.drivers, settings, utc_now)
         launcher = Launcher(clusters, place, settings)
-        self._drivers = DriverPass(store.drivers, launcher, settings, utc_now, place, pool.failed)
+        self._drivers = DriverPass(store.drivers, store.applications, launcher, settings, utc_now, place, pool.failed)
         self._uploads = UploadPass(store.sessions, settings, place)
         self._batches = BatchPass(store.batches, Submitter(clusters, place, settings), settings, utc_now, place)
         batches = BatchService(store.batches, settings, utc_now, waiting)

@@ -13,6 +13,7 @@ from gateway.core import logs
 from gateway.core.clock import Clock
 from gateway.core.durations import parse_duration
 from gateway.core.settings import Settings
+from sessions import sharing
 from sessions.drivers.models import Driver
 from sessions.models import Session
 from sessions.states import SessionState
@@ -54,12 +55,13 @@ class SessionPass:
         """At once, unless its drivers keep dying young: then each restart waits twice as long, up to a minute."""
         reason = lost.reason or "the driver was stopped"
         young = now - (lost.launched or lost.created) < _YOUNG
-        again = young and session.short_lives
-        pause = min(timedelta(seconds=2**session.short_lives), _YOUNG) if again else timedelta(0)
+        is_again = young and session.short_lives
+        pause = min(timedelta(seconds=2**session.short_lives), _YOUNG) if is_again else timedelta(0)
         # On the same host: its log begins with that of the lost one, and what was sent to the session is there.
         driver = Driver.wanted(self._settings.data_dir, lost.options, now, now + pause, lost.host)
         lives = min(session.short_lives + 1, _MOST_SHORT_LIVES) if young else 0
-        if self._store.restart(session, driver, reason, lives, now):
+        again = sharing.of_lost(lost, self._settings, now)
+        if self._store.restart(session, driver, reason, lives, now, again):
             logs.succeed(driver.log, lost.log, reason)
             log.warning("restarting: %s", reason, extra={"session": session.id, "action": "restart"})
 

@@ -18,6 +18,7 @@ from gateway.core.faults import Code, Fault
 from gateway.core.identity import GATEWAY, Principal
 from gateway.core.settings import ClusterSettings, Settings
 from gateway.core.waiting import Waiting
+from sessions import sharing
 from sessions.drivers.models import Driver
 from sessions.drivers.profiles import profile_of
 from sessions.drivers.store import DriverStore
@@ -76,6 +77,7 @@ class SessionService:
             now,
             self._settings.max_sessions,
             profile,
+            None if principal == GATEWAY else sharing.of_request(request, options, self._settings, now),
         )
 
     def look(self, principal: Principal, ref: str) -> Session:
@@ -157,6 +159,7 @@ class SessionService:
         unknown = list(clusters.faults(request.options.conf, self._settings))
         yield from unknown
         yield from packages.faults(request.options.conf)
+        yield from sharing.faults(request)
         if not unknown:
             yield from self._faults_on(clusters.chosen(request.options.conf, self._settings), request)
 

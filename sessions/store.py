@@ -18,11 +18,14 @@ from gateway.core.counts import Counted
 from gateway.core.errors import AlreadyExists, DuplicateName, LimitReached
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal, visible_parts, visible_to
+from gateway.core.options import SparkOptions
 from gateway.core.store import pages
 from gateway.core.store.database import Conflict, Database, Migrations, Row, next_id
+from sessions.drivers.application_store import ApplicationStore
 from sessions.drivers.models import Driver
 from sessions.drivers.pool_store import PoolStore
 from sessions.drivers.profiles import Profile
+from sessions.drivers.sharing import Sharing
 from sessions.drivers.states import DriverState
 from sessions.drivers.store import HERE, READY, DriverStore
 from sessions.models import Session, SessionRequest
@@ -112,8 +115,15 @@ class Lifetime:
 class SessionStore:
     """`parts` are the stores of what hangs on a session."""
 
-    def __init__(self, db: Database, drivers: DriverStore, pool: PoolStore, parts: Sequence[Part]) -> None:
-        self._db, self._drivers, self._pool, self._parts = db, drivers, pool, parts
+    def __init__(
+        self,
+        db: Database,
+        drivers: DriverStore,
+        pool: PoolStore,
+        applications: ApplicationStore,
+        parts: Sequence[Part],
+    ) -> None:
+        self._db, self._drivers, self._pool, self._applications, self._parts = db, drivers, pool, applications, parts
 
     def add(
         self,
@@ -124,10 +134,12 @@ class SessionStore:
         now: datetime,
         limit: int,
         profile: Profile | None = None,
+        sharing: Sharing | None = None,
     ) -> Session:
         """Store a session with the claim on its driver: a warm one of this profile, and then it is idle, or `driver`.
 
-        Raises AlreadyExists (`uuid`), DuplicateName, or LimitReached at `limit` live ones.
+        With `sharing` `driver` is a seat of the application. Raises AlreadyExists (`uuid`), DuplicateName, LimitReached
+        at `limit` live ones, or what joining the application raises.
         """
         db, whose = self._db, Belonging(principal.user, principal.project)
         with db.transaction():
@@ -135,10 +147,13 @@ class SessionStore:
                 raise AlreadyExists("session", uuid)
             if db.value(f"SELECT count(*) FROM sessions WHERE {_LIVE}") >= limit:
                 raise LimitReached("there are as many sessions as there may be; end one, or try again later", limit)
-            claimed = self._pool.claim(profile, request.options, whose, now) if profile else None
-            if claimed is None:
+            claim = self._join(sharing, driver, whose, request.options)
+            if claim is None and profile is not None:
+                claim = self._pool.claim(profile, request.options, whose, now)
+            if claim is None:
                 self._drivers.add(driver, whose)
-            number, claim = next_id(db, "session"), claimed or driver
+                claim = driver
+            number = next_id(db, "session")
             try:
                 self._insert(number, uuid, request, claim, whose, now)
             except Conflict as error:
@@ -151,14 +166,19 @@ class SessionStore:
         assert added is not None
         return added
 
+    def _join(
+        self, sharing: Sharing | None, driver: Driver, whose: Belonging, asked: SparkOptions | None
+    ) -> Driver | None:
+        return None if sharing is None else self._applications.join(sharing, driver, whose, asked=asked)
+
     def _insert(
         self, number: int, uuid: str, request: SessionRequest, driver: Driver, whose: Belonging, now: datetime
     ) -> None:
         self._db.run(
             "INSERT INTO sessions (id, uuid, name, owner, project, proxy_user, kind, state, options,"
-            " heartbeat_seconds, ttl, idle_timeout, permanent, driver, next_statement, created, heartbeat, activity)"
-            " VALUES (:id, :uuid, :name, :owner, :project, :proxy_user, :kind, :state, :options,"
-            " :heartbeat_seconds, :ttl, :idle_timeout, :permanent, :driver, 0, :now, :now, :now)",
+            " heartbeat_seconds, ttl, idle_timeout, permanent, driver, seat, next_statement, created, heartbeat,"
+            " activity) VALUES (:id, :uuid, :name, :owner, :project, :proxy_user, :kind, :state, :options,"
+            " :heartbeat_seconds, :ttl, :idle_timeout, :permanent, :driver, :seat, 0, :now, :now, :now)",
             {
                 "id": number,
                 "uuid": uuid,
@@ -174,6 +194,7 @@ class SessionStore:
                 "idle_timeout": request.idle_timeout,
                 "permanent": int(request.permanent),
                 "driver": driver.id,
+                "seat": driver.seat,
                 "now": to_text(now),
             },
         )
@@ -267,8 +288,19 @@ class SessionStore:
         pairs = [(session, self._drivers.find(session.driver)) for session in map(self._session, rows)]
         return [(session, driver) for session, driver in pairs if driver is not None]
 
-    def restart(self, session: Session, driver: Driver, reason: str, short_lives: int, now: datetime) -> bool:
-        """Give a session a new driver; what ran has failed, what waits will run. False: it has ended."""
+    def restart(
+        self,
+        session: Session,
+        driver: Driver,
+        reason: str,
+        short_lives: int,
+        now: datetime,
+        sharing: Sharing | None = None,
+    ) -> bool:
+        """Give a session a new driver; what ran has failed, what waits will run. False: it has ended.
+
+        With `sharing` the driver is a seat of the application, whatever the session has asked of that.
+        """
         whose = Belonging(session.owner, session.project)
         with self._db.transaction():
             if not self._db.value(
@@ -276,10 +308,13 @@ class SessionStore:
                 {"id": session.id, "old": session.driver},
             ):
                 return False
-            self._drivers.add(driver, whose)
+            claim = self._join(sharing, driver, whose, None) or driver
+            if claim is driver:
+                self._drivers.add(driver, whose)
             self._db.run(
-                "UPDATE sessions SET state = 'starting', driver = :new, short_lives = :short_lives WHERE id = :id",
-                {"id": session.id, "new": driver.id, "short_lives": short_lives},
+                "UPDATE sessions SET state = 'starting', driver = :new, seat = :seat, short_lives = :short_lives"
+                " WHERE id = :id",
+                {"id": session.id, "new": driver.id, "seat": claim.seat, "short_lives": short_lives},
             )
             self._drivers.abandon(session.driver)
             for part in self._parts:

@@ -210,6 +210,11 @@ def succeed(path: Path, lost: Path, reason: str) -> None:
     _append(path, "\n".join([*own_tail(lost, _INHERITED), f"{_MARK}{_AGAIN}{reason}\n"]))
 
 
+def quote(path: Path, other: Path, text: str) -> None:
+    """Add what another log said last, with a line before it that says so."""
+    _append(path, "\n".join([f"{_MARK}{text}", *own_tail(other, _INHERITED), ""]))
+
+
 def _append(path: Path, text: str) -> None:
     """On a line of its own; nothing on a full disk, which must hold up nobody."""
     with suppress(OSError):

@@ -6,19 +6,36 @@ The driver's folder is its handle: everything a restarted gateway needs to take 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_client.connect import write_connection_file
 
-from gateway.core import applications, ends, private_files, submit
+from gateway.core import applications, ends, logs, private_files, submit
 from gateway.core.applications import Application
 from gateway.core.clusters import Clusters
 from gateway.core.places.place import End, Place
 from gateway.core.settings import ClusterSettings, Settings
+from sessions.drivers import sharing
 from sessions.drivers.models import Driver
+
+# Stands for a seat's interpreter, which the application forks, in the seat's folder, $0. It asks for it through the
+# FIFO $1, hears through a FIFO of its own that it runs, and then its exit code. Has nobody that FIFO open any more, the
+# application is gone, and all its interpreters with it.
+_SEAT = """
+[ -p "$1" ] || exit 75
+exec 4<>"$0/end" 3<"$0/end"
+printf '%s\\n' "$0" > "$1"
+read -r runs <&3
+exec 4>&-
+read -r code <&3 || exit 75
+exit "$code"
+"""
+WITHOUT_APPLICATION = 75  # the exit code of a seat whose application is gone
 
 _LAUNCH = Path(__file__).parents[1] / "repl" / "launch.py"
 
@@ -46,14 +63,14 @@ class Launcher:
         """Start the driver, unless it was started already. Raises OSError, Misconfigured."""
         if self._place.find(driver.folder):
             return
+        if driver.application is not None:
+            self._seat(driver, driver.folder.with_name(driver.application))
+            return
         cluster, folder = self._clusters.of(driver.options), driver.folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        options = self._prepare(driver)
         (folder / "repl").mkdir(exist_ok=True)
-        socket = self._place.socket(folder)
-        write_connection_file(str(driver.connection_file), ip=socket.ip, transport=socket.transport)
-        driver.connection_file.chmod(0o600)
-        options = folder / "options.json"
-        private_files.write_private(options, json.dumps(_kernel_options(driver, self._settings, cluster.settings)))
+        if driver.shared is not None:
+            _make_fifo(_seats_fifo(folder))
         application = Application(
             folder,
             _conf(driver, cluster.settings),
@@ -63,6 +80,35 @@ class Launcher:
             python_of_archives=True,
         )
         applications.start(application, cluster, self._settings, self._place)
+
+    def _seat(self, driver: Driver, application: Path) -> None:
+        """Have the application fork an interpreter for the seat: a shell asks for it, and ends when it does."""
+        self._prepare(driver)
+        _make_fifo(driver.folder / "end")
+        logs.note(driver.log, f"this session shares the Spark application {driver.shared}")
+        command = ["/bin/sh", "-c", _SEAT, str(driver.folder), str(_seats_fifo(application))]
+        self._place.start(driver.folder, command, submit.plain_environ())
+
+    def _prepare(self, driver: Driver) -> Path:
+        """What a driver finds in its folder; the file with its options."""
+        folder, here = driver.folder, self._clusters.of(driver.options).settings
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        socket = self._place.socket(folder)
+        write_connection_file(str(driver.connection_file), ip=socket.ip, transport=socket.transport)
+        driver.connection_file.chmod(0o600)
+        options = folder / "options.json"
+        private_files.write_private(options, json.dumps(_kernel_options(driver, self._settings, here)))
+        return options
+
+
+def _seats_fifo(application: Path) -> Path:
+    """Where the folders of seats are written for which an application is to fork interpreters."""
+    return application / "seats"
+
+
+def _make_fifo(path: Path) -> None:
+    with suppress(FileExistsError):
+        os.mkfifo(path, 0o600)
 
 
 def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -> dict[str, object]:
@@ -81,7 +127,14 @@ def _kernel_options(driver: Driver, settings: Settings, here: ClusterSettings) -
         "sparkr_library": here.sparkr_library,
         "scala_cache": str(settings.cache_dir / "scala"),
         "warm_up": None if driver.profile is None else settings.warm_languages,
+        "seat": driver.seat,
+        "seats": str(_seats_fifo(driver.folder)) if _is_of_many(driver) else "",
+        "conf": sharing.set_in_session(driver.options) if driver.application is not None else {},
     }
+
+
+def _is_of_many(driver: Driver) -> bool:
+    return driver.shared is not None and driver.application is None
 
 
 def _conf(driver: Driver, here: ClusterSettings) -> dict[str, str]:
@@ -90,6 +143,8 @@ def _conf(driver: Driver, here: ClusterSettings) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(driver.folder / "warehouse"),
         "spark.sql.catalogImplementation": "hive" if here.hive else "in-memory",
     }
+    if driver.shared is not None:
+        defaults["spark.scheduler.mode"] = "FAIR"  # between the pools of its seats
     conf = submit.conf_of(driver.options, here, driver.folder, defaults)
     return {
         # A cancelled task spins on its interrupted thread until its Python worker is gone: by default 2 s longer.
@@ -136,4 +191,9 @@ def reason_of_end(driver: Driver, end: End) -> str:
     said = readiness(driver)
     if said is not None and said.error:
         return f"Spark did not start: {said.error}"
-    return ends.reason("driver", driver.folder, end, "ended by itself with exit code {code}; its log says more")
+    return ends.reason(
+        "driver" if driver.application is None else "interpreter",
+        driver.folder,
+        end,
+        "ended by itself with exit code {code}; its log says more",
+    )

@@ -22,6 +22,10 @@ class Driver:
     None while it lives or when it was asked to go. It is not launched before `not_before`; None: as soon as there is
     room. `host` is where it runs; None: not decided. `profile` says for which sessions it was started ahead
     (`sessions/drivers/profiles.py`); None: for the one that asked for it.
+
+    Several sessions share a Spark application when it is one record, of no session, and the interpreter of each is
+    another one, its seat: that names its `application`, and has a number, its `seat`. `shared` is the name by which
+    sessions ask for it, in the record of both.
     """
 
     id: str
@@ -35,6 +39,9 @@ class Driver:
     not_before: datetime | None = None
     host: str | None = None
     profile: str | None = None
+    shared: str | None = None
+    application: str | None = None
+    seat: int = 0
 
     @property
     def log(self) -> Path:

@@ -98,7 +98,7 @@ def set_when_claimed(options: SparkOptions) -> dict[str, str]:
     """What of a session's conf its driver is told when it is claimed, by key, without its name."""
     asked = {**options.conf, **options.fields_as_conf()}
     shown = {DRIVER_MEMORY, *_WITHOUT_EFFECT}
-    return {key: text for key, text in asked.items() if key != _NAME and (_is_set_later(key) or key in shown)}
+    return {key: text for key, text in asked.items() if key != _NAME and (is_set_later(key) or key in shown)}
 
 
 def name_of(options: SparkOptions) -> str | None:
@@ -106,7 +106,8 @@ def name_of(options: SparkOptions) -> str | None:
     return options.name or options.conf.get(_NAME)
 
 
-def _is_set_later(key: str) -> bool:
+def is_set_later(key: str) -> bool:
+    """Whether a key of conf says nothing that is fixed once Spark runs."""
     if key.startswith("livy."):
         return True  # no key of Spark's
     return key.startswith("spark.sql.") and key not in _FIXED and not key.startswith(_FIXED_FAMILIES)
@@ -115,7 +116,7 @@ def _is_set_later(key: str) -> bool:
 def _fixed(options: SparkOptions, here: ClusterSettings) -> SparkOptions:
     """What a driver of the profile is started with."""
     without = {_NAME, DRIVER_MEMORY, *_WITHOUT_EFFECT}
-    conf = {key: text for key, text in options.conf.items() if key not in without and not _is_set_later(key)}
+    conf = {key: text for key, text in options.conf.items() if key not in without and not is_set_later(key)}
     return dataclasses.replace(
         options,
         name=None,

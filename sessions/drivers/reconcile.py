@@ -18,6 +18,7 @@ from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.places.place import AT_ONCE, Ladder, Place
 from gateway.core.settings import Settings
 from sessions.drivers import launch as driver_process
+from sessions.drivers.application_store import ApplicationStore
 from sessions.drivers.launch import Launcher, Ready
 from sessions.drivers.models import Driver
 from sessions.drivers.states import DriverState
@@ -35,6 +36,7 @@ class DriverPass:
     def __init__(
         self,
         store: DriverStore,
+        applications: ApplicationStore,
         launcher: Launcher,
         settings: Settings,
         clock: Clock,
@@ -43,7 +45,7 @@ class DriverPass:
     ) -> None:
         """`failed` is told each driver that has ended before its Spark was up, and not because it was asked to."""
         self._store, self._launcher, self._settings, self._clock = (store, launcher, settings, clock)
-        self._failed = failed
+        self._applications, self._failed = applications, failed
         self._place, self._drivers = place, settings.data_dir / "drivers"
         self._started: set[str] = set()
         self._troubled: set[str] = set()
@@ -57,27 +59,40 @@ class DriverPass:
     def __call__(self) -> None:
         """A ready driver costs nothing here: the place names those that have ended."""
         now = self._clock()
-        for driver in self._store.find_all(self._place.ended_in(self._drivers)):
+        # Applications before their seats, which end with them, and for that reason.
+        ended = self._store.find_all(self._place.ended_in(self._drivers))
+        for driver in sorted(ended, key=lambda one: one.application is not None):
             # One that is told to go has lost its first process before the others; below they have their time.
             if driver.target is not DriverState.GONE:
                 self._guard(self._notice_end, driver, now)
         moving = self._store.moving()
+        self._launch_waiting(moving, self._attend(moving, now), now)
+        self._applications.end_unused(now - self._settings.shared_application_linger)
+        for driver in self._store.unclaimed():
+            self._guard(self._forget, driver, now)
+
+    def _attend(self, moving: list[Driver], now: datetime) -> int:
+        """Those that have begun to start or stop, and seats; how many cores that takes for long."""
         starting = 0
         for driver in moving:
             if driver.target is DriverState.GONE:
                 self._guard(self._stop, driver, now)
             elif driver.state is DriverState.LAUNCHING:
                 # One that nobody waits for keeps no place from those that somebody does.
-                starting += self._guard(self._attend_launch, driver, now) and driver.target is DriverState.READY
-        waited_for_first = sorted(moving, key=lambda one: one.target is DriverState.WARM)
-        for driver in waited_for_first:
+                takes_long = driver.target is DriverState.READY and driver.application is None
+                starting += self._guard(self._attend_launch, driver, now) and takes_long
+            elif driver.state is DriverState.REQUESTED and driver.application is not None:
+                self._guard(self._launch_seat, driver, now)
+        return starting
+
+    def _launch_waiting(self, moving: list[Driver], starting: int, now: datetime) -> None:
+        alone = [driver for driver in moving if driver.application is None]
+        for driver in sorted(alone, key=lambda one: one.target is DriverState.WARM):  # waited for first
             due = driver.not_before is None or driver.not_before <= now
             if driver.state is DriverState.REQUESTED and driver.target is not DriverState.GONE and due:
                 if starting >= (self._settings.max_starting_drivers or os.cpu_count() or 1):
                     break
                 starting += self._guard(self._launch, driver, now)
-        for driver in self._store.unclaimed():
-            self._guard(self._forget, driver, now)
 
     def _guard(self, step: Callable[[Driver, datetime], object], driver: Driver, now: datetime) -> bool:
         """What the step says; False when it fails: trouble with one driver, said once, holds up no other."""
@@ -96,8 +111,16 @@ class DriverPass:
             self._give_up(driver, self._reason(driver), now)
 
     def _notice_end(self, driver: Driver, now: datetime) -> None:
+        if driver.application is not None and self._goes_with_application(driver):
+            return
         if self._place.stop(driver.folder, AT_ONCE, now):
             self._is_gone(driver, self._reason(driver), now)
+
+    def _goes_with_application(self, seat: Driver) -> bool:
+        """Whether it has ended because its application has, which is about to be noticed and says why."""
+        if self._place.end_of(seat.folder).code != driver_process.WITHOUT_APPLICATION:
+            return False
+        return not self._store.is_gone(seat.application or "")
 
     def _stop(self, driver: Driver, now: datetime) -> None:
         if self._place.stop(driver.folder, _LADDER, now):
@@ -109,6 +132,19 @@ class DriverPass:
             return False
         log.info("launching", extra={"driver": driver.id, "action": "launch"})
         return self._start(dataclasses.replace(driver, folder=folder), now)
+
+    def _launch_seat(self, driver: Driver, now: datetime) -> bool:
+        """Once its application is up, and beside it."""
+        application = self._store.find(driver.application or "")
+        due = driver.not_before is None or driver.not_before <= now
+        if application is None or application.host != self._store.host or not due:
+            return False
+        if application.state is not DriverState.READY or application.target is not DriverState.READY:
+            return False
+        folder = application.folder.with_name(driver.id)
+        return self._store.launch(driver.id, folder, now) and self._start(
+            dataclasses.replace(driver, folder=folder), now
+        )
 
     def _start(self, driver: Driver, now: datetime) -> bool:
         try:
@@ -153,6 +189,9 @@ class DriverPass:
 
     def _is_gone(self, driver: Driver, reason: str | None, now: datetime) -> None:
         self._place.settle(driver.folder, reason)
+        if driver.shared is not None and driver.application is None and reason is not None:
+            for seat in self._applications.seats(driver.id):
+                logs.quote(seat.log, driver.log, f"what the Spark application {driver.shared} said last:")
         try:
             self._store.gone(driver.id, reason, now)
         except Unavailable:

@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.core import events, records
 from gateway.core.clock import to_text
 from gateway.core.events import Belonging
-from gateway.core.store.database import Database, Migrations, keepable
+from gateway.core.store.database import Database, Migrations, Row, keepable
 from sessions.drivers.models import Driver
 from sessions.drivers.states import DriverState
 
@@ -72,6 +72,10 @@ HERE = "(drivers.host IS NULL OR drivers.host = :host)"
 READY = "drivers.state = 'ready' AND drivers.target = 'ready'"
 
 
+def _is_of_many(driver: Driver) -> bool:
+    return driver.shared is not None and driver.application is None
+
+
 class DriverStore:
     """As one host sees it, which gets none to act on that are on others."""
 
@@ -82,8 +86,8 @@ class DriverStore:
         """Ask for a driver. Call it in the transaction of the claim on it, unless it is to be WARM."""
         self._db.run(
             "INSERT INTO drivers (id, state, target, host, folder, options, created, not_before, profile, claimed,"
-            " owner, project) VALUES (:id, :state, :target, :host, :folder, :options, :created, :not_before, :profile,"
-            " :claimed, :owner, :project)",
+            " shared, application, seat, owner, project) VALUES (:id, :state, :target, :host, :folder, :options,"
+            " :created, :not_before, :profile, :claimed, :shared, :application, :seat, :owner, :project)",
             {
                 "id": driver.id,
                 "state": driver.state.value,
@@ -94,7 +98,10 @@ class DriverStore:
                 "created": to_text(driver.created),
                 "not_before": driver.not_before and to_text(driver.not_before),
                 "profile": driver.profile,
-                "claimed": int(driver.target is not DriverState.WARM),
+                "claimed": int(driver.target is not DriverState.WARM and not _is_of_many(driver)),
+                "shared": driver.shared,
+                "application": driver.application,
+                "seat": driver.seat,
                 "owner": whose.owner,
                 "project": whose.project,
             },
@@ -151,6 +158,9 @@ class DriverStore:
     def place(self, driver: str, folder: Path) -> bool:
         """Have it run on this host, in `folder` unless that was said before. False: it is on another host, or gone."""
         with self._db.transaction():
+            application = self._db.value("SELECT application FROM drivers WHERE id = :id", {"id": driver})
+            if application is not None and not self.place(application, folder.with_name(application)):
+                return False
             self._db.run(
                 "UPDATE drivers SET host = :host, folder = :folder"
                 " WHERE id = :id AND host IS NULL AND state = 'requested'",
@@ -209,12 +219,27 @@ class DriverStore:
         with self._db.transaction():
             row = self._db.row(
                 "UPDATE drivers SET state = 'gone', target = 'gone', reason = coalesce(reason, :reason), ended = :now"
-                " WHERE id = :id AND state <> 'gone' RETURNING reason, owner, project",
+                " WHERE id = :id AND state <> 'gone' RETURNING reason, owner, project, shared, application",
                 {"id": driver, "reason": keepable(reason), "now": to_text(now)},
             )
             if row is not None:
+                self._part(driver, row, now)
                 events.record(self._db, now, Belonging.of(row), "driver", driver, "gone", reason=row["reason"])
         return row is not None
+
+    def _part(self, driver: str, row: Row, now: datetime) -> None:
+        """A seat that goes is one less in its application; an application that goes takes its seats with it."""
+        if row["application"] is not None:
+            self._db.run(
+                "UPDATE drivers SET emptied = :now WHERE id = :id", {"id": row["application"], "now": to_text(now)}
+            )
+        elif row["shared"] is not None:
+            why = row["reason"] or "it was stopped"
+            self._db.run(
+                "UPDATE drivers SET target = 'gone', reason = coalesce(reason, :reason)"
+                " WHERE application IS NOT NULL AND state <> 'gone' AND application = :id",
+                {"id": driver, "reason": f"the shared Spark application {row['shared']} ended: {why}"},
+            )
 
     def unclaimed(self) -> list[Driver]:
         """Gone drivers of this host, or of none, that no session refers to any more."""

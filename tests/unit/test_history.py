@@ -84,7 +84,8 @@ def _grows(detail: str, partial: set[str]) -> bool:
 
 # Partial indexes of rows that move: as many as live, or as are to be moved.
 LIVE_INDEXES = {
-    "sessions_live", "drivers_alive", "drivers_moving", "drivers_unclaimed", "drivers_to_claim", "batches_live",
+    "sessions_live", "drivers_alive", "drivers_moving", "drivers_unclaimed", "drivers_to_claim", "drivers_shared",
+    "drivers_seats", "batches_live",
     "batches_unwanted",
     "statements_unfinished", "statements_one_runs", "session_jobs_unfinished", "session_additions_waiting",
     "runs_that_run",

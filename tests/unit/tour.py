@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,11 +14,13 @@ from gateway.core import events
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal
 from gateway.core.options import SparkOptions
+from gateway.core.settings import ClusterSettings
 from gateway.core.store.database import Database
 from gateway.platform.runs.states import RunState
 from gateway.stores import Stores
 from sessions.drivers.models import Driver
 from sessions.drivers.profiles import Profile
+from sessions.drivers.sharing import Sharing
 from sessions.models import Kind, SessionRequest
 
 FOLDER = Path("/nowhere")
@@ -32,6 +35,7 @@ class Tour:
         self.look()
         self.sessions()
         self.warm_drivers()
+        self.shared_applications()
         self.batches()
         self.runs()
         self.events()
@@ -114,6 +118,34 @@ class Tour:
         assert pool.claim(Profile("of nobody", SparkOptions()), SparkOptions(), whose, now) is None
         pool.forget_demands(now + timedelta(days=1))
         self._stores.sessions.remove(opened.id, "why", now)
+
+    def shared_applications(self) -> None:
+        drivers, applications, now = self._stores.drivers, self._stores.applications, self._now
+        request = SessionRequest(Kind.PYSPARK)
+        opened = []
+        for _ in range(2):
+            wanted = Driver.wanted(FOLDER, SparkOptions(), now)
+            sharing = Sharing(dataclasses.replace(wanted, shared="tour"), ClusterSettings(), 9, is_default=False)
+            seat = Driver.wanted(FOLDER, SparkOptions(), now)
+            add = self._stores.sessions.add
+            opened.append(add(self._principal, request, seat, str(uuid.uuid4()), now, 10**6, None, sharing))
+        (first, second) = (drivers.find(session.driver) for session in opened)
+        assert first is not None and second is not None and first.application == second.application
+        application = first.application or ""
+        assert [seat.id for seat in applications.seats(application)] == [first.id, second.id]
+        assert applications.join(sharing, Driver.wanted(FOLDER, SparkOptions(), now), self._whose, asked=SparkOptions())
+        assert not applications.end_unused(now)
+        drivers.place(first.id, FOLDER)
+        for seat in applications.seats(application):
+            drivers.gone(seat.id, "why", now)
+        assert application in applications.end_unused(now)
+        for session in opened:
+            self._stores.sessions.remove(session.id, "why", now)
+        drivers.gone(application, "why", now)
+
+    @property
+    def _whose(self) -> Belonging:
+        return Belonging(self._principal.user, self._principal.project)
 
     def _give_another_driver(self, session: int) -> None:
         stores = self._stores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import uuid
 from collections.abc import Callable, Iterable
@@ -14,10 +15,12 @@ from batches.states import ENDED
 from gateway.core.events import Belonging
 from gateway.core.identity import Principal
 from gateway.core.options import SparkOptions
+from gateway.core.settings import ClusterSettings
 from gateway.core.store.database import Database
 from gateway.stores import Stores
 from sessions.drivers.models import Driver
 from sessions.drivers.profiles import Profile
+from sessions.drivers.sharing import Sharing
 from sessions.models import Kind, SessionRequest
 
 FOLDER = Path("/nowhere")
@@ -67,6 +70,18 @@ class Walk:
         number, profile = str(uuid.uuid4()), Profile("any", SparkOptions())
         request = SessionRequest(Kind.PYSPARK, permanent=self._random.random() < 0.5)
         return lambda: self._stores.sessions.add(who, request, driver, number, self._clock(), 1000, profile)
+
+    def _do_open_in_an_application(self) -> Callable[[], object]:
+        if len(self._stores.sessions.live()) >= _LIVE:
+            return lambda: None
+        who, request = self._random.choice(EVERYBODY), SessionRequest(Kind.PYSPARK)
+        application, seat = (Driver.wanted(FOLDER, SparkOptions(), self._clock()) for _ in range(2))
+        sharing = Sharing(dataclasses.replace(application, shared="any"), ClusterSettings(), 999, is_default=False)
+        number = str(uuid.uuid4())
+        return lambda: self._stores.sessions.add(who, request, seat, number, self._clock(), 1000, None, sharing)
+
+    def _do_end_unused_applications(self) -> Callable[[], object]:
+        return lambda: self._stores.applications.end_unused(self._clock())
 
     def _do_want_a_warm_driver(self) -> Callable[[], object]:
         who = self._random.choice(EVERYBODY)

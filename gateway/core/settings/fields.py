@@ -141,6 +141,15 @@ class Settings(_OfCluster):
         "Languages in which a driver that is started ahead has run something before anybody gets it: pyspark, sql,"
         " spark (which costs 100 MiB more).",
     )
+    shared_application: str = _setting(
+        "",
+        "Name of the Spark application that sessions share which name none in conf spark.gateway.application, one for"
+        " each owner and project; empty: each has an application of its own.",
+    )
+    shared_application_sessions: int = _setting(64, "Sessions that share one Spark application at most.")
+    shared_application_linger: timedelta = _setting(
+        timedelta(seconds=10), "How long a shared Spark application waits for another session when its last one ended."
+    )
     driver_start_timeout: timedelta = _setting(timedelta(minutes=10), "A driver that is not ready by then is stopped.")
     session_idle_timeout: timedelta = _setting(
         timedelta(hours=1),
@@ -230,6 +239,7 @@ _SMALLEST = {
     "max_starting_drivers": 0,
     "warm_drivers": 0,
     "max_warm_drivers": 0,
+    "shared_application_sessions": 1,
     "max_statements_waiting": 1,
     "statements_retained": 1,
     "max_jobs_waiting": 1,

@@ -76,6 +76,7 @@ class Supervisor:
         self.launcher, self.clock, self.settings = FakeLauncher(), clock, settings
         store = Stores(db, "here")
         self.drivers, self.sessions, self.statements = store.drivers, store.sessions, store.statements
+        self.applications = store.applications
         self._loop = loop
         self.again()
 
@@ -84,7 +85,14 @@ class Supervisor:
         self.wakes = 0
         self.place = LocalPlace("here", self.settings.data_dir / "removed", self._wake)
         self.launcher.place = self.place
-        self.driver_pass = DriverPass(self.drivers, self.launcher, self.settings, self.clock, self.place)  # type: ignore[arg-type]
+        self.driver_pass = DriverPass(
+            self.drivers,
+            self.applications,
+            self.launcher,  # type: ignore[arg-type]
+            self.settings,
+            self.clock,
+            self.place,
+        )
         self.session_pass = SessionPass(self.sessions, self.settings, self.clock)
         self.run(self.place.begin)
         self.run(self.driver_pass.adopt)
