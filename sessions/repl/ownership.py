@@ -63,17 +63,20 @@ class Owner:
             return False
         if self._tag in job.tags:
             return self.followed is None or job.begun < self.followed or bool(self._goes_on)
-        if self._within is not None and self._within not in job.tags:
+        if self._is_of_another_seat(job):
             return False
         if self._by_tag_only or job.stream is not None or (self.ended is not None and job.begun > self.ended):
             return False
         others = {one for one in job.tags if one.startswith(PREFIX)}
         return not any(one in (self._at_work or ()) or groups.is_of_job(one) for one in others)
 
+    def _is_of_another_seat(self, job: SparkJob) -> bool:
+        return self._within is not None and self._within not in job.tags
+
     def _pass_over(self, jobs: list[SparkJob]) -> None:
         """Look no more at the jobs up to the first that runs, so that asking stays cheap in long loops."""
         for job in jobs:
-            if job.ended is None:
+            if job.ended is None and not (self._is_of_another_seat(job) and self._tag not in job.tags):
                 return
             self._first = job.id + 1
             self._counted += job.tasks if self._owns(job) else 0

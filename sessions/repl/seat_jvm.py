@@ -70,9 +70,12 @@ class JvmSeats:
             threading.Thread(target=self._clear, args=(room,), name=f"clear-{room.tag}", daemon=True).start()
 
     def _clear(self, room: _Room) -> None:
-        room.server.shutdown()
-        for _ in range(LATE_LOOKS):  # adaptive execution may be about to submit one more job
-            self._context._jsc.sc().cancelJobsWithTag(room.tag)
-            for query in room.session.streams().active():
-                query.stop()
-            time.sleep(LATE_EVERY)
+        try:
+            room.server.shutdown()
+            for _ in range(LATE_LOOKS):  # adaptive execution may be about to submit one more job
+                self._context._jsc.sc().cancelJobsWithTag(room.tag)
+                for query in room.session.streams().active():
+                    query.stop()
+                time.sleep(LATE_EVERY)
+        except Exception:  # noqa: BLE001 - Spark is being stopped, and takes all with it
+            return

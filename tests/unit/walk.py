@@ -61,7 +61,12 @@ class Walk:
         who, permanent = self._random.choice(EVERYBODY), self._random.random() < 0.5
         request = SessionRequest(Kind.PYSPARK, SparkOptions(), permanent=permanent)
         driver, number = Driver.wanted(FOLDER, request.options, self._clock()), str(uuid.uuid4())
-        return lambda: self._stores.sessions.add(who, request, driver, number, self._clock(), 1000)
+        sharing = self._sharing() if self._clock().second % 5 == 0 else None
+        return lambda: self._stores.sessions.add(who, request, driver, number, self._clock(), 1000, None, sharing)
+
+    def _sharing(self) -> Sharing:
+        application = Driver.wanted(FOLDER, SparkOptions(), self._clock())
+        return Sharing(dataclasses.replace(application, shared="any"), ClusterSettings(), 999, is_default=False)
 
     def _do_open_with_a_warm_driver(self) -> Callable[[], object]:
         if len(self._stores.sessions.live()) >= _LIVE:
@@ -70,18 +75,6 @@ class Walk:
         number, profile = str(uuid.uuid4()), Profile("any", SparkOptions())
         request = SessionRequest(Kind.PYSPARK, permanent=self._random.random() < 0.5)
         return lambda: self._stores.sessions.add(who, request, driver, number, self._clock(), 1000, profile)
-
-    def _do_open_in_an_application(self) -> Callable[[], object]:
-        if len(self._stores.sessions.live()) >= _LIVE:
-            return lambda: None
-        who, request = self._random.choice(EVERYBODY), SessionRequest(Kind.PYSPARK)
-        application, seat = (Driver.wanted(FOLDER, SparkOptions(), self._clock()) for _ in range(2))
-        sharing = Sharing(dataclasses.replace(application, shared="any"), ClusterSettings(), 999, is_default=False)
-        number = str(uuid.uuid4())
-        return lambda: self._stores.sessions.add(who, request, seat, number, self._clock(), 1000, None, sharing)
-
-    def _do_end_unused_applications(self) -> Callable[[], object]:
-        return lambda: self._stores.applications.end_unused(self._clock())
 
     def _do_want_a_warm_driver(self) -> Callable[[], object]:
         who = self._random.choice(EVERYBODY)
@@ -112,7 +105,12 @@ class Walk:
 
     def _do_forget_drivers(self) -> Callable[[], object]:
         drivers = self._stores.drivers
-        return lambda: _each(drivers.unclaimed(), lambda driver: drivers.remove(driver.id))
+
+        def forget() -> None:
+            self._stores.applications.end_unused(self._clock())
+            _each(drivers.unclaimed(), lambda driver: drivers.remove(driver.id))
+
+        return forget
 
     def _do_become_idle(self) -> Callable[[], object]:
         return lambda: self._stores.sessions.become_idle(self._clock())
