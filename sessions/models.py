@@ -13,6 +13,9 @@ from gateway.core.options import SparkOptions
 from gateway.core.store.database import Row
 from sessions.states import SessionState
 
+# the conf key with which a session names the Spark application that it shares
+APPLICATION = "spark.gateway.application"
+
 
 class Kind(str, Enum):
     """A language; or SHARED: a session that has no default language."""

@@ -10,8 +10,8 @@ from gateway.core.options import SparkOptions
 from gateway.core.settings import Settings
 from sessions.drivers import sharing
 from sessions.drivers.models import Driver
-from sessions.drivers.sharing import KEY, Sharing
-from sessions.models import Kind, SessionRequest
+from sessions.drivers.sharing import Sharing
+from sessions.models import APPLICATION, Kind, SessionRequest
 
 KINDS = (Kind.PYSPARK, Kind.SQL, Kind.SHARED)  # what has an interpreter of its own in an application of many
 _LONGEST_NAME = 200
@@ -19,21 +19,23 @@ _LONGEST_NAME = 200
 
 def faults(request: SessionRequest) -> Iterator[Fault]:
     """What a session that names an application may not be."""
-    name = request.options.conf.get(KEY, "")
+    name = request.options.conf.get(APPLICATION, "")
     if not name:
         return
     if len(name) > _LONGEST_NAME or not name.isprintable():
         fix = f"give 1 to {_LONGEST_NAME} printable characters"
-        yield Fault(f"conf.{KEY}", Code.MISFIT, f"{KEY} is {name!r:.80}", fix, name)
+        yield Fault(f"conf.{APPLICATION}", Code.MISFIT, f"{APPLICATION} is {name!r:.80}", fix, name)
     if request.kind not in KINDS:
         reason = f"kind is {request.kind.value}, which cannot share a Spark application"
-        fix = f"give {', '.join(kind.value for kind in KINDS[:-1])} or {KINDS[-1].value}, or leave out conf {KEY}"
+        fix = (
+            f"give {', '.join(kind.value for kind in KINDS[:-1])} or {KINDS[-1].value}, or leave out conf {APPLICATION}"
+        )
         yield Fault("kind", Code.MISFIT, reason, fix, request.kind.value)
 
 
 def of_request(request: SessionRequest, options: SparkOptions, settings: Settings, now: datetime) -> Sharing | None:
     """How a session shares that is opened with these options; None: it has an application of its own."""
-    named = options.conf.get(KEY)
+    named = options.conf.get(APPLICATION)
     is_default = named is None and request.kind in KINDS and not request.permanent
     name = settings.shared_application if is_default else named
     return _of(name, options, settings, now, is_default=is_default) if name else None

@@ -19,7 +19,7 @@ from gateway.core.errors import NotFound
 from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.core.settings import Settings
 from gateway.web.documents import compact
-from sessions.models import Kind, Session, SessionRequest
+from sessions.models import APPLICATION, Kind, Session, SessionRequest
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
 from sessions.states import SessionState
@@ -52,7 +52,10 @@ def to_session_request(asked: Document, chosen: str, settings: Settings) -> Sess
     """`chosen` is the session's id. Under the request's members lie the settings' conf and Lighter's defaults."""
     named = {**asked, "name": asked["name"] or f"session_{chosen}"}
     kind = _LANGUAGES.get(asked["kind"], Kind.PYSPARK) if isinstance(asked["kind"], str) else Kind.PYSPARK
-    return SessionRequest(kind=kind, options=_to_options(named, settings), permanent=asked["permanent"])
+    # Sizes that nobody names are those of the application which it shares.
+    shares = bool(asked["conf"].get(APPLICATION, settings.shared_application))
+    options = _to_options(named, settings, sized=not shares)
+    return SessionRequest(kind=kind, options=options, permanent=asked["permanent"])
 
 
 def to_batch_request(asked: Document, settings: Settings) -> BatchRequest:
@@ -64,13 +67,13 @@ def to_batch_request(asked: Document, settings: Settings) -> BatchRequest:
     )
 
 
-def _to_options(asked: Document, settings: Settings) -> SparkOptions:
-    """Conf of the request wins over its sizes (contract §8); a size that nobody names is Lighter's default."""
+def _to_options(asked: Document, settings: Settings, *, sized: bool = True) -> SparkOptions:
+    """Conf of the request wins over its sizes (contract §8); if `sized` one that nobody names is Lighter's default."""
     conf = {**({_NAME: asked["name"]} if asked["name"] else {}), **asked["conf"]}
     default_conf = _default_conf(conf.get(clusters.KEY, settings.default_cluster), settings)
     sizes = {}
     for field, member, key, default in _SIZES:
-        unasked = None if key in default_conf else default
+        unasked = default if sized and key not in default_conf else None
         sizes[field] = None if key in conf else (asked[member] or unasked)
     return SparkOptions(
         **sizes,

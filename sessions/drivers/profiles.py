@@ -20,7 +20,7 @@ from gateway.core.events import Belonging
 from gateway.core.options import SparkOptions, redact
 from gateway.core.settings import ClusterSettings, Settings
 
-_MEMORY_STEP = 128 << 20  # bytes; sizes that differ by less are one: the driver has the larger
+MEMORY_STEP = 128 << 20  # bytes; sizes that differ by less are one: the driver has the larger
 _DEFAULT_MEMORY = "1g"  # Spark's own
 _BESIDE_HEAP = 600 << 20  # bytes: the JVM's own, and Python
 
@@ -55,7 +55,7 @@ _FIXED = {
     "spark.sql.subquery.maxThreadThreshold",
 }
 # What makes no difference to a driver that does all the work itself; its session is shown what it asked for.
-_WITHOUT_EFFECT = {"spark.driver.cores", "spark.executor.cores", "spark.executor.instances", "spark.executor.memory"}
+WITHOUT_EFFECT = {"spark.driver.cores", "spark.executor.cores", "spark.executor.instances", "spark.executor.memory"}
 
 _LISTS = ("spark.jars", "spark.files", "spark.archives", "spark.submit.pyFiles")
 _PYTHONS = ("spark.pyspark.python", "spark.pyspark.driver.python")
@@ -80,8 +80,7 @@ def profile_of(options: SparkOptions, whose: Belonging, settings: Settings) -> P
     fixed = _fixed(options, here)
     conf = submit.conf_of(fixed, here, Path("/"), {})
     stamps = _stamps([*_listed(conf), *_of_installation(here)])
-    is_local = here.master == "local" or here.master.startswith("local[")
-    if stamps is None or not is_local or redact(fixed.conf) != fixed.conf or _names_files(fixed.conf):
+    if stamps is None or not is_local(here) or redact(fixed.conf) != fixed.conf or _names_files(fixed.conf):
         return Profile("", fixed)
     facts = [
         {name: str(value) for name, value in dataclasses.asdict(here).items()},
@@ -97,13 +96,18 @@ def profile_of(options: SparkOptions, whose: Belonging, settings: Settings) -> P
 def set_when_claimed(options: SparkOptions) -> dict[str, str]:
     """What of a session's conf its driver is told when it is claimed, by key, without its name."""
     asked = {**options.conf, **options.fields_as_conf()}
-    shown = {DRIVER_MEMORY, *_WITHOUT_EFFECT}
+    shown = {DRIVER_MEMORY, *WITHOUT_EFFECT}
     return {key: text for key, text in asked.items() if key != _NAME and (is_set_later(key) or key in shown)}
 
 
 def name_of(options: SparkOptions) -> str | None:
     """The name of the session's application, None when it asks for none."""
     return options.name or options.conf.get(_NAME)
+
+
+def is_local(here: ClusterSettings) -> bool:
+    """Whether drivers there do all the work themselves, without executors."""
+    return here.master == "local" or here.master.startswith("local[")
 
 
 def is_set_later(key: str) -> bool:
@@ -115,7 +119,7 @@ def is_set_later(key: str) -> bool:
 
 def _fixed(options: SparkOptions, here: ClusterSettings) -> SparkOptions:
     """What a driver of the profile is started with."""
-    without = {_NAME, DRIVER_MEMORY, *_WITHOUT_EFFECT}
+    without = {_NAME, DRIVER_MEMORY, *WITHOUT_EFFECT}
     conf = {key: text for key, text in options.conf.items() if key not in without and not is_set_later(key)}
     return dataclasses.replace(
         options,
@@ -135,7 +139,7 @@ def _memory(options: SparkOptions, here: ClusterSettings) -> str | None:
     if asked is None and _environment_of(here).exists():
         return None  # it may say so there
     size = conf_values.size(DRIVER_MEMORY, asked or _DEFAULT_MEMORY)
-    return asked if size is None else f"{-(-size // _MEMORY_STEP) * _MEMORY_STEP >> 20}m"
+    return asked if size is None else f"{-(-size // MEMORY_STEP) * MEMORY_STEP >> 20}m"
 
 
 def memory_of(options: SparkOptions) -> int:

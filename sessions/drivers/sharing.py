@@ -16,12 +16,11 @@ from gateway.core.faults import Code, Fault
 from gateway.core.options import FIELDS, SparkOptions, redact
 from gateway.core.settings import ClusterSettings, Settings
 from sessions.drivers.models import Driver
-from sessions.drivers.profiles import is_set_later
-
-KEY = "spark.gateway.application"  # the conf key with which a session names the application that it shares
+from sessions.drivers.profiles import MEMORY_STEP, WITHOUT_EFFECT, is_local, is_set_later
+from sessions.models import APPLICATION
 
 _NAME = "spark.app.name"
-_OF_GATEWAY = {KEY, clusters.KEY, _NAME}
+_OF_GATEWAY = {APPLICATION, clusters.KEY, _NAME}
 _DEFAULTS = {conf_values.DRIVER_MEMORY: "1g", conf_values.EXECUTOR_MEMORY: "1g"}  # Spark's own
 _LISTS = {
     "spark.jars": "jars",
@@ -78,10 +77,11 @@ def set_in_session(options: SparkOptions) -> dict[str, str]:
 
 def differences(application: SparkOptions, asked: SparkOptions, here: ClusterSettings) -> Iterator[Fault]:
     """What a session asks for that an application which is there cannot be any more. What it leaves out, it takes."""
+    unseen = _OF_GATEWAY | set(_LISTS) | (WITHOUT_EFFECT if is_local(here) else set())
     there = {**_DEFAULTS, **submit.conf_of(application, here, Path("/"), {})}
     wanted = {**asked.conf, **asked.fields_as_conf()}
     for key, text in wanted.items():
-        if key not in _OF_GATEWAY and key not in _LISTS and not is_set_later(key) and not _is_same(key, text, there):
+        if key not in unseen and not is_set_later(key) and not _is_same(key, text, there):
             had = redact({key: there[key]})[key] if key in there else "not set"
             field = _wire(FIELDS[key]) if key in FIELDS and key in asked.fields_as_conf() else f"conf.{key}"
             yield _fault(field, f"{field} is {redact({key: text})[key]}, and there it is {had}", text)
@@ -93,7 +93,7 @@ def differences(application: SparkOptions, asked: SparkOptions, here: ClusterSet
 
 
 def _fault(field: str, reason: str, value: str) -> Fault:
-    fix = f"leave it out, or name another application in conf {KEY}"
+    fix = f"leave it out, or name another application in conf {APPLICATION}"
     return Fault(field, Code.MISFIT, f"the shared application runs already: {reason}", fix, value)
 
 
@@ -105,7 +105,9 @@ def _is_same(key: str, text: str, there: Mapping[str, str]) -> bool:
 
 
 def _size(key: str, text: str) -> int | None:
-    return conf_values.size(key, text) if key in _DEFAULTS else None
+    """How much memory is asked for, in the steps in which drivers that are started ahead have it."""
+    size = conf_values.size(key, text) if key in _DEFAULTS else None
+    return None if size is None else -(-size // MEMORY_STEP)
 
 
 def _listed(options: SparkOptions) -> dict[str, list[str]]:

@@ -231,7 +231,7 @@ def test_what_the_application_cannot_be_any_more_is_refused(gateway: Gateway, re
     misfits: list[dict[str, Any]] = [
         {"driverMemory": "3g"},
         {"files": [__file__]},
-        {"conf": {"spark.executor.memory": "7g"}},
+        {"conf": {"spark.driver.maxResultSize": "7g"}},
     ]
     for asked in misfits:
         conf = {KEY: "team", **asked.pop("conf", {})}

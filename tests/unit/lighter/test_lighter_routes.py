@@ -379,6 +379,15 @@ def test_lighter_sizes_that_nobody_names_are_its_defaults(lighter, make_gateway)
     }  # fmt: skip
 
 
+def test_lighter_a_session_that_shares_an_application_takes_its_sizes(lighter) -> None:
+    conf = {"spark.gateway.application": "team"}
+    lighter.gateway.open(conf=conf, driverMemory="3g")
+    shared = lighter.open(conf=conf)
+    assert shared["submitParams"]["conf"]["spark.gateway.application"] == "team"
+    refused = lighter.send("POST", "/sessions", {"conf": conf, "driverMemory": "2g"})
+    assert refused.status_code == 400 and "driverMemory is 2g, and there it is 3g" in refused.text
+
+
 @pytest.mark.parametrize(
     ("conf", "shown"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,36 @@ def test_a_statement_owns_what_has_its_tag_or_none(statement: Owner) -> None:
         1,
         3,
     ]
+
+
+SEAT = "seat-2"
+
+
+def of_seat(one: SparkJob) -> SparkJob:
+    return dataclasses.replace(one, tags=one.tags | {SEAT})
+
+
+def test_in_an_application_of_many_what_is_not_of_its_seat_is_not_its_own() -> None:
+    statement = Owner("seat-2-statement-5", BEGUN, by_tag_only=False, within=SEAT)
+    other = job(1, 1001, None, "seat-3-statement-1")
+    assert owned(statement, other, job(2, 1001), of_seat(job(3, 1001)), of_seat(job(4, 1001, None, "seat-2-x"))) == [
+        3,
+        4,
+    ]
+    assert owned(statement, other, job(5, 1001, None, "seat-2-statement-5")) == [5]
+
+
+def test_running_jobs_of_other_seats_are_not_looked_at_again() -> None:
+    statement, asked = Owner("seat-2-statement-5", BEGUN, by_tag_only=False, within=SEAT), list[int]()
+    jobs = [job(1, 1001, None, "seat-3-statement-1"), of_seat(job(2, 1001)), of_seat(job(3, 1001, 1002))]
+
+    def read(first: int) -> list[SparkJob]:
+        asked.append(first)
+        return jobs
+
+    for _ in range(2):
+        assert [one.id for one in statement.look(read)] == [2]
+    assert asked == [0, 2]
 
 
 def test_what_began_before_it_is_not_its_own(statement: Owner) -> None:
