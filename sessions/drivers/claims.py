@@ -1,7 +1,7 @@
 """The claim of a session: a seat of a driver, which is an interpreter of its own in a Spark application.
 
-A driver of one session has the seat 0; in a shared application each interpreter is a driver of its own, with a number that
-no other of the application has. Whoever speaks to a driver names the seat that it means.
+A driver of one session has the seat 0; in a shared application each interpreter is a driver of its own, with a number
+that no other there has. Whoever speaks to a driver names the seat that it means.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The seats of a driver: interpreters of their own in one Spark application, each with what is run and added there.
 
-Whoever asks for something names the seat. The interpreter of each seat is a process of its own, which knows no other seat.
+Whoever asks for something names the seat. The interpreter of each is a process of its own, which knows no other seat.
 """
 
 from __future__ import annotations
