@@ -254,6 +254,25 @@ def test_the_application_ends_with_its_last_session(gateway: Gateway) -> None:
     wait_until(lambda: not application.exists(), SOON, "its folder is removed")
 
 
+def test_it_ends_with_its_last_session_also_while_no_supervisor_looks(gateway: Gateway) -> None:
+    session = open_shared(gateway, "unseen")
+    application, pid = application_of(session), interpreter_of(session)
+    gateway.kill_supervisor()
+    os.kill(pid, signal.SIGKILL)
+    gateway.start_supervisor()
+    wait_until(lambda: session.state == "dead", SOON, "the session is dead")
+    wait_until_gone(application)
+
+
+def test_an_application_that_can_make_no_interpreters_ends(gateway: Gateway) -> None:
+    session = open_shared(gateway, "barren")
+    family = {one.pid: one for one in processes.family(application_of(session))}
+    (zygote,) = [one for one in family.values() if one.ppid() in family and family[one.ppid()].name() == one.name()]
+    zygote.kill()
+    wait_until(lambda: session.state == "dead", SOON, "the session is dead")
+    assert "the shared Spark application barren ended: the process that makes its interpreters ended" in session.log
+
+
 def test_a_killed_application_ends_its_sessions_and_says_why(gateway: Gateway) -> None:
     first, second = (open_shared(gateway, "doomed") for _ in range(2))
     application = application_of(first)
