@@ -43,6 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
         "supervisor": _supervisor,
         "memory": _memory,
         "warm drivers": _warm_drivers,
+        "shared applications": _shared_applications,
     }
     findings = []
     for what, check in checks.items():
@@ -184,6 +185,18 @@ def _warm_drivers(settings: Settings) -> str:
     pool = PoolService(stores.Stores(db, host_name(settings)).pool).look(ANONYMOUS)
     given = ", ".join(f"{number} {got.value}" for got, number in pool.given.items() if number)
     return f"{most}; {pool.warm} warm, {pool.starting} starting; sessions so far: {given or 'none'}"
+
+
+def _shared_applications(settings: Settings) -> str:
+    from gateway import stores
+    from gateway.core.places.local import host_name
+
+    most = f"{settings.shared_application_sessions} sessions in one at most"
+    db = stores.open_store(settings)
+    if db.pending(stores.MIGRATIONS):
+        return most
+    applications, sessions = stores.Stores(db, host_name(settings)).applications.counts()
+    return f"{most}; {applications} now, with {sessions} sessions"
 
 
 def _too_little_memory() -> int | None:

@@ -16,7 +16,7 @@ from gateway.core.options import SparkOptions
 from gateway.core.store.database import Database, Migrations
 from sessions.drivers.models import Driver
 from sessions.drivers.sharing import Sharing, differences
-from sessions.drivers.store import DriverStore
+from sessions.drivers.store import HERE, DriverStore
 
 migrations = Migrations("applications")
 
@@ -103,6 +103,13 @@ class ApplicationStore:
             f"SELECT * FROM drivers AS seats WHERE {_SEAT} AND seats.application = :id", {"id": application}
         )
         return [Driver.of(row) for row in rows]
+
+    def counts(self) -> tuple[int, int]:
+        """How many applications there are on this host, and how many seats they have."""
+        values = {"host": self._drivers.host}
+        applications = self._db.value(f"SELECT count(*) FROM drivers WHERE {_APPLICATION} AND {HERE}", values)
+        seats = f"SELECT count(*) FROM drivers AS seats WHERE {_SEAT} AND coalesce(seats.host, :host) = :host"
+        return int(applications), int(self._db.value(seats, values))
 
     def end_unused(self, moment: datetime) -> list[str]:
         """Want those gone that have had no seat since `moment`; their ids."""

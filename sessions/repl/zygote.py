@@ -15,6 +15,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -40,9 +41,10 @@ class Zygote:
     def __init__(self, prepare: Callable[[], None], run: Callable[[Order], None]) -> None:
         """Fork it. It runs `prepare` once, and `run` in each interpreter. Call it before there is any thread."""
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        application = os.getpid()
         if os.fork() == 0:
             self._channel.close()
-            _be_zygote(theirs, prepare, run)
+            _be_zygote(application, theirs, prepare, run)
         theirs.close()
 
     def ask(self, order: Order) -> None:
@@ -58,9 +60,11 @@ class Zygote:
         return said.decode() or None
 
 
-def _be_zygote(channel: socket.socket, prepare: Callable[[], None], run: Callable[[Order], None]) -> NoReturn:
+def _be_zygote(
+    application: int, channel: socket.socket, prepare: Callable[[], None], run: Callable[[Order], None]
+) -> NoReturn:
     try:
-        seat_process.die_with_parent(os.getppid())
+        seat_process.die_with_parent(application)
         seat_process.forget_stdin()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         prepare()
@@ -100,6 +104,7 @@ class _Nursery:
             return
         sys.stdout.flush()
         sys.stderr.flush()
+        zygote = os.getpid()
         try:
             pid = os.fork()
         except OSError:
@@ -108,16 +113,18 @@ class _Nursery:
             self._channel.send(order.folder.encode())
             return
         if pid == 0:
-            self._be_interpreter(order)
+            self._be_interpreter(order, zygote)
         self._running[pid] = (order.folder, end)
-        os.write(end, b"runs\n")
+        _say(end, "runs")
 
-    def _be_interpreter(self, order: Order) -> NoReturn:
-        zygote = os.getppid()
+    def _be_interpreter(self, order: Order, zygote: int) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             seat_process.become(order.folder, zygote)
-            self._run(order)
+            # Whoever stops the seat ends the shell first and then looks for what is left. From here on we are found.
+            if (end := open_end(order.folder)) is not None:
+                os.close(end)
+                self._run(order)
         except BaseException:  # noqa: BLE001 - into its log
             traceback.print_exc()
         finally:
@@ -130,23 +137,28 @@ class _Nursery:
                 return
             folder, end = self._running.pop(pid)
             code = os.waitstatus_to_exitcode(status)
-            os.write(end, f"{code if code >= 0 else 128 - code}\n".encode())
+            _say(end, str(code if code >= 0 else 128 - code))
             os.close(end)
             self._channel.send(folder.encode())
 
 
 def open_end(folder: str) -> int | None:
-    """The FIFO of a seat, open for as long as its interpreter may run; None when it is gone.
+    """The FIFO of a seat, open for as long as its interpreter may run; None when its shell is gone.
 
-    Its shell sees that nobody has it open any more, and knows then that the application is gone.
+    That one sees when nobody has it open any more, and knows then that the application is gone.
     """
     try:
-        return os.open(os.path.join(folder, END), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(os.path.join(folder, END), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
 
 
 def tell_end(end: int, code: int) -> None:
     """Say that an interpreter that never ran has ended with `code`, and close its FIFO."""
-    os.write(end, f"runs\n{code}\n".encode())
+    _say(end, f"runs\n{code}")
     os.close(end)
+
+
+def _say(end: int, text: str) -> None:
+    with suppress(OSError):  # the shell has been killed
+        os.write(end, f"{text}\n".encode())

@@ -58,6 +58,7 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     gateway(tmp_path, "migrate")
     answer = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0")
     assert "; 0 warm, 0 starting; sessions so far: none\n" in answer.stdout
+    assert "ok   shared applications: 64 sessions in one at most; 0 now, with 0 sessions\n" in answer.stdout
     none = gateway(tmp_path, "doctor", SPARK_GATEWAY_PORT="0", SPARK_GATEWAY_MAX_WARM_DRIVERS="0")
     assert "ok   warm drivers: none (setting max_warm_drivers)\n" in none.stdout
 

@@ -134,7 +134,7 @@ class Tour:
         application = first.application or ""
         assert [seat.id for seat in applications.seats(application)] == [first.id, second.id]
         assert applications.join(sharing, Driver.wanted(FOLDER, SparkOptions(), now), self._whose, asked=SparkOptions())
-        assert not applications.end_unused(now)
+        assert not applications.end_unused(now) and applications.counts()
         drivers.place(first.id, FOLDER)
         for seat in applications.seats(application):
             drivers.gone(seat.id, "why", now)

@@ -127,7 +127,8 @@ def test_none_outlives_the_application(application: Path, code: str) -> None:
 
 
 def test_an_application_without_its_zygote_hears_of_it(application: Path) -> None:
-    zygote = max(processes.family(application), key=lambda process: process.pid)
+    family = {one.pid: one for one in processes.family(application)}
+    (zygote,) = [one for one in family.values() if one.ppid() in family and family[one.ppid()].name() == one.name()]
     folder = seat(application, 1, "import time; time.sleep(99)")
     wait_until(lambda: len(processes.family(folder)) == 3)
     zygote.kill()
@@ -141,3 +142,14 @@ def test_a_shell_that_finds_no_application_ends(tmp_path: Path) -> None:
     os.mkfifo(folder / "end")
     command = ["/bin/sh", "-c", _SEAT, str(folder), str(tmp_path / "nowhere")]
     assert subprocess.run(command, check=False).returncode == WITHOUT_APPLICATION
+
+
+def test_none_is_forked_for_a_seat_whose_shell_is_gone(application: Path) -> None:
+    folder = application.with_name("interpreter-1")
+    folder.mkdir()
+    (folder / "code").write_text("open('ran', 'w')")
+    os.mkfifo(folder / "end")
+    with open(application / "seats", "w") as seats:
+        seats.write(f"{folder}\n")
+    wait_until(lambda: "ended interpreter-1" in (application / "log").read_text())
+    assert not (application / "ran").exists() and not processes.family(folder)

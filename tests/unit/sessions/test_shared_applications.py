@@ -225,6 +225,7 @@ def test_so_many_share_one_and_nothing_is_left_of_a_refusal(
         open_session()
     application = seat_of(opened[0]).application
     assert len(all_stores.applications.seats(application)) == 3
+    assert all_stores.applications.counts() == (1, 3)
     all_stores.drivers.gone(opened[0].driver, None, clock())
     assert seat_of(open_session()).application == application
 
