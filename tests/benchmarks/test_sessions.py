@@ -12,6 +12,7 @@ from tests.integration.running_gateway import Gateway, Session, wait_until
 
 GROUP = "Sessions"
 AT_ONCE = 6
+SHARED = {"spark.gateway.application": "benchmark"}
 WARM_UP = 120.0  # seconds for a driver to be started ahead
 
 
@@ -84,6 +85,27 @@ def test_warm_session(tmp_path_factory: pytest.TempPathFactory, compare: Compare
         compare(GROUP, "create to idle, started ahead", "s", warm, "started for the session", cold, bar="0.05 s")
     finally:
         gateway.close()
+
+
+def test_shared_application(gateway: Gateway, compare: Compare) -> None:
+    def joins() -> float:
+        opened: list[Session] = []
+        taken = seconds(lambda: opened.append(gateway.new_session(conf=SHARED).wait_for("idle")))
+        opened[0].delete()
+        return taken
+
+    def alone() -> float:
+        opened: list[Session] = []
+        taken = seconds(lambda: opened.append(_open(gateway)))
+        opened[0].delete()
+        return taken
+
+    first = gateway.new_session(conf=SHARED).wait_for("idle")
+    try:
+        what = "create to idle, in a shared application that runs"
+        compare(GROUP, what, "s", joins, "started for the session", alone, bar="0.3 s")
+    finally:
+        first.delete()
 
 
 def test_many_at_once(gateway: Gateway, compare: Compare) -> None:
