@@ -27,9 +27,10 @@ from .interrupts import Interrupts
 from .java_jobs import JavaJobs
 from .job_context import JobContext
 from .jobs import Jobs, JobType
+from .large import Outputs
 from .namespace import fill, renew
 from .orphan import Orphan
-from .output import Stream
+from .output import Capture, Stream
 from .preload import import_spark, warm_jvm
 from .python import PythonInterpreter, new_main
 from .python_jobs import PythonJobs
@@ -80,6 +81,11 @@ class Options:
     seat: int = FIRST
     conf: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> str:
+        """The driver's own."""
+        return os.path.dirname(self.ready_file)
+
     @classmethod
     def read(cls, path: str) -> Options:
         """The options file; its members are this class's fields, its paths start from its folder."""
@@ -104,6 +110,7 @@ class Driver:
     def run(self) -> NoReturn:
         """Start, say so, and run statements until told to stop; never returns."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
+        Capture.folder = self._options.folder
         try:
             spark, statements = self._start()
         except BaseException as exc:
@@ -155,7 +162,9 @@ class Driver:
 
         sql = SqlInterpreter(spark.session, cancelled, self._options.sql_rows, self._options.output_limit)
         languages = {"pyspark": python, "sql": sql, **self._other_languages(spark, cancelled)}
-        return sql, languages, Statements(self._options.seat, languages, interrupts, spark, restarts)
+        outputs = Outputs(os.path.join(self._options.folder, "outputs"))
+        statements = Statements(self._options.seat, languages, interrupts, spark, restarts, outputs)
+        return sql, languages, statements
 
     def _other_languages(self, spark: Application, cancelled: Callable[[], bool]) -> dict[str, Interpreter]:
         cache = Path(self._options.scala_cache) if self._options.scala_cache else None

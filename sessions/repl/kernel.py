@@ -77,7 +77,7 @@ class GatewayKernel(Kernel):
     ) -> dict[str, Any]:
         """Run the code, or hand over the kept result of the statement that `cell_meta` names."""
         meta = cell_meta or {}
-        request = Request(code, meta.get("kind", "pyspark"), meta.get("statement"))
+        request = Request(code, meta.get("kind", "pyspark"), meta.get("statement"), meta.get("by_file", False))
         result = await asyncio.wrap_future(self._seat(meta).statements.submit(request))
         if request.statement is None and not silent:
             self._publish(result)
@@ -200,7 +200,9 @@ class GatewayKernel(Kernel):
 
 
 def reply(result: Result) -> dict[str, Any]:
-    """The content of an execute_reply. `output_json` is there only when `output` itself would lose digits."""
+    """The content of an execute_reply. `output_json` is there only when `output` itself would lose digits, and
+    `output_size` when the output is in a file of so many bytes.
+    """
     output = result.output
     content = {
         "status": output["status"],
@@ -216,6 +218,8 @@ def reply(result: Result) -> dict[str, Any]:
         content.update({key: output[key] for key in ("ename", "evalue", "traceback")})
     elif (exact := exact_json(output)) is not None:
         content["output_json"] = exact
+    if result.size is not None:
+        content["output_size"] = result.size
     return content
 
 

@@ -10,8 +10,10 @@ import codecs
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TextIO
+
+from .large import IN_MEMORY, PIECE, LargeText, Spool, Text, sliced
 
 Envelope = dict[str, Any]
 
@@ -23,7 +25,7 @@ def ok(statement: int, data: dict[str, Any]) -> Envelope:
     return {"status": "ok", "execution_count": statement, "data": data}
 
 
-def error(statement: int, ename: str, evalue: str, traceback: list[str], printed: str = "") -> Envelope:
+def error(statement: int, ename: str, evalue: str, traceback: list[str], printed: Text = "") -> Envelope:
     """A failure. What was printed before it is kept as `data`, which is only there when something was printed."""
     envelope: Envelope = {
         "status": "error",
@@ -76,25 +78,61 @@ def _notice(limit: int) -> str:
 class Capture:
     """What one statement prints, stdout and stderr apart, together never more than `limit` bytes."""
 
+    folder: ClassVar[str | None] = None  # for what is too much for memory; None: the system's own
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._room = limit
-        self._cut = False
-        self._parts = {"stdout": io.StringIO(), "stderr": io.StringIO()}
+        self._cut: str | None = None
+        self._parts = {"stdout": Spool(self.folder), "stderr": Spool(self.folder)}
 
     def write(self, name: str, text: str) -> None:
         """Keep as much of `text` as there is room for."""
         size = byte_length(text)
         if size > self._room:
-            text, size, self._cut = _head(text, self._room), self._room, True
+            text, size = _head(text, self._room), self._room
+            self._cut = self._cut or _notice(self._limit)
         self._room -= size
-        self._parts[name].write(text)
+        try:
+            self._parts[name].write(text)
+        except OSError as exc:
+            self._room, self._cut = 0, f"[output cut: it cannot be kept: {exc.strerror}]"
 
-    def text(self, strip: bool = True) -> str:
+    def text(self, strip: bool = True) -> Text:
         """Stdout, then stderr; without trailing white space (contract livy §3.2) unless told otherwise (§3.3)."""
-        text = readable("".join(part.getvalue() for part in self._parts.values()))
-        text = text.rstrip() if strip else text
-        return f"{text}\n{_notice(self._limit)}" if self._cut else text
+        readers, cut = [part.reader() for part in self._parts.values()], self._cut
+
+        def printed() -> Iterator[str]:
+            for read in readers:
+                yield from map(readable, read())
+
+        length = _length(printed(), strip)
+
+        def pieces() -> Iterator[str]:
+            yield from _beginning(printed(), length)
+            if cut is not None:
+                yield f"\n{cut}"
+
+        text = LargeText(pieces)
+        return text if length > IN_MEMORY else str(text)
+
+
+def _length(pieces: Iterator[str], strip: bool) -> int:
+    """How many characters there are, without white space at the end if that is to be stripped."""
+    length = before = 0
+    for piece in pieces:
+        kept = len(piece.rstrip()) if strip else len(piece)
+        length = before + kept if kept else length
+        before += len(piece)
+    return length
+
+
+def _beginning(pieces: Iterator[str], length: int) -> Iterator[str]:
+    for piece in pieces:
+        if length <= 0:
+            return
+        yield piece[:length]
+        length -= len(piece)
 
 
 class Stream(io.TextIOWrapper):
@@ -126,6 +164,12 @@ class Stream(io.TextIOWrapper):
     def settle(self) -> None:
         """Half a character waits no longer for its end."""
         self._bytes.settle()
+
+    def write(self, text: str, /) -> int:
+        """As any text stream; a long text goes in pieces, of which no copy as a whole is made."""
+        if not isinstance(text, str) or len(text) <= PIECE:
+            return super().write(text)
+        return sum(map(super().write, sliced(text)))
 
     def _forget(self) -> None:
         self._capture = None
@@ -172,10 +216,16 @@ class _Bytes(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         with memoryview(data) as view:
-            payload = view.tobytes()
+            if view.nbytes <= PIECE:
+                self._put(view.tobytes())
+            else:
+                for at in range(0, view.nbytes, PIECE):
+                    self._put(view.cast("B")[at : at + PIECE].tobytes())
+            return view.nbytes
+
+    def _put(self, payload: bytes) -> None:
         if text := self._decoder.decode(payload):
             self._take(text)
-        return len(payload)
 
     def flush(self) -> None:
         self._log.flush()

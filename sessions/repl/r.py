@@ -12,9 +12,11 @@ import os
 import re
 import tempfile
 import threading
+from collections.abc import Iterator
 
 from . import magics
 from .interpreter import Interpreter
+from .large import LargeText, Text, last_lines
 from .output import TEXT, Capture, Envelope, error, ok, shortened
 from .r_process import Died, RProcess
 from .spark import first_line
@@ -25,6 +27,7 @@ START_PATIENCE = 60.0  # seconds for R to start, and for SparkR to connect
 _LAST_LINES = 10  # of a died R's output that its error shows
 _STARTUP_OUTPUT = 1 << 16  # bytes of what a start may print that are kept for its error
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_BEGUN_COLOUR = re.compile(r"\x1b(\[[0-9;]{0,1000})?\Z")
 LOST = "its variables are lost, and the next R statement starts a new one"
 
 
@@ -77,7 +80,7 @@ class RInterpreter(Interpreter):
             except Died as exc:
                 raise NotStarted(str(exc)) from exc
 
-    def _envelope(self, answer: list[bytes], statement: int, text: str) -> Envelope:
+    def _envelope(self, answer: list[bytes], statement: int, text: Text) -> Envelope:
         status, *rest = answer
         if status == b"error":
             evalue, *calls = [shortened(part.decode("utf-8", "backslashreplace"), self._limit) for part in rest]
@@ -98,7 +101,7 @@ class RInterpreter(Interpreter):
         process.close()
         process.output.finish()
         text = _plain(capture)
-        last = text.splitlines()[-_LAST_LINES:]
+        last = last_lines(text, _LAST_LINES)
         return error(statement, "Error", "\n".join(["Interpreter died:", f"{end}; {LOST}", *last]), [], text)
 
     def _start(self) -> RProcess:
@@ -149,7 +152,7 @@ def _reason(exc: Exception, said: Capture) -> str:
     if isinstance(exc, FileNotFoundError):
         return f"there is no program {exc.filename}; install R, or name it in spark.r.shell.command"
     if isinstance(exc, Died):
-        last = said.text().splitlines()[-_LAST_LINES:]
+        last = last_lines(said.text(), _LAST_LINES)
         return ": ".join([str(exc), *([" ".join(last)] if last else [])])
     return str(exc)
 
@@ -158,5 +161,17 @@ def _bytes(word: str) -> bytes:
     return word.replace("\r\n", "\n").encode("utf-8", "backslashreplace")
 
 
-def _plain(capture: Capture) -> str:
-    return _COLOURS.sub("", capture.text())
+def _plain(capture: Capture) -> Text:
+    text = capture.text()
+    return LargeText(lambda: without_colours(text.pieces())) if isinstance(text, LargeText) else _COLOURS.sub("", text)
+
+
+def without_colours(pieces: Iterator[str]) -> Iterator[str]:
+    """The text without the codes that colour it, which may stand across pieces."""
+    rest = ""
+    for piece in pieces:
+        text = _COLOURS.sub("", rest + piece)
+        begun = _BEGUN_COLOUR.search(text)
+        rest = "" if begun is None else begun[0]
+        yield text[: len(text) - len(rest)]
+    yield rest

@@ -6,6 +6,7 @@ asked from one thread of its own, so that a signal in the main thread never meet
 
 from __future__ import annotations
 
+import codecs
 import json
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from . import magics, scala_jvm, scala_text
 from .exact import json_float
 from .interpreter import Interpreter
+from .large import PIECE, Text
 from .magic_lines import SCALA, split
 from .output import TEXT, Capture, Envelope, error, ok, shortened
 from .spark import first_line
@@ -124,18 +126,20 @@ class _Run:
         self._output = Path(bridge.outputFile())
         self._taken = 0
 
-    def end(self) -> str:
+    def end(self) -> Text:
         """The statement is over: all that was printed and echoed, in order."""
         self._bridge.end()
         self._take_printed()
         return self._capture.text(strip=False)
 
     def _take_printed(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         with open(self._output, "rb") as file:
             file.seek(self._taken)
-            printed = file.read()
-        self._taken += len(printed)
-        self._capture.write("stdout", printed.decode("utf-8", "replace"))
+            while printed := file.read(PIECE):
+                self._taken += len(printed)
+                self._capture.write("stdout", decoder.decode(printed))
+        self._capture.write("stdout", decoder.decode(b"", final=True))
 
     def all(self, code: str) -> dict[str, Any]:
         """Run `code`; the data of its envelope. A magic's result takes the place of echoes. Raises Failed."""

@@ -18,21 +18,25 @@ from typing import NoReturn, ParamSpec, TypeVar
 from . import groups
 from .interpreter import Interpreter
 from .interrupts import Interrupts
-from .output import Envelope, error
+from .large import Outputs, whole
+from .output import Envelope, error, ok
 from .restarts import Restarts
 from .spark import Application
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_LONGEST_NAME = 1000  # characters of an exception's in a reply whose result is in a file
+
 
 @dataclass(frozen=True)
 class Request:
-    """A text to run. `statement` None means: the next free number."""
+    """A text to run. `statement` None means: the next free number; `by_file`: a large result may be in a file."""
 
     code: str
     kind: str = "pyspark"
     statement: int | None = None
+    by_file: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Result:
     """A finished statement; times in milliseconds since the epoch.
 
     `application` has the `app_id` and `ui_url` of a Spark that user code has started anew; None: it is the first one.
+    `size` is how many bytes the file of a large result has, of which `output` then tells the status alone; None: it is
+    all in `output`.
     """
 
     statement: int
@@ -47,6 +53,7 @@ class Result:
     started: int
     completed: int
     application: dict[str, str | None] | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,10 @@ class Statements:
         interrupts: Interrupts,
         spark: Application,
         restarts: Restarts,
+        outputs: Outputs,
     ) -> None:
         self._seat = seat
+        self._outputs = outputs
         self._interpreters = interpreters
         self._interrupts = interrupts
         self._spark = spark
@@ -87,6 +96,7 @@ class Statements:
                 return self._last.future
             if statement <= self._last_id:
                 return _refused(statement)
+            self._drop(self._last)
             self._last, self._last_id = _Work(statement, request), statement
             self._inbox.put(self._last)
             return self._last.future
@@ -102,6 +112,12 @@ class Statements:
             last = self._last
             if last is not None and last.statement == statement and last.future.done():
                 self._last = None
+                self._drop(last)
+
+    def _drop(self, last: _Work | None) -> None:
+        """Its file, if its result is in one."""
+        if last is not None and last.request.by_file:
+            self._outputs.drop(self._seat, last.statement)
 
     def cancel(self, statement: int | None) -> bool:
         """One attempt to stop `statement`, or with None whatever runs; False when it does not run right now."""
@@ -159,7 +175,23 @@ class Statements:
         if interrupted:
             _attempt(self._spark.renew)
             _attempt(self._spark.cancel_late_jobs, self._group(work.statement))
-        return Result(work.statement, output, started, completed, application)
+        output, size = self._kept(work, output)
+        return Result(work.statement, output, started, completed, application, size)
+
+    def _kept(self, work: _Work, output: Envelope) -> tuple[Envelope, int | None]:
+        """What the reply says of the output, and the size of its file when it is in one."""
+        if not work.request.by_file:
+            return whole(output), None
+        try:
+            size = self._outputs.keep(self._seat, work.statement, output)
+        except (OSError, ValueError) as exc:
+            traceback.print_exc()
+            return error(work.statement, type(exc).__name__, f"the output could not be kept: {exc}", []), None
+        if size is None:
+            return whole(output), None
+        if output["status"] == "error":
+            return error(work.statement, output["ename"][:_LONGEST_NAME], "", []), size
+        return ok(work.statement, {}), size
 
     def _group(self, statement: int) -> str:
         return groups.of_statement(self._seat, statement)

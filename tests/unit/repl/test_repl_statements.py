@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sessions.repl.interpreter import Interpreter
 from sessions.repl.interrupts import Interrupts, interruptible
+from sessions.repl.large import IN_MEMORY, Outputs
 from sessions.repl.output import Envelope, ok
 from sessions.repl.statements import Request, Result, Statements
 
@@ -71,9 +74,10 @@ def spark() -> Spark:
 
 
 @pytest.fixture
-def statements(interpreter: Functions, spark: Spark) -> Iterator[Statements]:
+def statements(interpreter: Functions, spark: Spark, tmp_path: Path) -> Iterator[Statements]:
     before = signal.getsignal(signal.SIGINT)
-    yield Statements(3, {"pyspark": interpreter}, Interrupts(), spark, Restarts())  # type: ignore[arg-type]
+    outputs = Outputs(str(tmp_path / "outputs"))
+    yield Statements(3, {"pyspark": interpreter}, Interrupts(), spark, Restarts(), outputs)  # type: ignore[arg-type]
     signal.signal(signal.SIGINT, before)
 
 
@@ -223,3 +227,49 @@ def test_foreign_sigint_is_ignored(statements: Statements, interpreter: Function
     interpreter.does["hit"] = hit
     result = finish(statements, statements.submit(Request("hit", statement=0)))
     assert result.output["data"] == {"text/plain": "unharmed"}
+
+
+def test_a_large_result_is_in_a_file_until_it_is_forgotten(
+    statements: Statements, interpreter: Functions, tmp_path: Path
+) -> None:
+    interpreter.does["a"] = lambda: "é" * IN_MEMORY
+    request = Request("a", statement=3, by_file=True)
+    result = finish(statements, statements.submit(request))
+    file = tmp_path / "outputs" / "3-3.json"
+    assert statements.submit(request).result(0) is result
+    assert result.size == file.stat().st_size > 2 * IN_MEMORY
+    assert result.output == {"status": "ok", "execution_count": 3, "data": {}}
+    assert json.loads(file.read_bytes())["data"] == {"text/plain": "é" * IN_MEMORY}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in file.parent.iterdir()] == ["3-3.json"]
+    statements.forget(3)
+    assert list(file.parent.iterdir()) == []
+
+
+def test_the_file_of_a_result_that_nobody_forgot_goes_with_the_next_statement(
+    statements: Statements, interpreter: Functions, tmp_path: Path
+) -> None:
+    interpreter.does["a"] = lambda: "x" * IN_MEMORY
+    finish(statements, statements.submit(Request("a", statement=3, by_file=True)))
+    finish(statements, statements.submit(Request("b", statement=4, by_file=True)))
+    assert list((tmp_path / "outputs").iterdir()) == []
+
+
+def test_a_large_result_is_whole_in_the_reply_to_whoever_takes_no_file(
+    statements: Statements, interpreter: Functions, tmp_path: Path
+) -> None:
+    interpreter.does["a"] = lambda: "x" * IN_MEMORY
+    result = finish(statements, statements.submit(Request("a", statement=3)))
+    assert result.size is None
+    assert result.output["data"]["text/plain"] == "x" * IN_MEMORY
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_result_that_no_file_can_be_made_for_is_told_as_a_failure(
+    statements: Statements, interpreter: Functions, tmp_path: Path
+) -> None:
+    (tmp_path / "outputs").write_text("in the way")
+    interpreter.does["a"] = lambda: "x" * IN_MEMORY
+    result = finish(statements, statements.submit(Request("a", statement=3, by_file=True)))
+    assert result.size is None
+    assert result.output["evalue"].startswith("the output could not be kept: ")
