@@ -12,6 +12,7 @@ from gateway.web.front.polls import Answer, Asked, Held, Poll
 from gateway.web.scopes import JOBS_READ
 from sessions.models import Session
 from sessions.service import SessionService
+from sessions.statements.models import Statement
 from sessions.statements.service import HOLD, StatementService
 
 FindSession = Callable[[Asked], Session | None]
@@ -56,12 +57,16 @@ def _statement_poll(one: str, find: FindSession, statements: StatementService) -
         if found is None:
             return None
         seen, may_end_soon = found
-        if not may_end_soon:
-            return lighter.statement_text(session, seen, sparkmagic=sparkmagic)
 
-        def again() -> tuple[str, bool]:
+        def text(statement: Statement) -> str | None:
+            return None if statement.pieces else lighter.statement_text(session, statement, sparkmagic=sparkmagic)
+
+        if not may_end_soon:
+            return text(seen)
+
+        def again() -> tuple[str | None, bool]:
             now, has_ended = statements.again(asked.principal, seen)
-            return lighter.statement_text(session, now, sparkmagic=sparkmagic), has_ended
+            return text(now), has_ended
 
         return Held(seen.about, HOLD, again)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from gateway.web.identity import principal
 from gateway.web.scopes import JOBS_EXECUTE, JOBS_READ, JOBS_TERMINATE, PUBLIC
 from sessions.models import Kind, Session, SessionRequest
 from sessions.service import SessionService
+from sessions.statements.models import Statement
 from sessions.statements.service import StatementService
 from sessions.statements.states import UNFINISHED
 
@@ -134,6 +135,13 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
         "statements", __name__, url_prefix=API, description="Statements of a session, as Lighter serves them"
     )
 
+    def text(session: Session, statement: Statement) -> str | Iterator[str]:
+        sparkmagic = _for_sparkmagic()
+        if statement.pieces:
+            output = service.output(principal(), statement)
+            return lighter.statement_pieces(session, statement, output, sparkmagic=sparkmagic)
+        return lighter.statement_text(session, statement, sparkmagic=sparkmagic)
+
     @bp.get("/sessions/<ref>/statements", scope=JOBS_READ)
     @bp.arguments(schemas.ListQuery, location="query")
     @bp.response(200, schemas.ApplicationStatements)
@@ -141,7 +149,8 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
         """The statements kept of a session, newest first"""
         session = _find(sessions, ref)
         _, found = service.page(principal(), str(session.id), *_page(query), newest_first=True)
-        return json_response(lighter.statements_text(session, query["start"], found, sparkmagic=_for_sparkmagic()))
+        pieces = lighter.statements_pieces(query["start"], [text(session, one) for one in found])
+        return json_response(pieces if any(one.pieces for one in found) else "".join(pieces))
 
     @bp.post("/sessions/<ref>/statements", scope=JOBS_EXECUTE)
     @bp.arguments(schemas.SubmitStatement)
@@ -151,7 +160,7 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
         session = _find(sessions, ref)
         language = Kind.PYSPARK if session.kind is Kind.SHARED else session.kind
         statement = service.submit(principal(), str(session.id), asked["code"], language)
-        return json_response(lighter.statement_text(session, statement, sparkmagic=_for_sparkmagic())), 201
+        return json_response(text(session, statement)), 201
 
     @bp.get("/sessions/<ref>/statements/<number>", scope=JOBS_READ)
     @bp.response(200, schemas.ApplicationStatement)
@@ -159,7 +168,7 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
         """One statement, with its output once it has ended"""
         session = _find(sessions, ref)
         statement = service.find(principal(), str(session.id), _number(session, number))
-        return json_response(lighter.statement_text(session, statement, sparkmagic=_for_sparkmagic()))
+        return json_response(text(session, statement))
 
     @bp.post("/sessions/<ref>/statements/<number>/cancel", scope=JOBS_TERMINATE)
     @bp.response(201, schemas.ApplicationStatement)
@@ -171,9 +180,7 @@ def _statement_routes(sessions: SessionService, service: StatementService) -> Bl
         if statement.state in UNFINISHED:
             service.cancel(principal(), str(session.id), statement.id)
             statement = service.look(principal(), str(session.id), statement.id)
-        sparkmagic = _for_sparkmagic()
-        text = lighter.statement_text(session, statement, sparkmagic=sparkmagic)
-        return json_response(text), 200 if sparkmagic else 201
+        return json_response(text(session, statement)), 200 if _for_sparkmagic() else 201
 
     return bp
 

@@ -6,7 +6,7 @@ For sparkmagic (§5 of the contract) ids are the numbers that Livy's protocol sh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -20,7 +20,7 @@ from gateway.core.options import SparkOptions, redact, redact_args
 from gateway.core.settings import Settings
 from gateway.web.documents import compact
 from sessions.models import APPLICATION, Kind, Session, SessionRequest
-from sessions.statements.models import Statement
+from sessions.statements.models import LargeOutput, Statement
 from sessions.statements.states import StatementState
 from sessions.states import SessionState
 
@@ -205,31 +205,47 @@ def _last_lines(record: Session | Batch, size: int) -> list[str]:
 
 
 def statement_text(session: Session, statement: Statement, *, sparkmagic: bool) -> str:
-    """The statement as JSON text. For sparkmagic it is as in Livy's protocol."""
+    """The statement, whose output is not large, as JSON text. For sparkmagic it is as in Livy's protocol."""
     output = None if statement.output is None or sparkmagic else json_numbers.read(statement.output)
+    failed = bool(output and output["status"] == "error")
+    text = (statement.told or "null") if sparkmagic else json_numbers.unmarked(compact(output and _output(output)))
+    return f"{_head(session, statement, failed=failed, sparkmagic=sparkmagic)}{text}}}"
+
+
+def statement_pieces(session: Session, statement: Statement, output: LargeOutput, *, sparkmagic: bool) -> Iterator[str]:
+    """The same text of a statement whose output is in pieces."""
+    yield _head(session, statement, failed=output.has_failed, sparkmagic=sparkmagic)
+    yield from output.told() if sparkmagic else _output_pieces(output)
+    yield "}"
+
+
+def _head(session: Session, statement: Statement, *, failed: bool, sparkmagic: bool) -> str:
     document = {
         "id": statement.id if sparkmagic else statement_id(session, statement.id),
         "code": statement.code,
-        "state": statement.state.value if sparkmagic else _statement_word(statement.state, output),
+        "state": statement.state.value if sparkmagic else _statement_word(statement.state, failed=failed),
         "progress": statement.progress,
         "createdAt": _time(statement.created),
     }
-    text = (statement.told or "null") if sparkmagic else json_numbers.unmarked(compact(output and _output(output)))
-    return f'{compact(document)[:-1]},"output":{text}}}'
+    return f'{compact(document)[:-1]},"output":'
 
 
-def statements_text(session: Session, start: int, statements: Iterable[Statement], *, sparkmagic: bool) -> str:
-    joined = ",".join(statement_text(session, one, sparkmagic=sparkmagic) for one in statements)
-    return f'{{"from":{start},"statements":[{joined}]}}'
+def statements_pieces(start: int, texts: Iterable[Iterable[str]]) -> Iterator[str]:
+    """The list of statements, each of which is given in pieces."""
+    yield f'{{"from":{start},"statements":['
+    for number, text in enumerate(texts):
+        yield "," if number else ""
+        yield from text
+    yield "]}"
 
 
-def _statement_word(state: StatementState, output: Document | None) -> str:
+def _statement_word(state: StatementState, *, failed: bool) -> str:
     """Lighter has no word for running: its clients ask again while a statement is waiting (contract §4.4)."""
     if state is StatementState.RUNNING:
         return "waiting"
     if state is StatementState.CANCELLING:
         return "cancelled"
-    return "error" if state is StatementState.AVAILABLE and output and output["status"] == "error" else state.value
+    return "error" if state is StatementState.AVAILABLE and failed else state.value
 
 
 def _output(output: Document) -> Document:
@@ -244,6 +260,19 @@ def _output(output: Document) -> Document:
         "evalue": output["ename"] if failed else None,
         "traceback": (traceback if message in traceback else f"{message}\n{traceback}") if failed else None,
     }
+
+
+def _output_pieces(output: LargeOutput) -> Iterator[str]:
+    """As `_output`. Of a large output its data are not read, but passed on; a failure's message and traceback are."""
+    found = output.parts()
+    if found is None:  # a failure that is large without having printed
+        yield json_numbers.unmarked(compact(_output(json_numbers.read("".join(output.pieces())))))
+        return
+    envelope, data = found
+    told = _output(json_numbers.read(envelope))
+    yield f'{{"status":{compact(told["status"])},"executionCount":{told["executionCount"]!s},"data":'
+    yield from data
+    yield f',"evalue":{compact(told["evalue"])},"traceback":{compact(told["traceback"])}}}'
 
 
 def configuration_document(settings: Settings, declared: Mapping[str, SessionRequest]) -> Document:

@@ -84,7 +84,10 @@ def _polls_of(
 
 
 def _statement_poll(statements: StatementService) -> Poll:
-    text = Remembered(livy.statement_text)
+    remembered = Remembered(livy.statement_text)
+
+    def text(statement: Statement) -> str | None:
+        return None if statement.pieces else remembered(statement)
 
     def statement(asked: Asked) -> Answer:
         ref, number = asked.values
@@ -94,14 +97,14 @@ def _statement_poll(statements: StatementService) -> Poll:
         seen, may_end_soon = found
         if not may_end_soon:
             return text(seen)
-        return Held(seen.about, HOLD, lambda: _again(statements, asked.principal, seen))
+
+        def again() -> tuple[str | None, bool]:
+            now, has_ended = statements.again(asked.principal, seen)
+            return text(now), has_ended
+
+        return Held(seen.about, HOLD, again)
 
     return Poll("/sessions/<ref>/statements/<number>", JOBS_READ, _plain(statement))
-
-
-def _again(statements: StatementService, principal: Principal, seen: Statement) -> tuple[str, bool]:
-    statement, has_ended = statements.again(principal, seen)
-    return livy.statement_text(statement), has_ended
 
 
 def _plain(answer: Callable[[Asked], Answer]) -> Callable[[Asked], Answer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flask
@@ -17,6 +17,7 @@ from gateway.web.headers import site
 from gateway.web.identity import principal
 from gateway.web.scopes import JOBS_EXECUTE, JOBS_READ, JOBS_TERMINATE, PUBLIC
 from sessions.service import SessionService
+from sessions.statements.models import Statement
 from sessions.statements.service import StatementService
 
 VERSION = "0.9.0-incubating"  # the Livy whose protocol this is; clients compare it part by part, as text
@@ -130,6 +131,11 @@ def _session_routes(service: SessionService) -> Blueprint:
 def _statement_routes(service: StatementService) -> Blueprint:
     bp = Blueprint("statements", __name__, description="Statements of a session, as Livy serves them")
 
+    def text(statement: Statement) -> str | Iterator[str]:
+        if statement.pieces:
+            return livy.statement_pieces(statement, service.output(principal(), statement))
+        return livy.statement_text(statement)
+
     @bp.get("/sessions/<ref>/statements", scope=JOBS_READ)
     @bp.arguments(schemas.StatementsQuery, location="query")
     @bp.response(200, schemas.StatementsAnswer)
@@ -139,7 +145,8 @@ def _statement_routes(service: StatementService) -> Blueprint:
         start, size = query["start"], query["size"]
         first, length = (max(0, start), -1) if size is None else livy.slice_of(start, size)
         total, found = service.page(principal(), ref, first, length, newest_first=newest_first)
-        return json_response(livy.statements_text(total, found))
+        pieces = livy.statements_pieces(total, [text(one) for one in found])
+        return json_response(pieces if any(one.pieces for one in found) else "".join(pieces))
 
     @bp.post("/sessions/<ref>/statements", scope=JOBS_EXECUTE)
     @bp.arguments(schemas.CreateStatement)
@@ -154,7 +161,7 @@ def _statement_routes(service: StatementService) -> Blueprint:
     @bp.response(200, schemas.StatementAnswer)
     def get_statement(ref: str, number: str) -> Response:
         """One statement, with its output once it has ended"""
-        return json_response(livy.statement_text(service.find(principal(), ref, whole_in_url(number))))
+        return json_response(text(service.find(principal(), ref, whole_in_url(number))))
 
     @bp.post("/sessions/<ref>/statements/<number>/cancel", scope=JOBS_TERMINATE)
     @bp.response(200, schemas.Message)

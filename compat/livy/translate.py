@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from gateway.web.documents import compact
 from sessions.jobs.models import SessionJob
 from sessions.jobs.states import JobState
 from sessions.models import Session, SessionRequest
-from sessions.statements.models import Statement
+from sessions.statements.models import LargeOutput, Statement
 
 _LOG_LINES = 10  # in the document of a session or batch
 
@@ -126,7 +126,18 @@ def _app_info(ui_url: str | None) -> dict[str, str | None]:
 
 
 def statement_text(statement: Statement) -> str:
-    """The statement as JSON text. A good output is put in as it is stored: it may be many megabytes."""
+    """The statement, whose output is not large, as JSON text. A good output is put in as it is stored."""
+    return f"{_head(statement)}{statement.told or 'null'}}}"
+
+
+def statement_pieces(statement: Statement, output: LargeOutput) -> Iterator[str]:
+    """The same text of a statement whose output is in pieces."""
+    yield _head(statement)
+    yield from output.told()
+    yield "}"
+
+
+def _head(statement: Statement) -> str:
     document = {
         "id": statement.id,
         "code": statement.code,
@@ -135,10 +146,13 @@ def statement_text(statement: Statement) -> str:
         "started": to_milliseconds(statement.started),
         "completed": to_milliseconds(statement.completed),
     }
-    head = compact(document)
-    return f'{head[:-1]},"output":{statement.told or "null"}}}'
+    return f'{compact(document)[:-1]},"output":'
 
 
-def statements_text(total: int, statements: Iterable[Statement]) -> str:
-    joined = ",".join(map(statement_text, statements))
-    return f'{{"total_statements":{total},"statements":[{joined}]}}'
+def statements_pieces(total: int, texts: Iterable[Iterable[str]]) -> Iterator[str]:
+    """The list of statements, each of which is given in pieces."""
+    yield f'{{"total_statements":{total},"statements":['
+    for number, text in enumerate(texts):
+        yield "," if number else ""
+        yield from text
+    yield "]}"

@@ -21,6 +21,7 @@ MOST_ROWS = 100
 MOST_COLUMNS = 50
 LONGEST_CELL = 500  # characters
 LONGEST_PARSED = 2_000_000  # characters of JSON; of a longer output only its beginning is looked at
+LARGEST_PICTURE = 16_000_000  # characters of the output that has it; a larger one is not drawn
 
 TEXT, JSON, PNG = "text/plain", "application/json", "image/png"
 TABLE = "application/vnd.livy.table.v1+json"

@@ -137,7 +137,7 @@ def _session_routes(bp: Blueprint, sessions: SessionService, service: StatementS
     @bp.get("/ui/session/<ref>/statement/<int:number>/image.png", scope=JOBS_READ)
     def picture(ref: str, number: int) -> Response:
         """The picture a statement drew, which the policy does not let a page carry within itself"""
-        statement = service.look(principal(), ref, number)
+        statement = service.begun(principal(), service.look(principal(), ref, number), outputs.LARGEST_PICTURE)
         data = outputs.picture_of(statement.output) if statement.output else None
         if data is None:
             abort(404)

@@ -5,6 +5,7 @@ that each dialect words by itself.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -37,8 +38,10 @@ class JsonProvider(DefaultJSONProvider):
         return json_response(self.dumps(self._prepare_response_obj(args, kwargs)))
 
 
-def json_response(text: str, status: int = 200) -> Response:
-    return current_app.response_class(text, status, content_type=JSON_TYPE)
+def json_response(text: str | Iterator[str], status: int = 200) -> Response:
+    """`text` is the document, or its pieces: these are sent as they come, and not compressed."""
+    body = text if isinstance(text, str) else map(str.encode, text)
+    return current_app.response_class(body, status, content_type=JSON_TYPE)
 
 
 class Blueprint(flask_smorest.Blueprint):

@@ -12,6 +12,7 @@ import json
 import socket
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -26,13 +27,21 @@ _CLAIMING = 30.0  # the same where Spark has to do something
 
 
 @dataclass(frozen=True)
+class OutputFile:
+    """A large output as the driver has written it, of so many bytes; there until the driver is told to forget it."""
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
 class Reply:
     """A finished statement as the driver tells it; `output` is the envelope of contract §3.1 as JSON text.
 
     `application` has the id and UI of the Spark application that user code has started in place of the first.
     """
 
-    output: str
+    output: str | OutputFile
     started: datetime
     completed: datetime
     application: tuple[str, str | None] | None = None
@@ -103,13 +112,18 @@ class KernelClient:
     async def execute(self, statement: int, code: str, language: str) -> Reply:
         """Run it, however long that takes. Asking again for a statement that runs or has run gives its one result."""
         content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
-        metadata = {"statement": statement, "kind": language}
+        metadata = {"statement": statement, "kind": language, "by_file": True}
         answer = await self._ask(self._client.shell_channel, "execute_request", content, metadata, None)
-        # Numbers that Python's JSON would round come as text of their own.
-        output = answer.get("output_json") or json.dumps(answer["output"], separators=(",", ":"))
+        output = self._output(statement, answer)
         started, completed = from_milliseconds(answer["started"]), from_milliseconds(answer["completed"])
         renewed = answer.get("application")
         return Reply(output, started, completed, renewed and (renewed["app_id"], renewed["ui_url"]))
+
+    def _output(self, statement: int, answer: dict[str, Any]) -> str | OutputFile:
+        if (size := answer.get("output_size")) is not None:
+            return OutputFile(self._file.parent / "outputs" / f"{self._seat}-{statement}.json", int(size))
+        # Numbers that Python's JSON would round come as text of their own.
+        return answer.get("output_json") or json.dumps(answer["output"], separators=(",", ":"))
 
     async def progress(self, statement: int) -> float:
         """Finished share of the tasks of its Spark jobs, 0.0 to 1.0."""

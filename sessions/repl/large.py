@@ -58,8 +58,7 @@ class Spool:
 
     def write(self, text: str) -> None:
         """Raises OSError when there is no room for more."""
-        self._new.write(text)
-        self._length += len(text)
+        self._length += self._new.write(text)
         if self._length >= IN_MEMORY:
             self._save()
 

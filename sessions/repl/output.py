@@ -135,6 +135,9 @@ def _beginning(pieces: Iterator[str], length: int) -> Iterator[str]:
         length -= len(piece)
 
 
+_write = io.TextIOWrapper.write  # called for all that is printed: super() would cost each call more
+
+
 class Stream(io.TextIOWrapper):
     """The driver's sys.stdout or sys.stderr: into the capture while a statement runs, else into the log.
 
@@ -167,9 +170,9 @@ class Stream(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """As any text stream; a long text goes in pieces, of which no copy as a whole is made."""
-        if not isinstance(text, str) or len(text) <= PIECE:
-            return super().write(text)
-        return sum(map(super().write, sliced(text)))
+        if type(text) is not str or len(text) <= PIECE:
+            return _write(self, text)
+        return sum(_write(self, piece) for piece in sliced(text))
 
     def _forget(self) -> None:
         self._capture = None
@@ -216,16 +219,12 @@ class _Bytes(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         with memoryview(data) as view:
-            if view.nbytes <= PIECE:
-                self._put(view.tobytes())
-            else:
-                for at in range(0, view.nbytes, PIECE):
-                    self._put(view.cast("B")[at : at + PIECE].tobytes())
-            return view.nbytes
-
-    def _put(self, payload: bytes) -> None:
-        if text := self._decoder.decode(payload):
-            self._take(text)
+            size = view.nbytes
+            payloads = [view.tobytes()] if size <= PIECE else _parts(view.cast("B"))
+            for payload in payloads:
+                if text := self._decoder.decode(payload):
+                    self._take(text)
+        return size
 
     def flush(self) -> None:
         self._log.flush()
@@ -238,3 +237,9 @@ class _Bytes(io.RawIOBase):
 
     def close(self) -> None:
         """Nothing, as for the stream itself."""
+
+
+def _parts(view: memoryview) -> Iterator[bytes]:
+    with view:
+        for at in range(0, len(view), PIECE):
+            yield view[at : at + PIECE].tobytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from gateway.core import records
 from gateway.core.store.database import Row
 from sessions.models import Heartbeat, Kind
+from sessions.statements import pieces
+from sessions.statements.pieces import Pieces
 from sessions.statements.states import StatementState
 
 _FAILED = '{"status":"error"'  # how the output of a failure begins
@@ -19,6 +22,7 @@ _FAILED = '{"status":"error"'  # how the output of a failure begins
 class Statement:
     """`output` is JSON text in the envelope of contract §3.1: stored and served without being read again.
 
+    A large one is None here, and so many `pieces` of text in the store (`sessions/statements/large.py`).
     `cancelled` is when its cancel was asked for; None: never.
     """
 
@@ -33,6 +37,7 @@ class Statement:
     started: datetime | None
     completed: datetime | None
     cancelled: datetime | None = None
+    pieces: int = 0
 
     @property
     def about(self) -> tuple[str, str]:
@@ -59,6 +64,25 @@ class Statement:
     @classmethod
     def of(cls, row: Row) -> Statement:
         return records.read_again(cls, row)
+
+
+@dataclass(frozen=True)
+class LargeOutput:
+    """An output as `Statement` has it, but in pieces, which are read anew each time."""
+
+    pieces: Pieces
+
+    @property
+    def has_failed(self) -> bool:
+        return pieces.has_failed(self.pieces)
+
+    def told(self) -> Iterator[str]:
+        """As `Statement.told`."""
+        return pieces.told(self.pieces)
+
+    def parts(self) -> tuple[str, Iterator[str]] | None:
+        """The envelope without its data, and these as JSON text; None when there are none in it."""
+        return pieces.parts(self.pieces)
 
 
 @dataclass(frozen=True)

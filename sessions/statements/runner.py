@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from gateway.core import metrics
 from gateway.core.clock import Clock
 from sessions.drivers.claims import Claim
-from sessions.drivers.kernel_client import KernelClient
+from sessions.drivers.kernel_client import KernelClient, Reply
 from sessions.drivers.kernels import Kernels
 from sessions.drivers.store import DriverStore
 from sessions.drivers.stuck import PATIENCE, StuckDrivers
+from sessions.statements.large import take
 from sessions.statements.models import Statement
 from sessions.statements.states import StatementState
 from sessions.statements.store import StatementStore
@@ -81,7 +82,7 @@ class Runner:
                 answer.cancel()
             if reply.application is not None:
                 self._drivers.is_application(claim.driver.id, *reply.application)
-            self._store.finish(statement.session, statement.id, reply.output, reply.started, reply.completed)
+            await self._finish(statement, reply)
             taken = (reply.completed - statement.created).total_seconds()
             metrics.STATEMENTS.labels(statement.kind.value).observe(taken)
             # The next statement must not wait for this driver's farewell.
@@ -89,6 +90,15 @@ class Runner:
             self.run_pass()
             with suppress(asyncio.TimeoutError):  # the driver is going; what it keeps goes with it
                 await kernel.forget(statement.id)
+
+    async def _finish(self, statement: Statement, reply: Reply) -> None:
+        if isinstance(reply.output, str):
+            self._store.finish(statement.session, statement.id, reply.output, reply.started, reply.completed)
+            return
+        # It takes as long as a disk does, and so does not hold up the others.
+        pieces = await asyncio.to_thread(take, self._store, statement, reply.output)
+        if pieces is not None:
+            self._store.finish_kept(statement.session, statement.id, pieces, reply.started, reply.completed)
 
     async def _attend(
         self, kernel: KernelClient, statement: Statement, answer: asyncio.Task[object], cancel: _Cancel

@@ -20,7 +20,8 @@ from sessions.drivers.states import DriverState
 from sessions.drivers.store import DriverStore
 from sessions.models import Kind, Session
 from sessions.service import SessionService
-from sessions.statements.models import Seen, Statement
+from sessions.statements.large import beginning, output_of
+from sessions.statements.models import LargeOutput, Seen, Statement
 from sessions.statements.states import UNFINISHED
 from sessions.statements.store import StatementStore
 from sessions.states import SessionState
@@ -84,6 +85,14 @@ class StatementService:
         """As `find`, for somebody who only looks on: counts as nothing, and is not held."""
         return self._find(self._sessions.look(principal, ref), number)
 
+    def output(self, principal: Principal, statement: Statement) -> LargeOutput:
+        """The large output of a statement that was found for them; its pieces raise Torn when it goes meanwhile."""
+        return output_of(self._store, statement)
+
+    def begun(self, principal: Principal, statement: Statement, output_limit: int) -> Statement:
+        """The statement, with no more than the first `output_limit` characters of a large output as its output."""
+        return beginning(self._store, statement, output_limit)
+
     def page(
         self,
         principal: Principal,
@@ -103,7 +112,8 @@ class StatementService:
         """As `page`, newest first, for somebody who only looks on: of each output no more than `output_limit`
         characters are given."""
         session = self._sessions.look(principal, ref)
-        return self._store.page(session.id, start, size, newest_first=True, output_limit=output_limit)
+        total, found = self._store.page(session.id, start, size, newest_first=True, output_limit=output_limit)
+        return total, [self.begun(principal, statement, output_limit) for statement in found]
 
     def counts(self, principal: Principal) -> dict[str, int]:
         """How many have not ended, by state."""

@@ -48,6 +48,16 @@ def cancels(db: Database) -> None:
     db.run("ALTER TABLE statements ADD COLUMN cancelled TEXT")
 
 
+@migrations()
+def pieces(db: Database) -> None:
+    db.run("ALTER TABLE statements ADD COLUMN pieces INTEGER NOT NULL DEFAULT 0")
+    db.run(
+        "CREATE TABLE statement_pieces (session INTEGER NOT NULL, statement INTEGER NOT NULL, number INTEGER NOT NULL,"
+        " text TEXT NOT NULL, PRIMARY KEY (session, statement, number),"
+        " FOREIGN KEY (session, statement) REFERENCES statements (session, id) ON DELETE CASCADE)"
+    )
+
+
 class StatementStore:
     """As one host sees it, which runs those of sessions whose driver is there."""
 
@@ -129,7 +139,7 @@ class StatementStore:
         """
         output = "output" if output_limit is None else "substr(output, 1, :output_limit) AS output"
         rows = self._db.rows(
-            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed, cancelled"
+            f"SELECT session, id, code, kind, state, {output}, progress, created, started, completed, cancelled, pieces"
             " FROM statements"
             f" WHERE session = :session ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT :size OFFSET :start",
             {"session": session, "size": size if size >= 0 else _ALL, "start": start, "output_limit": output_limit},
@@ -197,7 +207,38 @@ class StatementStore:
     def finish(self, session: int, number: int, output: str, started: datetime, completed: datetime) -> bool:
         """Store the interpreter's answer: running becomes available, cancelling becomes cancelled."""
         with self._db.transaction():
-            return _finish(self._db, session, number, output, started, completed, f"state IN {_RUNNING}")
+            return _finish(self._db, session, number, output, 0, started, completed, f"state IN {_RUNNING}")
+
+    def keep(self, session: int, number: int, place: int, text: str) -> bool:
+        """Store a piece of the answer of a statement that runs, before it is finished; False: it runs no more.
+
+        The first piece, at place 0, takes the place of all that were kept before.
+        """
+        key = {"session": session, "id": number}
+        with self._db.transaction():
+            running = f"SELECT 1 FROM statements WHERE session = :session AND id = :id AND state IN {_RUNNING}"
+            if self._db.value(running, key) is None:
+                return False
+            if place == 0:
+                _drop_pieces(self._db, session, number)
+            self._db.run(
+                "INSERT INTO statement_pieces (session, statement, number, text) VALUES (:session, :id, :place, :text)",
+                {**key, "place": place, "text": text},
+            )
+        return True
+
+    def finish_kept(self, session: int, number: int, pieces: int, started: datetime, completed: datetime) -> bool:
+        """As `finish`, with the pieces that were kept as the answer."""
+        with self._db.transaction():
+            return _finish(self._db, session, number, None, pieces, started, completed, f"state IN {_RUNNING}")
+
+    def piece(self, session: int, number: int, place: int) -> str | None:
+        """One piece of a large output, from place 0 on; None: it is there no more."""
+        text: str | None = self._db.value(
+            "SELECT text FROM statement_pieces WHERE session = :session AND statement = :id AND number = :place",
+            {"session": session, "id": number, "place": place},
+        )
+        return text
 
     # ------------------------------------------------------------ as a part of its session
 
@@ -222,7 +263,15 @@ class StatementStore:
                 else f"Interpreter died:\n{reason}"
             )
             output = json.dumps(error_output(row["id"], "Error", said))
-            _finish(self._db, session, row["id"], output, None, now, f"state IN {_UNFINISHED}")
+            _drop_pieces(self._db, session, row["id"])
+            _finish(self._db, session, row["id"], output, 0, None, now, f"state IN {_UNFINISHED}")
+
+
+def _drop_pieces(db: Database, session: int, number: int) -> None:
+    """Of an answer that was not stored as a whole."""
+    db.run(
+        "DELETE FROM statement_pieces WHERE session = :session AND statement = :id", {"session": session, "id": number}
+    )
 
 
 @lru_cache(256)
@@ -238,16 +287,25 @@ def _seen(principal: Principal, column: str) -> tuple[str, dict[str, Any]]:
 
 
 def _finish(
-    db: Database, session: int, number: int, output: str, started: datetime | None, completed: datetime, where: str
+    db: Database,
+    session: int,
+    number: int,
+    output: str | None,
+    pieces: int,
+    started: datetime | None,
+    completed: datetime,
+    where: str,
 ) -> bool:
     row = db.row(
         "UPDATE statements SET state = CASE state WHEN 'cancelling' THEN 'cancelled' ELSE 'available' END,"
-        " output = :output, progress = 1.0, started = coalesce(:started, started), completed = :completed"
+        " output = :output, pieces = :pieces, progress = 1.0, started = coalesce(:started, started),"
+        " completed = :completed"
         f" WHERE session = :session AND id = :id AND {where} RETURNING session, id, state",
         {
             "session": session,
             "id": number,
             "output": output,
+            "pieces": pieces,
             "started": started and to_text(started),
             "completed": to_text(completed),
         },

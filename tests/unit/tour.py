@@ -166,7 +166,11 @@ class Tour:
         assert store.has_waiting() and store.claim(now) and store.running()
         store.set_progress(session, 0, 0.5)
         store.finish(session, 0, "{}", now, now)
-        store.cancel(session, 1, now)
+        assert store.claim(now) and store.keep(session, 1, 0, "{") and store.keep(session, 1, 1, "}")
+        store.finish_kept(session, 1, 2, now, now)
+        assert store.piece(session, 1, 1) == "}"
+        assert store.submit(session, "3", "pyspark", now, most_unfinished=9, retained=9)
+        store.cancel(session, 2, now)
         store.find(session, 0), store.see(self._principal, session, 0), store.page(session, 0, 5, newest_first=True)
 
     def _jobs(self, session: int) -> None:

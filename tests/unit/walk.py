@@ -153,10 +153,13 @@ class Walk:
         )
 
     def _do_finish(self) -> Callable[[], object]:
-        now = self._clock()
-        return self._with(
-            "statements", lambda row: self._stores.statements.finish(row["session"], row["id"], "{}", now, now)
-        )
+        return self._with("statements", self._finish)
+
+    def _finish(self, row: dict[str, Any]) -> object:
+        store, key, now = self._stores.statements, (row["session"], row["id"]), self._clock()
+        if row["id"] % 2:
+            return store.finish(*key, "{}", now, now)
+        return store.keep(*key, 0, "{}") and store.finish_kept(*key, 1, now, now)
 
     def _do_submit_job(self) -> Callable[[], object]:
         return self._with(

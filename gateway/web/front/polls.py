@@ -35,12 +35,13 @@ class Asked:
 class Held:
     """An answer that may soon be another one: it is held for `patience` seconds at most.
 
-    `look` gives the answer as it is now, and whether that is the one that was waited for.
+    `look` gives the answer as it is now, None for one that is Flask's to give, and whether that is the one that was
+    waited for.
     """
 
     about: About
     patience: float
-    look: Callable[[], tuple[str, bool]]
+    look: Callable[[], tuple[str | None, bool]]
 
 
 Answer = str | Held | None
