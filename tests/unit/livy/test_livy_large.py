@@ -9,6 +9,7 @@ import pytest
 
 from gateway.core.clock import utc_now
 from gateway.core.identity import ANONYMOUS
+from gateway.web.front.polls import Asked
 from sessions.statements.large import Torn
 from tests.unit.livy.conftest import Gateway
 
@@ -100,3 +101,21 @@ def test_a_statement_that_is_removed_while_it_is_read_is_not_half_told(gateway: 
     gateway.db.run("DELETE FROM statement_pieces WHERE number = 30")
     with pytest.raises(Torn, match="was removed while it was read"):
         gateway.client.get("/sessions/0/statements/1").get_data()
+
+
+@pytest.mark.parametrize("headers", [{}, {b"x-compatibility-mode": b"sparkmagic"}], ids=["livy", "sparkmagic"])
+def test_polls_read_no_large_output(headers: dict[bytes, bytes], gateway: Gateway, uuid: str) -> None:
+    run_both(gateway, OUTPUTS["text"])
+    found = gateway.get(LIGHTER.format(uuid=uuid))["statements"]
+    held, large = sorted(one["id"] for one in found)
+    gateway.db.run("DELETE FROM statement_pieces")  # there is nothing to read
+    for path, is_large in (
+        ("/sessions/0/statements/0", False),
+        ("/sessions/0/statements/1", True),
+        (f"{LIGHTER.format(uuid=uuid)}/{held}", False),
+        (f"{LIGHTER.format(uuid=uuid)}/{large}", True),
+    ):
+        at = gateway.front.polls.at(path.encode())
+        assert at is not None
+        poll, values = at
+        assert (poll.answer(Asked(ANONYMOUS, values, b"", headers)) is None) == is_large
