@@ -7,6 +7,7 @@ from collections.abc import Callable
 from batches.models import Batch
 from batches.service import BatchService
 from compat.lighter import translate as lighter
+from gateway.core import logs
 from gateway.web.documents import compact
 from gateway.web.front.polls import Answer, Asked, Held, Poll
 from gateway.web.scopes import JOBS_READ
@@ -38,11 +39,15 @@ def lighter_polls(
 def _session_polls(one: str, find: FindSession) -> list[Poll]:
     def session(asked: Asked) -> Answer:
         found = find(asked)
-        return compact(lighter.session_document(found, sparkmagic=_is_for_sparkmagic(asked))) if found else None
+        if found is None or not logs.is_quick(found.log, lighter.FEW_LINES):
+            return None
+        return compact(lighter.session_document(found, sparkmagic=_is_for_sparkmagic(asked)))
 
     def log(asked: Asked) -> Answer:
         found = find(asked)
-        return compact(lighter.log_document(found, sparkmagic=_is_for_sparkmagic(asked))) if found else None
+        if found is None or not logs.is_short(found.log):
+            return None
+        return compact(lighter.log_document(found, sparkmagic=_is_for_sparkmagic(asked)))
 
     return [Poll(one, JOBS_READ, session), Poll(f"{one}/state", JOBS_READ, session), Poll(f"{one}/log", JOBS_READ, log)]
 
@@ -78,10 +83,12 @@ def _batch_polls(one: str, batches: BatchService) -> list[Poll]:
         return batches.find(asked.principal, batches.reference(asked.principal, asked.values[0]))
 
     def batch(asked: Asked) -> Answer:
-        return compact(lighter.batch_document(find(asked)))
+        found = find(asked)
+        return compact(lighter.batch_document(found)) if logs.is_quick(found.log, lighter.FEW_LINES) else None
 
     def log(asked: Asked) -> Answer:
-        return compact(lighter.log_document(find(asked), sparkmagic=False))
+        found = find(asked)
+        return compact(lighter.log_document(found, sparkmagic=False)) if logs.is_short(found.log) else None
 
     return [Poll(one, JOBS_READ, batch), Poll(f"{one}/state", JOBS_READ, batch), Poll(f"{one}/log", JOBS_READ, log)]
 

@@ -27,7 +27,7 @@ from sessions.states import SessionState
 Document = dict[str, Any]
 
 LOG_LINES = 500  # the newest, in a log
-_FEW_LINES = 10  # in the document of a session or batch
+FEW_LINES = 10  # in the document of a session or batch
 
 _NAME = "spark.app.name"  # a name is no handle here and need not be unique, unlike the core's own
 _LANGUAGES = {"spark": Kind.SPARK, "scala": Kind.SPARK, "sparkr": Kind.SPARKR, "r": Kind.SPARKR, "sql": Kind.SQL}
@@ -157,7 +157,7 @@ def _application(record: Session | Batch, *, contacted: bool, live: bool) -> Doc
     return {
         "appId": record.app_id,
         "appInfo": {"sparkUiUrl": record.ui_url, "driverLogUrl": None} if record.ui_url else None,
-        "log": _last_lines(record, _FEW_LINES),
+        "log": _last_lines(record, FEW_LINES),
         "createdAt": _time(record.created),
         "contactedAt": _time(utc_now() if live else record.ended) if contacted else None,
         "finishedAt": _time(record.ended),

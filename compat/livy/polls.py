@@ -40,20 +40,11 @@ def _polls_of(
     page: Callable[[Principal, int, int], tuple[int, list[Any]]],
     document: Callable[[Any], Document],
 ) -> list[Poll]:
-    def log_text(record: Session | Batch, stand: object, start: int, size: int) -> str:
-        page = livy.log_document(record, start, size)
-        return compact({"id": page["id"], "from": page["start"], "total": page["total"], "log": page["log"]})
-
-    # Of a record that stays as it is, with a log that stands where it stood, so do the texts.
-    remembered = Remembered(lambda record, stand: compact(document(record)))
-    remembered_log = Remembered(log_text)
-
-    def text(record: Session | Batch) -> str:
-        return remembered(record, logs.stand(record.log))
+    text_of, log_text_of = _texts(document), Remembered(_log_text)
 
     def one(asked: Asked) -> Answer:
         found = find(asked.principal, asked.values[0])
-        return text(found) if found else None
+        return text_of(found) if found else None
 
     def state(asked: Asked) -> Answer:
         found = find(asked.principal, asked.values[0])
@@ -66,14 +57,17 @@ def _polls_of(
         found = find(asked.principal, asked.values[0])
         if found is None or not logs.is_short(found.log):
             return None
-        return remembered_log(found, logs.stand(found.log), query["from"], query["size"])
+        return log_text_of(found, logs.stand(found.log), query["from"], query["size"])
 
     def listing(asked: Asked) -> Answer:
         query = whole_numbers(asked.query, {"from": 0, "size": _FEW})
         if query is None or query["size"] > _FEW:
             return None
         total, found = page(asked.principal, *livy.slice_of(query["from"], query["size"]))
-        return f'{{"from":{query["from"]},"total":{total},"sessions":[{",".join(map(text, found))}]}}'
+        texts = [text for text in map(text_of, found) if text is not None]
+        if len(texts) < len(found):
+            return None
+        return f'{{"from":{query["from"]},"total":{total},"sessions":[{",".join(texts)}]}}'
 
     return [
         Poll(root, JOBS_READ, _plain(listing)),
@@ -81,6 +75,21 @@ def _polls_of(
         Poll(f"{root}/<ref>/state", JOBS_READ, _plain(state)),
         Poll(f"{root}/<ref>/log", JOBS_READ, _plain(log)),
     ]
+
+
+def _texts(document: Callable[[Any], Document]) -> Callable[[Session | Batch], str | None]:
+    """Of a record that stays as it is, with a log that stands where it stood, so does the text of its document."""
+    remembered = Remembered(lambda record, stand: compact(document(record)) if _is_quick(record) else None)
+    return lambda record: remembered(record, logs.stand(record.log))
+
+
+def _log_text(record: Session | Batch, stand: object, start: int, size: int) -> str:
+    page = livy.log_document(record, start, size)
+    return compact({"id": page["id"], "from": page["start"], "total": page["total"], "log": page["log"]})
+
+
+def _is_quick(record: Session | Batch) -> bool:
+    return logs.is_quick(record.log, livy.LOG_LINES)
 
 
 def _statement_poll(statements: StatementService) -> Poll:

@@ -16,7 +16,7 @@ from sessions.jobs.states import JobState
 from sessions.models import Session, SessionRequest
 from sessions.statements.models import LargeOutput, Statement
 
-_LOG_LINES = 10  # in the document of a session or batch
+LOG_LINES = 10  # in the document of a session or batch
 
 # ---------------------------------------------------------------- requests
 
@@ -78,7 +78,7 @@ def session_document(session: Session) -> dict[str, Any]:
         "state": session.state.value,
         "kind": session.kind.value,
         "appInfo": _app_info(session.ui_url),
-        "log": logs.newest(session.log, _LOG_LINES, session.elsewhere),
+        "log": logs.newest(session.log, LOG_LINES, session.elsewhere),
         "ttl": session.ttl,
         "idleTimeout": session.idle_timeout,
         "driverMemory": options.driver_memory,
@@ -105,7 +105,7 @@ def batch_document(batch: Batch) -> dict[str, Any]:
         "state": batch.state.value,
         "appId": batch.app_id,
         "appInfo": _app_info(batch.ui_url),
-        "log": logs.newest(batch.log, _LOG_LINES, batch.elsewhere),
+        "log": logs.newest(batch.log, LOG_LINES, batch.elsewhere),
     }
 
 

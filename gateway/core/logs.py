@@ -25,7 +25,7 @@ _TAIL = 1 << 20  # the same for a tail, of which there are many in one answer
 _SHORT = 16 << 10  # bytes of a line that is never cut
 _LOOKED_THROUGH = 16 << 20  # bytes from the end at most, to find where the lines of a tail begin
 _KEPT_END = 16 << 20  # bytes of a log's end at most that are kept when it is cut
-_MOMENT = 256 << 10  # bytes that are read in a moment
+_MOMENT = 128 << 10  # bytes that are read in a moment
 _INHERITED = 100  # lines of a lost process's log that its successor's begins with
 _MARK = "spark-gateway: "
 _AGAIN = "started again: "
@@ -102,6 +102,17 @@ def is_short(path: Path) -> bool:
     """Whether all of it is read in a moment; so is one that is not there."""
     try:
         return path.stat().st_size <= _MOMENT
+    except OSError:
+        return True
+
+
+def is_quick(path: Path, size: int) -> bool:
+    """Whether the last `size` lines are read in a moment; so is what is not there."""
+    try:
+        with _open(path) as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - _MOMENT))
+            return end <= _MOMENT or file.read(_MOMENT).count(b"\n") > size
     except OSError:
         return True
 

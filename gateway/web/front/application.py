@@ -6,11 +6,13 @@ goes wrong, is Flask's to answer.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from flask import Flask
@@ -31,6 +33,8 @@ from gateway.web.scopes import PUBLIC
 log = logging.getLogger(__name__)
 
 _LONGEST_QUERY = 1024  # bytes of one that is looked into
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_QUICK = 64 * 1024  # characters of an answer that is compressed in a moment
 _CLIENTS = 64  # whose headers are known
 _ODD = {b"content-length", b"transfer-encoding", b"expect", b"upgrade"}  # headers of a GET that wants more than a read
 
@@ -44,6 +48,7 @@ class Application:
         self._prefix = settings.url_prefix.encode()
         self._trusted = settings.trusted_hosts if is_loopback(settings.host) else []
         self._plain = lru_cache(_CLIENTS)(self._plain_headers)
+        self._pool: ThreadPoolExecutor | None = None
         self._threads: Threads | None = None
         self._holds: Holds | None = None
 
@@ -57,10 +62,16 @@ class Application:
         else:
             await send({"type": "websocket.close"})
 
+    def let_go(self) -> None:
+        """The worker ends: what is held is answered now."""
+        if self._holds is not None:
+            self._holds.let_go()
+
     async def _live(self, receive: Receive, send: Send) -> None:
         number = self._settings.web_threads
         with ThreadPoolExecutor(number, thread_name_prefix="web") as pool:
             await receive()
+            self._pool = pool
             self._holds = Holds(self._db, pool)
             self._threads = Threads(self.flask, pool, number, self._largest, self._holds)
             await self._holds.begin()
@@ -82,7 +93,11 @@ class Application:
         text = await self._text(poll, asked)
         if text is None:
             return False
-        body, lines = _response(text.encode(), headers.get(b"accept-encoding", b""))
+        respond = partial(_response, text.encode(), headers.get(b"accept-encoding", b""))
+        if len(text) <= _QUICK:
+            body, lines = respond()
+        else:
+            body, lines = await asyncio.get_running_loop().run_in_executor(self._pool, respond)
         _count(poll.route, time.perf_counter() - begun)
         await send({"type": "http.response.start", "status": 200, "headers": lines})
         await send({"type": "http.response.body", "body": body})
@@ -108,7 +123,8 @@ class Application:
         headers = dict(lines)
         if len(headers) != len(lines) or headers.keys() & _ODD or b"host" not in headers:
             return None
-        if self._trusted and not is_trusted(headers[b"host"].decode("latin-1"), self._trusted):
+        host = headers[b"host"].decode("latin-1")
+        if not _HOST.fullmatch(host) or (self._trusted and not is_trusted(host, self._trusted)):
             return None
         return headers
 

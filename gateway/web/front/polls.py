@@ -79,17 +79,17 @@ class Polls:
 class Remembered:
     """Texts that are made anew only of what has changed: `make` gives the text of its arguments, which can be hashed.
 
-    Not of long ones, of which there would be too much.
+    None for what takes too long. Long texts are not remembered, of which there would be too much.
     """
 
-    def __init__(self, make: Callable[..., str]) -> None:
+    def __init__(self, make: Callable[..., str | None]) -> None:
         self._make, self._texts = make, dict[tuple[Any, ...], str]()
 
-    def __call__(self, *of: Any) -> str:
+    def __call__(self, *of: Any) -> str | None:
         text = self._texts.get(of)
         if text is None:
             text = self._make(*of)
-            if len(text) <= _LONGEST_TEXT:
+            if text is not None and len(text) <= _LONGEST_TEXT:
                 if len(self._texts) >= _TEXTS:
                     self._texts.clear()
                 self._texts[of] = text

@@ -7,6 +7,7 @@ slowly hold none. A large body is kept in a file meanwhile, as many at a time as
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import Executor
@@ -19,7 +20,10 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from gateway.core.errors import GatewayError
 from gateway.core.waiting import Hold, held
+from gateway.web.documents import JSON_TYPE, compact
 from gateway.web.front.holds import Holds
+
+log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -30,7 +34,22 @@ Headers = list[tuple[bytes, bytes]]
 
 _IN_MEMORY = 64 * 1024  # bytes of a body; a larger one is in a file
 _PIECE = 256 * 1024  # bytes of an answer that are given out at once
-_STALL = 20.0  # seconds for a client to send more of its body, or to take a piece
+_STALL = 20.0  # seconds for more of a body to come, or for room to keep it in
+_SLOWEST = 4 * 1024  # bytes a second that a body comes with at least, but for a while at its beginning
+_UNREAD = "spark_gateway.unread"  # whether a body was left where it is, which its client may still want to send
+_WORDS = {
+    HTTPStatus.REQUEST_TIMEOUT: "the body did not come, or too slowly",
+    HTTPStatus.SERVICE_UNAVAILABLE: "too many large requests come at once: try again",
+    HTTPStatus.INSUFFICIENT_STORAGE: "there is no room for the body on the gateway's disk: make some",
+}
+
+
+class Refused(Exception):
+    """A body that does not come, or that cannot be kept; `status` says which."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
 
 
 class Threads:
@@ -44,9 +63,11 @@ class Threads:
         """Have one request answered."""
         environ = environ_of(scope)
         body = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the application's thread closes it
-        if not await self._read(environ, receive, body):
+        try:
+            await self._read(environ, receive, body)
+        except Refused as refused:
             body.close()
-            await _refuse(send, HTTPStatus.REQUEST_TIMEOUT)  # nobody hears it when the connection was broken off
+            await _refuse(send, refused.status)
             return
         body.seek(0)
         environ["wsgi.input"] = body
@@ -61,38 +82,77 @@ class Threads:
             if answer.is_open:
                 self._pool.submit(answer.close)
 
-    async def _read(self, environ: dict[str, Any], receive: Receive, body: IO[bytes]) -> bool:
-        """Keep the body; False: it has broken off. One that is too long is left unread, for the application to refuse.
-
-        Afterwards its length is known.
-        """
+    async def _read(self, environ: dict[str, Any], receive: Receive, body: IO[bytes]) -> None:
+        """Keep the body; one that is too long is left unread, for the application to refuse. Raises Refused."""
         said = environ.get("CONTENT_LENGTH")
         if said is None and "HTTP_TRANSFER_ENCODING" not in environ:
-            return True
-        if said is not None and int(said) <= _IN_MEMORY:
-            return await _keep(receive, body, _IN_MEMORY)
-        largest = self._largest(environ)
-        if said is not None and int(said) > largest:
-            return True
-        async with self._files:
-            is_there = await _keep(receive, body, largest)
+            return
+        if said is not None and int(said) > _IN_MEMORY and int(said) > self._largest(environ):
+            if "HTTP_EXPECT" in environ:
+                environ[_UNREAD] = True
+            return
+        came = _Body(receive, body)
+        if not await came.read(_IN_MEMORY):
+            await self._read_on(came, self._largest(environ))
         environ["CONTENT_LENGTH"] = str(body.tell())
         environ.pop("HTTP_TRANSFER_ENCODING", None)
-        return is_there
+
+    async def _read_on(self, came: _Body, largest: int) -> None:
+        """The rest of a body that is kept in a file. Raises Refused."""
+        try:
+            await asyncio.wait_for(self._files.acquire(), _STALL)
+        except asyncio.TimeoutError:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE) from None
+        try:
+            await came.read(largest)
+        finally:
+            self._files.release()
 
     async def _give(self, answer: _Answer, send: Send) -> None:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         while not answer.has_ended:
             for piece in _slices(answer.pieces):
-                await _patiently(send, piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
             await self._run(answer.go_on)
         *first, last = _slices(answer.pieces)
         for piece in first:
-            await _patiently(send, piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": last})
 
     async def _run(self, work: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+class _Body:
+    """What comes of a body, into a file. Whoever sends it is given up when no more comes, or only a trickle."""
+
+    def __init__(self, receive: Receive, file: IO[bytes]) -> None:
+        self._receive, self._file = receive, file
+        self._begun = asyncio.get_running_loop().time()
+
+    async def read(self, largest: int) -> bool:
+        """Until its end, or it is longer than `largest`; whether it was the end. Raises Refused."""
+        while self._file.tell() <= largest:
+            message = await self._next()
+            try:
+                self._file.write(message.get("body", b""))
+            except OSError as error:
+                log.warning("a request's body cannot be kept: %s", error)
+                raise Refused(HTTPStatus.INSUFFICIENT_STORAGE) from error
+            if not message.get("more_body", False):
+                return True
+        return False
+
+    async def _next(self) -> MutableMapping[str, Any]:
+        loop = asyncio.get_running_loop()
+        allowed = self._begun + 2 * _STALL + self._file.tell() / _SLOWEST
+        try:
+            message = await asyncio.wait_for(self._receive(), min(_STALL, allowed - loop.time()))
+        except asyncio.TimeoutError:
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT) from None
+        if message["type"] != "http.request":  # it was broken off, and nobody hears what we say
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT)
+        return message
 
 
 class _Answer:
@@ -114,6 +174,8 @@ class _Answer:
         try:
             body = app(environ, self._start)
             self.is_open, self._close = True, getattr(body, "close", None)
+            if _UNREAD in environ:
+                self.headers.append((b"Connection", b"close"))
             self._body = iter(body)
             self.go_on()
         finally:
@@ -165,27 +227,13 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,  # it is there as a whole
     }
+    said: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
-        word = name.decode("latin-1").upper().replace("-", "_")
-        key = word if word in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{word}"
-        said = value.decode("latin-1")
-        environ[key] = f"{environ[key]},{said}" if key in environ else said
+        if b"_" not in name:  # it would stand for the one with a hyphen, which a proxy may have looked at
+            said.setdefault(name.decode("latin-1").upper().replace("-", "_"), []).append(value.decode("latin-1"))
+    for word, values in said.items():
+        environ[word if word in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{word}"] = ",".join(values)
     return environ
-
-
-async def _keep(receive: Receive, body: IO[bytes], largest: int) -> bool:
-    """Read the body, or what is too much of it; False: it has broken off."""
-    while body.tell() <= largest:
-        try:
-            message = await asyncio.wait_for(receive(), _STALL)
-        except asyncio.TimeoutError:
-            return False
-        if message["type"] != "http.request":
-            return False
-        body.write(message.get("body", b""))
-        if not message.get("more_body", False):
-            return True
-    return True
 
 
 def _slices(pieces: list[bytes]) -> list[bytes]:
@@ -195,16 +243,12 @@ def _slices(pieces: list[bytes]) -> list[bytes]:
     return [piece[at : at + _PIECE] for piece in pieces for at in range(0, len(piece), _PIECE)]
 
 
-async def _patiently(send: Send, piece: bytes) -> None:
-    """Give out a piece of a long answer. Raises TimeoutError when the client does not take it."""
-    await asyncio.wait_for(send({"type": "http.response.body", "body": piece, "more_body": True}), _STALL)
-
-
 async def _refuse(send: Send, status: HTTPStatus) -> None:
-    text = status.phrase.encode()
-    headers = [(b"Content-Type", b"text/plain"), (b"Content-Length", b"%d" % len(text)), (b"Connection", b"close")]
+    """In the words of no dialect: there is no request that one could answer."""
+    body = compact({"msg": _WORDS[status]}).encode()
+    headers = [(b"Content-Type", JSON_TYPE.encode()), (b"Content-Length", b"%d" % len(body)), (b"Connection", b"close")]
     await send({"type": "http.response.start", "status": status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": text})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _seen(hold: Hold) -> tuple[None, bool]:

@@ -10,6 +10,8 @@ import asyncio
 import gzip
 import json
 from collections.abc import Iterator
+from errno import ENOSPC
+from io import BytesIO
 
 import pytest
 from flask import Flask, Response, request, request_started
@@ -18,6 +20,7 @@ from gateway.core import identity
 from gateway.core.clock import utc_now
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.store.sqlite import SqliteDatabase
+from gateway.web.front import threads
 from gateway.web.front.polls import Remembered
 from tests.unit.front_client import Answer, FrontClient
 from tests.unit.livy.conftest import Gateway, MakeGateway
@@ -173,6 +176,26 @@ class TestWhatIsRemembered:
             assert json.loads(front.send("GET", f"/sessions/{session}/statements/0").body)["progress"] == share
 
 
+def test_a_header_with_an_underscore_stands_for_no_other(make_gateway: MakeGateway) -> None:
+    front = make_gateway(csrf_protection=True).at_front
+    body, length = [b'{"kind": "pyspark"}'], {"Content-Length": "19"}
+    for name, status in (("X_Requested_By", 400), ("X-Requested-By", 201)):
+        assert front.send("POST", "/sessions", {**length, name: "me", "Content_Length": "3"}, body).status == status
+
+
+def test_a_body_that_cannot_be_kept_is_refused(front: FrontClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(threads, "SpooledTemporaryFile", lambda size: Full())
+    answer = front.send("POST", "/sessions", {"Content-Length": "2"}, [b"{}"])
+    assert (answer.status, json.loads(answer.body)["msg"]) == (
+        507,
+        "there is no room for the body on the gateway's disk: make some",
+    )
+
+
 class TestMemory:
     """Whoever sends much leaves little behind."""
 
@@ -188,7 +211,7 @@ class TestMemory:
 
         texts = Remembered(make)
         for length in (10, 10, 100_000, 100_000):
-            assert len(texts(length)) == length
+            assert texts(length) == "x" * length
         assert made == [10, 100_000, 100_000]
 
     def test_of_many_texts(self) -> None:
@@ -223,6 +246,20 @@ class TestHolds:
             return await polling
 
         assert json.loads(front.loop.run_until_complete(poll_and_answer()).body)["state"] == "available"
+
+    def test_what_is_held_is_answered_when_the_worker_ends(self, make_gateway: MakeGateway, bell: object) -> None:
+        gateway = make_gateway()
+        session = gateway.open_idle()
+        bell.then = lambda: None  # type: ignore[attr-defined]
+
+        async def delete_and_end() -> Answer:
+            deleting = asyncio.ensure_future(gateway.at_front.ask("DELETE", f"/sessions/{session}"))
+            while gateway.db.value("SELECT count(*) FROM sessions"):
+                await gateway.at_front.ask("GET", "/version")
+            gateway.front.let_go()
+            return await deleting
+
+        assert gateway.at_front.loop.run_until_complete(delete_and_end()).body == b'{"msg":"deleted"}'
 
     def test_deletes_that_wait_hold_no_thread(self, make_gateway: MakeGateway, bell: object) -> None:
         gateway = make_gateway(web_threads=2)

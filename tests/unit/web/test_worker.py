@@ -10,10 +10,11 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from gateway.web.front import worker
 from gateway.web.front.worker import Protocol
 
 GET = b"GET /sessions HTTP/1.1\r\nHost: here\r\n\r\n"
-Connect = Callable[[], "Connection"]
+Connect = Callable[..., "Connection"]
 
 
 class Connection(asyncio.Transport):
@@ -22,11 +23,14 @@ class Connection(asyncio.Transport):
     def __init__(self, protocol: Protocol, asked: list[Any], answered: asyncio.Event) -> None:
         super().__init__({"sockname": ("127.0.0.1", 8998), "peername": ("127.0.0.1", 40000)})
         self.protocol, self.written, self.is_closed = protocol, b"", False
-        self.asked, self.may_answer = asked, answered
+        self.asked, self.may_answer, self.is_aborted = asked, answered, False
         protocol.connection_made(self)
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
+
+    def abort(self) -> None:
+        self.is_closed = self.is_aborted = True
 
     def pause_reading(self) -> None:
         """It is sent what a test sends."""
@@ -46,11 +50,15 @@ class Connection(asyncio.Transport):
 
 @pytest.fixture
 def connect(loop: asyncio.AbstractEventLoop) -> Connect:
-    def make() -> Connection:
+    def make(*, reads: bool = True) -> Connection:
         asked, may_answer = list[Any](), asyncio.Event()
 
         async def application(scope: Any, receive: Any, send: Any) -> None:
-            asked.append(scope)
+            body, more = b"", reads
+            while more:
+                message = await receive()
+                body, more = body + message.get("body", b""), message.get("more_body", False)
+            asked.append({**scope, "body": body})
             await may_answer.wait()
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
@@ -91,7 +99,7 @@ def test_one_that_is_being_answered_is_not(connect: Connect, loop: asyncio.Abstr
 
 
 def test_one_that_stalls_in_a_body_nobody_wants_is_closed(connect: Connect, loop: asyncio.AbstractEventLoop) -> None:
-    connection = connect()
+    connection = connect(reads=False)
     connection.may_answer.set()
     connection.send(b"POST /sessions HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n{")
     turn(loop)
@@ -134,3 +142,93 @@ def test_a_path_may_come_without_escapes(connect: Connect, loop: asyncio.Abstrac
     turn(loop)
     (scope,) = connection.asked
     assert (scope["raw_path"], scope["query_string"]) == (b"/sessions/gr%C3%B6%C3%9Fe", b"a=%C3%BC")
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["at once", "with its body behind"])
+def test_who_would_like_another_protocol_is_heard_in_this_one(
+    pieces: int, connect: Connect, loop: asyncio.AbstractEventLoop
+) -> None:
+    head = (
+        b"POST /sessions HTTP/1.1\r\nHost: here\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAEAAEAA\r\nContent-Length: 2\r\n\r\n"
+    )
+    connection = connect()
+    connection.may_answer.set()
+    for _ in range(2):
+        for piece in [head + b"{}"] if pieces == 1 else [head, b"{}"]:
+            connection.send(piece)
+            turn(loop)
+    assert [scope["body"] for scope in connection.asked] == [b"{}", b"{}"]
+    assert connection.written.count(b"HTTP/1.1 200") == 2
+
+
+def test_a_tunnel_is_refused(connect: Connect) -> None:
+    connection = connect()
+    connection.send(b"CONNECT here:443 HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert connection.written.startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_says_no_more_gets_its_answer(connect: Connect, loop: asyncio.AbstractEventLoop) -> None:
+    connection = connect()
+    connection.send(GET)
+    assert connection.protocol.eof_received()
+    connection.may_answer.set()
+    turn(loop)
+    assert connection.written.startswith(b"HTTP/1.1 200")
+    assert connection.is_closed
+
+
+def test_who_leaves_in_the_middle_of_a_body_does_not(connect: Connect) -> None:
+    connection = connect()
+    assert not connection.protocol.eof_received()
+    connection.send(b"POST /sessions HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n{")
+    assert not connection.protocol.eof_received()
+
+
+def test_who_does_not_read_is_given_up(
+    connect: Connect, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_STALL", 0)
+    reads, stalls = connect(), connect()
+    for one in (reads, stalls):
+        one.protocol.pause_writing()
+    reads.protocol.resume_writing()
+    turn(loop)
+    assert (reads.is_aborted, stalls.is_aborted) == (False, True)
+
+
+def test_of_one_that_is_lost_nothing_is_left_to_do(connect: Connect) -> None:
+    connection = connect()
+    connection.protocol.pause_writing()
+    connection.protocol.connection_lost(None)
+    for timer in (connection.protocol._looking, connection.protocol._stalling):
+        assert timer is not None
+        assert timer.cancelled()
+
+
+def test_a_closed_one_whose_client_does_not_read_is_ended(connect: Connect) -> None:
+    connection = connect()
+    connection.close()
+    connection.protocol._look(0)
+    assert connection.is_aborted
+
+
+def test_what_came_before_garbage_is_answered(connect: Connect, loop: asyncio.AbstractEventLoop) -> None:
+    connection = connect()
+    connection.may_answer.set()
+    connection.send(GET + b"GARBAGE\r\n\r\n")
+    turn(loop)
+    assert connection.written.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 400" not in connection.written
+    assert connection.is_closed
+
+
+def test_a_body_is_no_part_of_the_head_that_comes_with_it(connect: Connect, loop: asyncio.AbstractEventLoop) -> None:
+    connection = connect()
+    connection.may_answer.set()
+    head = b"POST /sessions HTTP/1.1\r\nHost: here\r\nX-Ticket: " + b"x" * 8000
+    connection.send(head)
+    connection.send(b"\r\nContent-Length: 300000\r\n\r\n" + b"y" * 260_000)
+    connection.send(b"y" * 40_000)
+    turn(loop)
+    assert connection.written.startswith(b"HTTP/1.1 200")
