@@ -4,7 +4,6 @@ a plot made of it. Nothing here asserts a time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from statistics import median
@@ -47,8 +46,15 @@ def session(gateway: Gateway) -> Session:
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Callable[[Figure], None]:
-    """Keeps a figure that was measured."""
-    return request.config.stash[_figures].append
+    """Keeps a figure that was measured, and writes it down at once: a run may be broken off."""
+
+    def keep(figure: Figure) -> None:
+        request.config.stash[_figures].append(figure)
+        known = page.read()
+        known[f"{figure.group}: {figure.what}"] = {**asdict(figure), **page.conditions(request.config.stash[_load])}
+        page.write(known)
+
+    return keep
 
 
 @pytest.fixture
@@ -63,17 +69,6 @@ def compare(note: Callable[[Figure], None]) -> Compare:
         note(Figure(group, what, unit, median(ours), baseline, median(theirs), rounds, bar))
 
     return measure
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    figures = session.config.stash[_figures]
-    if not figures:
-        return
-    known = page.read()
-    for figure in figures:
-        known[f"{figure.group}: {figure.what}"] = {**asdict(figure), **page.conditions(session.config.stash[_load])}
-    page.RESULTS.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
-    page.write(known)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

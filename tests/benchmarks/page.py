@@ -67,7 +67,8 @@ def read() -> dict[str, Any]:
 
 
 def write(known: dict[str, Any]) -> None:
-    """The page and its plot."""
+    """The figures, the page and its plot."""
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
     PAGE.write_text(_HEAD + "".join(_section(group, known) for group in _groups(known)), "utf-8")
     PLOT.write_text(_plot(list(known.values())), "utf-8")
 

@@ -77,7 +77,8 @@ def _own(gateway: Gateway) -> list[int]:
     return [
         one.pid
         for one in psutil.Process().children(recursive=True)
-        if any(word in one.cmdline() for word in ("gateway.app:create_front()", "supervise"))
+        if one.status() != psutil.STATUS_ZOMBIE
+        and any(word in one.cmdline() for word in ("gateway.app:create_front()", "supervise"))
         and one.environ().get(reading.FILE_VARIABLE) == file
     ]
 

@@ -21,7 +21,7 @@ MANY = 1000
 FEW = 4  # pollers beside those that stall
 HALF_A_HEAD = b"GET /version HTTP/1.1\r\nHost: 127."
 ROUTES = {
-    "GET statement": "{session}/statements/0",
+    "GET statement": "{session}/statements/{statement}",
     "GET session": "{session}",
     "GET state": "{session}/state",
     "GET log": "{session}/log",
@@ -41,7 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("what", ROUTES)
 def test_polls(what: str, session: Session, folder: Path, compare: Compare) -> None:
-    url = session.gateway.url + ROUTES[what].format(session=session.path)
+    statement = session.submit("1 + 1")  # the first ones may not be kept any more
+    statement.wait()
+    url = session.gateway.url + ROUTES[what].format(session=session.path, statement=statement.id)
     web = _web(session.gateway)
     for baseline, application, words in (
         ("one row by Flask under gunicorn's threads", "flask", ["-k", "gthread", "--threads", "16"]),
@@ -60,7 +62,7 @@ def test_polls(what: str, session: Session, folder: Path, compare: Compare) -> N
 
 @pytest.mark.parametrize("sent", [b"", HALF_A_HEAD], ids=["nothing sent", "half a head sent"])
 def test_beside_clients_that_stall(sent: bytes, session: Session, compare: Compare) -> None:
-    url = f"{session.gateway.url}{session.path}/statements/0"
+    url = f"{session.gateway.url}{session.path}/state"
 
     def beside() -> float:
         with _connections(session.gateway, MANY, sent):
