@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
@@ -22,13 +22,13 @@ from gateway.core.errors import GatewayError
 from gateway.core.waiting import Hold, held
 from gateway.web.documents import JSON_TYPE, compact
 from gateway.web.front.holds import Holds
+from gateway.web.middleware import Wsgi
 
 log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Largest = Callable[[dict[str, Any]], int]
 Headers = list[tuple[bytes, bytes]]
 
